@@ -1,0 +1,229 @@
+"""What the brokers and the market say, as immutable values with source and time.
+
+Absent is None, never 0, NaN or a sentinel; adapters filter those at their edge with `finite`. All times are aware UTC.
+Figures are floats: a risk number needs fifteen digits, not a ledger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from guardrails.instruments import Instrument
+
+SENTINEL = 1e300
+"""IBKR writes "unset" as 1.7976931348623157e308; anything beyond this bound is absent"""
+
+
+def finite(value: object) -> float | None:
+    """`value` as a float, or None when it is absent: None, empty, NaN, infinite, an unset double, not a number."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]  # whatever the broker sent; TypeError is handled
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and abs(number) < SENTINEL else None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One number somebody published: value, when, by whom."""
+
+    value: float
+    time: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Greeks:
+    """Sensitivities of ONE unit of the instrument (no multiplier, long side), with source and time.
+
+    delta per 1.00 of the underlying; gamma per 1.00 squared; vega per 1 volatility point; theta per calendar day;
+    rho per 1 % rate; iv as a fraction. Source: dxFeed and IBKR conventions, which agree.
+    """
+
+    delta: float | None
+    gamma: float | None
+    vega: float | None
+    theta: float | None
+    iv: float | None
+    source: str
+    """`tastytrade`, `ibkr`, `statement`, `model` (own closed form), `repriced` (own, from the last volatility)"""
+    time: datetime
+    rho: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountId:
+    """An account at a broker. Only the last four of its number ever leave the process."""
+
+    broker: str
+    """display name: `IBKR` or `tastytrade`"""
+    number: str = field(repr=False)
+
+    @property
+    def masked(self) -> str:
+        """The number as it may be shown: `•••4567`."""
+        return f"•••{self.number[-4:]}"
+
+    def __str__(self) -> str:
+        return f"{self.broker} {self.masked}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A signed quantity of an Instrument in one account."""
+
+    account: AccountId
+    instrument: Instrument
+    quantity: float | None
+    """signed: negative is short; None when the row could not be read (then `reasons` says why)"""
+    multiplier: float | None
+    """currency units per 1.00 of price and contract; from the record, else the futures table, else None"""
+    source: str
+    """the source that reported it: `ibkr`, `tastytrade`, `demo`, `statement:NAME`"""
+    time: datetime
+    """when the broker said so"""
+    currency: str = "USD"
+    mark: float | None = None
+    """price of one unit (per share), without the multiplier"""
+    mark_time: datetime | None = None
+    bid: float | None = None
+    ask: float | None = None
+    quote_time: datetime | None = None
+    average_price: float | None = None
+    """what one unit cost, without the multiplier"""
+    day_pnl: float | None = None
+    open_pnl: float | None = None
+    greeks: Greeks | None = None
+    multiplier_source: str = "record"
+    """`record`, `table` or `` when unknown"""
+    reasons: tuple[str, ...] = ()
+    """why this row cannot be trusted, in plain words; a row with reasons is UNKNOWN"""
+    notes: tuple[str, ...] = ()
+    """what a person should know about the row although it can be trusted (file line, duplicate dropped, ...)"""
+
+
+class MarginView(StrEnum):
+    """Which requirement a margin figure was computed under."""
+
+    CURRENT = "current"
+    FULL = "full"
+    """overnight requirement, without intraday discounts (IBKR Full*)"""
+    LOOK_AHEAD = "look_ahead"
+    """after the next margin change (IBKR LookAhead*)"""
+    POST_EXPIRY = "post_expiry"
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """One margin figure of an account or of one of its segments, in the account's currency."""
+
+    view: MarginView
+    segment: str
+    """`total`, `securities` or `commodities`"""
+    net_liquidation: float | None
+    """equity the requirement is held against, of this segment"""
+    maintenance: float | None
+    excess: float | None
+    """excess liquidity: below zero the broker liquidates"""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Money of one account, in its own currency."""
+
+    id: AccountId
+    source: str
+    time: datetime
+    """the broker's own timestamp of these figures"""
+    currency: str = "USD"
+    net_liquidation: float | None = None
+    cash: float | None = None
+    buying_power: float | None = None
+    day_pnl: float | None = None
+    """as the broker reports it; shown beside our own, never decides"""
+    margins: tuple[Margin, ...] = ()
+    expected_views: tuple[MarginView, ...] = (MarginView.CURRENT,)
+    """the margin views this kind of broker reports; one that is missing is UNKNOWN, not absent by nature"""
+    margin_by_underlying: Mapping[str, float] | None = None
+    """maintenance per underlying symbol (tastytrade margin report); None when the broker does not report it"""
+    next_margin_change: datetime | None = None
+    prior_net_liquidation: Observed | None = None
+    """net liquidation at the end of the previous session as the broker reports it"""
+    cash_flows: float | None = None
+    """deposits minus withdrawals since `prior_net_liquidation`; None when not reported"""
+    margin_call: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What the market says about one thing that is not an option: equity, index, future."""
+
+    value: float
+    time: datetime
+    source: str
+    bid: float | None = None
+    ask: float | None = None
+    close: float | None = None
+    """previous session's official close"""
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Levels, prices, betas and rates, each with source and time. Keys are canonical symbols (`SPX`, `/ESZ26`)."""
+
+    vix: Observed | None = None
+    vix3m: Observed | None = None
+    vix_closes: tuple[tuple[date, float], ...] = ()
+    """official daily closes, oldest first"""
+    vix3m_closes: tuple[tuple[date, float], ...] = ()
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    betas: Mapping[str, Observed] = field(default_factory=dict)
+    """beta to the S&P 500 by underlying symbol"""
+    fx: Mapping[str, Observed] = field(default_factory=dict)
+    """US dollars per 1.00 of the currency"""
+    risk_free: Observed | None = None
+    """continuous rate, fraction a year"""
+    open: bool | None = None
+    """whether this source's market trades now, when the exchange calendar does not decide (the demo never closes)"""
+
+
+class SourceState(StrEnum):
+    """State of a source as a person would say it."""
+
+    LIVE = "live"
+    CONNECTING = "connecting"
+    STALE = "stale"
+    DOWN = "down"
+    CLOSED = "closed"
+    """the market is closed, so silence is normal"""
+    FILE = "file"
+    """a statement: a picture of one past moment"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source at one moment."""
+
+    name: str
+    state: SourceState
+    time: datetime | None
+    """when it last said anything"""
+    detail: str = ""
+    exclusions: tuple[str, ...] = ()
+    """what it left out and why, in plain words"""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything one source says at one moment: what an adapter hands inward."""
+
+    source: Source
+    accounts: tuple[Account, ...] = ()
+    positions: tuple[Position, ...] = ()
+    market: Market = field(default_factory=Market)

@@ -1,0 +1,72 @@
+"""How numbers are said: the same figure looks the same in a message, on a page and on the command line."""
+
+from __future__ import annotations
+
+import math
+
+MINUS = "−"
+_SCALES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """`−4,310`, or `?` when it is not known; a rounded zero carries no sign."""
+    if value is None:
+        return "?"
+    if math.isinf(value):
+        return "unbounded"
+    text = f"{abs(value):,.{digits}f}"
+    negative = value < 0 and any(digit in text for digit in "123456789")
+    return (MINUS if negative else "") + text
+
+
+def money(value: float | None) -> str:
+    """`−$4,310`, or `?`."""
+    if value is None or math.isinf(value):
+        return number(value)
+    text = number(abs(value))
+    return (MINUS if value < 0 and text != "0" else "") + "$" + text
+
+
+def percent(fraction: float | None) -> str:
+    """`14 %` from 0.14; one decimal below 10 %."""
+    if fraction is None or math.isinf(fraction):
+        return number(fraction)
+    return number(fraction * 100.0, 1 if abs(fraction) < 0.0995 else 0) + " %"
+
+
+def quantity(value: float | None) -> str:
+    """Contracts or shares without needless decimals: `−2`, `12.5`."""
+    if value is None:
+        return "?"
+    return number(value, 0 if value == int(value) else 2)
+
+
+def age(seconds: float | None) -> str:
+    """`22 s`, `3 min`, `5.5 h`, `2 d`; `never` when there is none."""
+    if seconds is None:
+        return "never"
+    for size, unit in _SCALES:
+        if seconds >= size:
+            amount = seconds / size
+            return f"{amount:.1f} {unit}" if unit == "h" and amount < 10 else f"{amount:.0f} {unit}"
+    return f"{max(seconds, 0.0):.0f} s"
+
+
+def names(items: list[str], most: int = 5) -> str:
+    """`A, B and 3 more`."""
+    if len(items) <= most:
+        return ", ".join(items)
+    return ", ".join(items[:most]) + f" and {len(items) - most} more"
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A figure in its unit, as `Finding.value` and `Finding.limit` carry it."""
+    if value is None:
+        return "?"
+    if unit.startswith("USD"):
+        return money(value) + unit[3:]
+    if unit == "fraction":
+        return percent(value)
+    if unit == "ratio":
+        return number(value, 2)
+    return f"{quantity(round(value, 1))} {unit}".strip()
