@@ -3,7 +3,7 @@
 Canonical symbols (the brokers' own spellings are translated by `guardrails.symbols`):
 
     equity, index     `AAPL`, `BRK/B`, `SPX`              class shares with a slash, as tastytrade writes them
-    option            `SPXW  260619P05500000`             OCC 21: root padded to 6, yymmdd, C/P, strike x 1000
+    option            `SPXW  260618P05500000`             OCC 21: root padded to 6, yymmdd, C/P, strike x 1000
     future            `/ESZ26`                            two-digit year: one digit repeats every decade
     future option     `./EW4N26 260724C6400`              option code with month and year, expiry, right, strike
     cash, crypto      `EUR`, `BTC/USD`
