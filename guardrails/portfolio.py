@@ -1,0 +1,121 @@
+"""The merged book at one moment: what every check reads, with the brokers already brought together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TypeVar
+
+from guardrails.exposures import Exposures
+from guardrails.values import Account, AccountId, Market, Observed, Position, Price, Source, View
+
+_Dated = TypeVar("_Dated", Observed, Price)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHistory:
+    """What was remembered of an account: needed for losses, which no single reading can show."""
+
+    since: datetime | None = None
+    """broker time of the first reading ever remembered"""
+    session: date | None = None
+    start: Observed | None = None
+    """net liquidation at the start of `session`"""
+    flows: float = 0.0
+    """deposits minus withdrawals since the start of the session, as reported"""
+    peak: Observed | None = None
+    """highest net liquidation seen, moved by every reported cash flow"""
+    last: Observed | None = None
+    """last net liquidation that was explained"""
+    losing: tuple[datetime, ...] = ()
+    """distinct broker timestamps at which the loss stood over the limit, oldest first, this session"""
+    jump: str = ""
+    """why the net liquidation cannot be explained, else empty"""
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """Accounts, positions and market at `time`, merged over brokers, with the exposures computed once."""
+
+    time: datetime
+    accounts: tuple[Account, ...]
+    positions: tuple[Position, ...]
+    market: Market
+    sources: tuple[Source, ...]
+    exposures: Exposures
+    history: Mapping[AccountId, AccountHistory] = field(default_factory=dict)
+    market_open: bool = True
+    net_liquidation: float | None = None
+    """US dollars over all accounts; None when any account's is not known or there is no account"""
+    gaps: tuple[str, ...] = ()
+    """why the book as a whole is not what is held now (a silent source, an old statement); nothing is cleared then"""
+    data_age_seconds: float | None = None
+    """age of the oldest price or Greek that the sums rest on"""
+
+    def lacks(self, row: int) -> tuple[str, ...]:
+        """What a readable position lacks, apart from Greeks, before its exposure is known."""
+        position, columns = self.positions[row], self.exposures
+        if position.reasons or columns.is_cash[row]:
+            return ()
+        found = []
+        if position.multiplier is None:
+            found.append("no multiplier is known for it")
+        if math.isnan(columns.spot[row]):
+            found.append("no price of its underlying" if position.instrument.is_option else "no price")
+        if math.isnan(columns.fx[row]):
+            found.append(f"no rate from {position.currency} to USD")
+        return tuple(found)
+
+    def usd(self, value: float | None, currency: str) -> float | None:
+        """`value` in US dollars at the dated rate; None when the value or the rate is missing."""
+        return in_usd(value, currency, self.market)
+
+
+def in_usd(value: float | None, currency: str, market: Market) -> float | None:
+    """`value` in US dollars; None when the value or the rate is missing."""
+    if value is None or currency == "USD":
+        return value
+    rate = market.fx.get(currency)
+    return None if rate is None else value * rate.value
+
+
+def total_net_liquidation(accounts: Iterable[Account], market: Market) -> float | None:
+    """Sum in US dollars; None when there is no account or one of them is not known."""
+    values = [in_usd(account.net_liquidation, account.currency, market) for account in accounts]
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def merge_markets(views: Iterable[View]) -> Market:
+    """One Market from several: for each quantity the newest word counts; daily closes are united by date."""
+    markets = [view.market for view in views]
+    return Market(
+        vix=_newest(market.vix for market in markets),
+        vix3m=_newest(market.vix3m for market in markets),
+        vix_closes=_united(market.vix_closes for market in markets),
+        vix3m_closes=_united(market.vix3m_closes for market in markets),
+        prices=_latest([market.prices for market in markets]),
+        betas=_latest([market.betas for market in markets]),
+        fx=_latest([market.fx for market in markets]),
+        risk_free=_newest(market.risk_free for market in markets),
+    )
+
+
+def _newest(readings: Iterable[Observed | None]) -> Observed | None:
+    return max((reading for reading in readings if reading is not None), key=lambda reading: reading.time, default=None)
+
+
+def _united(histories: Iterable[tuple[tuple[date, float], ...]]) -> tuple[tuple[date, float], ...]:
+    return tuple(sorted({day: close for history in histories for day, close in history}.items()))
+
+
+def _latest(tables: list[Mapping[str, _Dated]]) -> dict[str, _Dated]:
+    merged: dict[str, _Dated] = {}
+    for table in tables:
+        for key, item in table.items():
+            held = merged.get(key)
+            if held is None or item.time >= held.time:
+                merged[key] = item
+    return merged
