@@ -1,0 +1,109 @@
+"""The checks in reading order. A check is a pure function `(Portfolio, Limits) -> list[Finding]`; the tuple is the
+registry.
+
+Names and subjects are public: alerts, history and other programs key on them. A check that raises is UNKNOWN, and
+while the book as a whole is not known to be complete and current nothing is cleared: OK and WATCH become UNKNOWN, a
+breach stays one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from guardrails import wording
+from guardrails.checks.concentration import delta_concentration, margin_concentration, vega_concentration
+from guardrails.checks.expiry import short_option_expiry
+from guardrails.checks.greeks import beta_delta, gamma, near_expiry_gamma, short_vega
+from guardrails.checks.loss import daily_loss, drawdown
+from guardrails.checks.margin import margin_cushion, margin_utilisation
+from guardrails.checks.quality import (
+    account_data,
+    beta_coverage,
+    greeks_coverage,
+    market_regime,
+    position_data,
+    source_state,
+)
+from guardrails.checks.size import position_contracts, position_notional
+from guardrails.checks.theta import theta_cap, theta_floor, theta_vega_ratio
+from guardrails.findings import Finding, Level
+from guardrails.limits import Limits
+from guardrails.portfolio import Portfolio
+
+Check = Callable[[Portfolio, Limits], list[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    margin_cushion,
+    margin_utilisation,
+    daily_loss,
+    drawdown,
+    short_option_expiry,
+    beta_delta,
+    short_vega,
+    gamma,
+    near_expiry_gamma,
+    theta_floor,
+    theta_cap,
+    theta_vega_ratio,
+    vega_concentration,
+    delta_concentration,
+    margin_concentration,
+    position_contracts,
+    position_notional,
+    market_regime,
+    greeks_coverage,
+    beta_coverage,
+    position_data,
+    account_data,
+    source_state,
+)
+
+ENGINE_CHECKS = ("risk_matrix", "engine")
+"""findings that no check makes: a matrix file on disk that is not valid, a task of the engine that ended"""
+
+CHECK_NAMES: tuple[str, ...] = (*(check.__name__ for check in CHECKS), *ENGINE_CHECKS)
+
+SUBJECTS = (
+    "portfolio",
+    "account:BROKER •••1234",
+    "account:BROKER •••1234:SEGMENT",
+    "underlying:GROUP",
+    "position:KEY",
+    "position:BROKER •••1234 KEY",
+    "source:NAME",
+    "matrix",
+    "task:NAME",
+)
+"""forms a Finding's subject can take"""
+
+_DATA_CHECKS = {"market_regime", "greeks_coverage", "beta_coverage", "position_data", "account_data", "source_state"}
+"""these report gaps themselves, so they need no cap"""
+
+log = logging.getLogger(__name__)
+
+
+def run(portfolio: Portfolio, limits: Limits, checks: tuple[Check, ...] = CHECKS) -> list[Finding]:
+    """All findings, in the order of the checks."""
+    return [_capped(finding, portfolio) for check in checks for finding in _safely(check, portfolio, limits)]
+
+
+def _safely(check: Check, portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    try:
+        return check(portfolio, limits)
+    except Exception as error:  # a guard that cannot compute must say so, whatever went wrong
+        log.exception("check %s failed", check.__name__)
+        text = f"{check.__name__} could not be computed ({type(error).__name__}); see the log."
+        return [
+            limits.finding(
+                check.__name__, "portfolio", Level.UNKNOWN, text, action="Report this; treat the limit as not met."
+            )
+        ]
+
+
+def _capped(finding: Finding, portfolio: Portfolio) -> Finding:
+    if not portfolio.gaps or finding.check in _DATA_CHECKS or finding.level not in (Level.OK, Level.WATCH):
+        return finding
+    text = f"{finding.message} Not cleared: {wording.names(list(portfolio.gaps), 2)}."
+    return replace(finding, level=Level.UNKNOWN, message=text)

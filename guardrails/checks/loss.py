@@ -1,0 +1,165 @@
+"""What was lost today, and since the peak; open losses included, deposits and withdrawals taken out.
+
+    daily loss = (start-of-session net liquidation + cash flows since - net liquidation now) / start
+    drawdown   = (peak + cash flows since the peak - net liquidation now) / that adjusted peak
+
+A halt on one bad print is a real cost, so a loss over the limit counts as BREACH only when it is confirmed: by three
+distinct broker timestamps, or by our own quotes within 0.003 of net liquidation. Until then it is UNKNOWN, which
+blocks new risk all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from guardrails import calendar, wording
+from guardrails.exposures import Interval
+from guardrails.findings import Finding, Level
+from guardrails.limits import Bound, Limits
+from guardrails.portfolio import AccountHistory, Portfolio
+from guardrails.values import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Loss of one account since the start of the session, in its own currency."""
+
+    start: float | None
+    lost: float | None
+    """positive is a loss"""
+    own: float | None
+    """the same from our own quotes; None when any position has none"""
+    unexplained: str
+
+    def agrees(self, tolerance: float) -> bool:
+        """Whether our own quotes confirm the broker's figure within `tolerance` of the start."""
+        if self.lost is None or self.own is None or not self.start:
+            return False
+        return abs(self.lost - self.own) <= tolerance * abs(self.start)
+
+
+def loss_of(account: Account, portfolio: Portfolio) -> Loss:
+    """Today's loss of `account`; None where the start of the session or the present value is not known."""
+    history = portfolio.history.get(account.id, AccountHistory())
+    days = [p.day_pnl for p in portfolio.positions if p.account == account.id and not p.reasons]
+    blind = any(p.reasons for p in portfolio.positions if p.account == account.id)
+    known = [value for value in days if value is not None]
+    own = -sum(known) if known and len(known) == len(days) and not blind else None
+    if history.start is None or account.net_liquidation is None:
+        return Loss(None, None, own, history.jump)
+    return Loss(history.start.value, history.start.value + history.flows - account.net_liquidation, own, history.jump)
+
+
+def daily_loss(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """One Finding per account."""
+    if limits.keys.max_daily_loss_pct is None:
+        return [limits.finding("daily_loss", "portfolio", Level.NOT_APPLICABLE, "Daily loss: not set.")]
+    if not portfolio.accounts:
+        return [
+            limits.finding(
+                "daily_loss", "portfolio", Level.UNKNOWN, "No account has been read.", action="Connect a broker."
+            )
+        ]
+    return [_daily(account, portfolio, limits) for account in portfolio.accounts]
+
+
+def drawdown(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """One Finding per account, from its cash-flow-adjusted peak."""
+    limit = limits.keys.max_drawdown_pct
+    if limit is None:
+        return [limits.finding("drawdown", "portfolio", Level.NOT_APPLICABLE, "Drawdown: not set.")]
+    if not portfolio.accounts:
+        return [
+            limits.finding(
+                "drawdown", "portfolio", Level.UNKNOWN, "No account has been read.", action="Connect a broker."
+            )
+        ]
+    return [_drawdown(account, limit, portfolio, limits) for account in portfolio.accounts]
+
+
+def _daily(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
+    loss, data = loss_of(account, portfolio), limits.matrix.data
+    most, watch = limits.keys.max_daily_loss_pct or 0.0, limits.keys.watch_daily_loss_pct
+    history = portfolio.history.get(account.id, AccountHistory())
+    fraction = None if loss.lost is None or not loss.start or loss.start <= 0 else loss.lost / loss.start
+    level, why = Level.OK, ""
+    if fraction is None:
+        level, why = Level.UNKNOWN, "the net liquidation at the start of the session is not known"
+    elif fraction > most:
+        level, why = _confirmed(loss, history, portfolio, limits)
+    elif loss.unexplained:
+        level, why = Level.UNKNOWN, loss.unexplained
+    elif watch is not None and fraction >= watch:
+        level = Level.WATCH
+    value = None if fraction is None else -fraction
+    text = f"Today, {account.id}: {wording.percent(value)} ({wording.money(None if loss.lost is None else -loss.lost)})"
+    text += f", limit {wording.percent(-most)}." + (f" {why[0].upper()}{why[1:]}." if why else "")
+    return limits.finding(
+        "daily_loss",
+        f"account:{account.id}",
+        level,
+        text,
+        value=value,
+        limit=-most,
+        unit="fraction",
+        headroom=None if fraction is None else most - fraction,
+        evidence={
+            "start": loss.start,
+            "lost": loss.lost,
+            "own_quotes_lost": loss.own,
+            "broker_day_pnl": account.day_pnl,
+            "confirming_readings": len(history.losing),
+            "confirmed_by_own_quotes": loss.agrees(data.agree_pct_nlv),
+        },
+        age=max((portfolio.time - account.time).total_seconds(), 0.0),
+        action="Take no new risk today; exits stay open." if level.rank >= Level.UNKNOWN.rank else "",
+    )
+
+
+def _confirmed(loss: Loss, history: AccountHistory, portfolio: Portfolio, limits: Limits) -> tuple[Level, str]:
+    """BREACH when a loss over the limit is confirmed, else UNKNOWN with what is still missing."""
+    data = limits.matrix.data
+    opened, _ = calendar.session_bounds(calendar.session_of(portfolio.time))
+    if portfolio.market_open and portfolio.time < opened + timedelta(minutes=data.open_quiet_minutes):
+        return Level.UNKNOWN, f"over the limit, but prints of the first {data.open_quiet_minutes} minutes do not decide"
+    if loss.agrees(data.agree_pct_nlv):
+        return Level.BREACH, "our own quotes agree"
+    if len(history.losing) >= data.confirm_readings:
+        return Level.BREACH, f"{len(history.losing)} broker readings agree"
+    return (
+        Level.UNKNOWN,
+        f"over the limit in {len(history.losing)} of {data.confirm_readings} broker readings, not yet confirmed",
+    )
+
+
+def _drawdown(account: Account, limit: float, portfolio: Portfolio, limits: Limits) -> Finding:
+    history = portfolio.history.get(account.id, AccountHistory())
+    peak, fraction = history.peak, None
+    watched = history.since is not None and history.since < account.time
+    if watched and peak is not None and peak.value > 0 and account.net_liquidation is not None:
+        fraction = max(peak.value - account.net_liquidation, 0.0) / peak.value
+    if fraction is None or peak is None:
+        level, text = (
+            Level.UNKNOWN,
+            f"Drawdown, {account.id}: no earlier reading is on record, so its peak is not known.",
+        )
+    else:
+        use = Interval(fraction, fraction, missing=bool(history.jump))
+        level = Bound(limit, is_set=True).level(use, limits.matrix.watch_at)
+        since = f"from the peak of {wording.money(peak.value)} on {peak.time:%d %b %Y}"
+        text = f"Drawdown, {account.id}: {wording.percent(fraction)} {since}, limit {wording.percent(limit)}."
+        text += f" {history.jump}." if history.jump else ""
+    return limits.finding(
+        "drawdown",
+        f"account:{account.id}",
+        level,
+        text,
+        value=fraction,
+        limit=limit,
+        unit="fraction",
+        headroom=None if fraction is None else limit - fraction,
+        evidence={} if peak is None else {"peak": peak.value, "peak_time": peak.time.isoformat()},
+        age=max((portfolio.time - account.time).total_seconds(), 0.0),
+        action="Cut risk until the book recovers." if level is Level.BREACH else "",
+    )

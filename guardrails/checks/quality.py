@@ -1,0 +1,182 @@
+"""Whether the figures can be trusted: sources, accounts, positions, Greeks, betas and the regime's own data."""
+
+from __future__ import annotations
+
+from guardrails import wording
+from guardrails.findings import Finding, Level
+from guardrails.limits import Limits
+from guardrails.portfolio import Portfolio
+from guardrails.values import Account, Source, SourceState
+
+_SPEAKS = {
+    SourceState.LIVE: "is live",
+    SourceState.CLOSED: "is quiet because the market is closed",
+    SourceState.FILE: "is a picture of one past moment",
+}
+_BLIND = {
+    SourceState.DOWN: "is not connected",
+    SourceState.STALE: "has gone silent",
+    SourceState.CONNECTING: "has not delivered a complete book yet",
+}
+
+
+def source_state(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """One Finding per source: whether it still speaks."""
+    if not portfolio.sources:
+        return [
+            limits.finding(
+                "source_state", "portfolio", Level.UNKNOWN, "No source is configured.", action="Set GUARDRAILS_SOURCES."
+            )
+        ]
+    return [_source(source, portfolio, limits) for source in portfolio.sources]
+
+
+def account_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """One Finding per account: whether its money is known and recent."""
+    return [_account(account, portfolio, limits) for account in portfolio.accounts]
+
+
+def position_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """Positions whose row cannot be trusted: unreadable, without multiplier or price, contradictory, expired."""
+    bad = {}
+    for row, position in enumerate(portfolio.positions):
+        reasons = [*position.reasons, *portfolio.lacks(row)]
+        if reasons:
+            bad[f"{position.instrument.label} ({position.account})"] = "; ".join(reasons)
+    count = len(portfolio.positions)
+    if not bad:
+        return [
+            limits.finding(
+                "position_data",
+                "portfolio",
+                Level.OK,
+                f"All {count} positions are understood and priced.",
+                value=0.0,
+                limit=0.0,
+                unit="positions",
+            )
+        ]
+    some = wording.names([f"{name}: {reason}" for name, reason in bad.items()], 3)
+    text = f"{len(bad)} of {count} positions cannot be trusted: {some}."
+    return [
+        limits.finding(
+            "position_data", "portfolio", Level.UNKNOWN, text, value=float(len(bad)), limit=0.0, unit="positions",
+            evidence={"positions": bad}, action="Look these up at the broker; nothing they touch is cleared.",
+        )
+    ]  # fmt: skip
+
+
+def greeks_coverage(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """Share of option positions with delta, gamma, vega and theta."""
+    options = [position for position in portfolio.positions if position.instrument.is_option]
+    if not options:
+        return [limits.finding("greeks_coverage", "portfolio", Level.NOT_APPLICABLE, "No option is held.")]
+    blind = [
+        p.instrument.label
+        for p in options
+        if p.greeks is None or None in (p.greeks.delta, p.greeks.gamma, p.greeks.vega, p.greeks.theta)
+    ]
+    share = 1.0 - len(blind) / len(options)
+    if not blind:
+        text = f"All {len(options)} options have Greeks."
+    else:
+        text = f"{len(blind)} of {len(options)} options have no Greeks: {wording.names(blind)}."
+    return [
+        limits.finding(
+            "greeks_coverage", "portfolio", Level.UNKNOWN if blind else Level.OK, text,
+            value=share, limit=1.0, unit="fraction", headroom=share - 1.0, evidence={"missing": blind} if blind else {},
+            age=portfolio.data_age_seconds,
+            action="Connect a source of Greeks, or give prices for these." if blind else "",
+        )
+    ]  # fmt: skip
+
+
+def beta_coverage(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """Underlyings without a beta, which are bounded at 0 and 2."""
+    names = list(portfolio.exposures.unweighted)
+    if not names:
+        return [
+            limits.finding(
+                "beta_coverage",
+                "portfolio",
+                Level.OK,
+                "Every underlying has a beta.",
+                value=0.0,
+                limit=0.0,
+                unit="underlyings",
+            )
+        ]
+    text = f"No beta for {wording.names(names)}: each is taken as anything from 0 to 2."
+    return [
+        limits.finding(
+            "beta_coverage", "portfolio", Level.WATCH, text, value=float(len(names)), limit=0.0, unit="underlyings",
+            evidence={"missing": names}, action="Give a beta in a prices file, or connect tastytrade.",
+        )
+    ]  # fmt: skip
+
+
+def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """Whether the regime rests on fresh volatility data, and whether an inverted curve blocks new short vega."""
+    vix = portfolio.market.vix
+    age = None if vix is None else max((portfolio.time - vix.time).total_seconds(), 0.0)
+    text = f"Regime {limits.regime}: {limits.regime_reason}."
+    if not limits.regime_known:
+        level, action = Level.UNKNOWN, "Restore the VIX feed; until then the regime may tighten but not relax."
+    elif limits.overlay:
+        level, action = Level.WATCH, "Sell no new vega until VIX/VIX3M has stayed below its release for the days set."
+        text += " VIX is at or above VIX3M: new short vega is blocked."
+    elif limits.overlay is None:
+        level, action = Level.UNKNOWN, "Restore the VIX3M feed: an inverted term structure cannot be seen."
+        text += " VIX3M is missing or stale."
+    else:
+        level, action = Level.OK, ""
+    return [
+        limits.finding(
+            "market_regime", "portfolio", level, text, value=None if vix is None else vix.value, unit="VIX points",
+            age=age, action=action,
+        )
+    ]  # fmt: skip
+
+
+def _source(source: Source, portfolio: Portfolio, limits: Limits) -> Finding:
+    age = None if source.time is None else max((portfolio.time - source.time).total_seconds(), 0.0)
+    blind = _BLIND.get(source.state)
+    said = f"last word {wording.age(age)} ago" if age is not None else "never heard"
+    text = f"{source.name} {blind or f'is {source.state.value}'}, {said}." + (
+        f" {source.detail}" if source.detail else ""
+    )
+    return limits.finding(
+        "source_state",
+        f"source:{source.name}",
+        Level.UNKNOWN if blind else Level.OK,
+        text,
+        evidence={"state": source.state.value, "exclusions": list(source.exclusions)},
+        age=age,
+        action="See the Data page for what to switch on." if blind else "",
+    )
+
+
+def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
+    age = max((portfolio.time - account.time).total_seconds(), 0.0)
+    minutes = limits.matrix.data.account_stale_minutes
+    live = any(source.name == account.source and source.state is SourceState.LIVE for source in portfolio.sources)
+    usd = portfolio.usd(account.net_liquidation, account.currency)
+    level, text = Level.OK, f"{account.id}: figures are {wording.age(age)} old."
+    if account.net_liquidation is None:
+        level, text = Level.UNKNOWN, f"{account.id}: the broker gives no net liquidation."
+    elif usd is None:
+        level, text = Level.UNKNOWN, f"{account.id}: no rate from {account.currency} to USD is known."
+    elif live and portfolio.market_open and age > minutes * 60:
+        level, text = Level.UNKNOWN, f"{account.id}: figures are {wording.age(age)} old, more than {minutes} min."
+    elif account.margin_call:
+        level, text = Level.BREACH, f"{account.id}: the broker reports a margin call."
+    action = (
+        "Restore the broker's account feed."
+        if level is Level.UNKNOWN
+        else "Meet the call."
+        if level is Level.BREACH
+        else ""
+    )
+    return limits.finding(
+        "account_data", f"account:{account.id}", level, text, unit="s", value=age, age=age, action=action
+    )
