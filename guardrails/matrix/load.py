@@ -1,0 +1,180 @@
+"""Read `risk_matrix.yaml` so that every mistake comes back as one line a trader can act on, and never as a traceback.
+
+YAML has traps that would change a limit silently: `050` is 40, `1:30` is 90, `no` is false, the second of two equal
+keys wins. All are refused. Each problem reads `risk_matrix.yaml:LINE: key.path: what is wrong; what to write`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import ValidationError
+
+from guardrails.errors import MatrixError
+from guardrails.matrix.problems import Key, describe
+from guardrails.matrix.schema import RiskMatrix
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 12
+_PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.(inf|nan)", re.IGNORECASE)
+_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "seq", "map")}
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixFile:
+    """A matrix and the file it came from, so that an edit is taken once it is valid and not before."""
+
+    path: Path
+    matrix: RiskMatrix
+    """the last valid content"""
+    stamp: tuple[int, int]
+    """modification time (ns) and size of what was last read"""
+    problems: tuple[str, ...] = ()
+    """why the file as it is now was not taken; empty when `matrix` is what is on disk"""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The file at `path`; MatrixError when it is not valid."""
+        stamp = _stamp(path)
+        return cls(path, load(path), stamp)
+
+    def reread(self) -> Self:
+        """Itself when the file is unchanged; else with the new matrix, or with the old one and the problems."""
+        stamp = _stamp(self.path)
+        if stamp == self.stamp:
+            return self
+        try:
+            return replace(self, matrix=load(self.path), stamp=stamp, problems=())
+        except MatrixError as error:
+            return replace(self, stamp=stamp, problems=tuple(error.problems))
+
+
+def load(path: Path) -> RiskMatrix:
+    """The matrix in the file at `path`; MatrixError with every problem when it is not valid."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise MatrixError([f"{path}: cannot be read ({reason}); set GUARDRAILS_MATRIX to a readable file"]) from error
+    return parse(content, path.name)
+
+
+def parse(text: str | bytes, name: str = "risk_matrix.yaml") -> RiskMatrix:
+    """The matrix in `text`, called `name` in messages; MatrixError with every problem when it is not valid."""
+    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    data, lines = _read(content, name)
+    edition = data.pop("version", None)
+    problems = []
+    if edition != 1 or isinstance(edition, bool):
+        problems = [f"{name}:{lines.get(('version',), 1)}: version: must be 1, the only format there is"]
+    data["version"] = hashlib.sha256(content).hexdigest()[:12]
+    try:
+        matrix = RiskMatrix.model_validate(data)
+    except ValidationError as error:
+        problems += [f"{name}:{line}: {sentence}" for line, sentence in sorted(describe(error, lines))]
+        raise MatrixError(problems) from None
+    if problems:
+        raise MatrixError(problems)
+    return matrix
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+def _read(content: bytes, name: str) -> tuple[dict[str, Any], dict[Key, int]]:
+    """Plain values and the line of every key path; MatrixError for anything that is not a plain YAML mapping."""
+    if len(content) > MAX_BYTES:
+        raise MatrixError([f"{name}: larger than {MAX_BYTES:,} bytes; this is not a risk matrix"])
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise MatrixError([f"{name}:{line}: byte {error.start} is not UTF-8 text; save the file as UTF-8"]) from None
+    try:
+        problems = [f"{name}:{line}: {reason}" for line, reason in _refused(text)]
+        if problems:
+            raise MatrixError(problems)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            raise MatrixError([f"{name}:1: " + ("is not a list of `key: value` lines" if node else "is empty")])
+        lines: dict[Key, int] = {}
+        problems = [f"{name}:{line}: {reason}" for line, reason in _walk(node, (), lines)]
+        if problems:
+            raise MatrixError(problems)
+        return yaml.SafeLoader("").construct_document(node), lines
+    except yaml.YAMLError as error:
+        raise MatrixError([_syntax(error, name)]) from None
+    except ValueError as error:  # a date that does not exist, an integer of 5,000 digits
+        raise MatrixError([f"{name}: holds a value YAML cannot read: {str(error).partition(';')[0]}"]) from None
+
+
+def _refused(text: str) -> Iterator[tuple[int, str]]:
+    """Anchors, aliases and deep nesting: a matrix needs none, and they can make a small file enormous."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            yield line, f"nested deeper than {MAX_DEPTH} levels"
+            return
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            yield line, f"anchor or alias {event.anchor!r}: write the value out instead"
+
+
+def _walk(node: yaml.Node, path: Key, lines: dict[Key, int]) -> Iterator[tuple[int, str]]:
+    """Record the line of every key and yield what YAML would silently read as something else."""
+    if isinstance(node, yaml.ScalarNode):
+        yield from _scalar(node, path)
+        return
+    children: list[tuple[str | int, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                yield key.start_mark.line + 1, f"{_dotted(path)}: a key must be plain text"
+                continue
+            children.append((key.value, key, value))
+    else:
+        children = [(index, value, value) for index, value in enumerate(node.value)]
+    for part, where, value in children:
+        line, here = where.start_mark.line + 1, (*path, part)
+        if here in lines:
+            yield line, f"{_dotted(here)}: written twice, first on line {lines[here]}; keep one"
+            continue
+        lines[here] = line
+        yield from _walk(value, here, lines)
+
+
+def _scalar(node: yaml.ScalarNode, path: Key) -> Iterator[tuple[int, str]]:
+    line = node.start_mark.line + 1
+    if node.tag not in _TAGS:
+        yield line, f"{_dotted(path)}: tag {node.tag!r} is not allowed; write a plain value"
+    elif node.tag.endswith((":int", ":float")) and not _PLAIN_NUMBER.fullmatch(node.value):
+        yield (
+            line,
+            f"{_dotted(path)}: {node.value!r} would be read as another number; write plain decimals such as 50 or 0.2",
+        )
+
+
+def _dotted(path: Key) -> str:
+    return ".".join(map(str, path)) or "top level"
+
+
+def _syntax(error: yaml.YAMLError, name: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{name}:{mark.line + 1}" if mark is not None else name
+    reason = str(getattr(error, "problem", "") or getattr(error, "reason", "") or "cannot be read")
+    if "'\\t'" in reason:
+        reason = "a tab; indent with spaces"
+    return f"{where}: not valid YAML: {reason}"
