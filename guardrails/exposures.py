@@ -46,7 +46,8 @@ LEVERED_VOLATILITY_BETA: Mapping[str, tuple[float, float]] = {
     "UVXY": (-16.0, 0.0), "UVIX": (-16.0, 0.0), "SVXY": (0.0, 8.0), "SVIX": (0.0, 8.0),
 }  # fmt: skip
 _NO_EXPIRY = -1
-_LINEAR = (Kind.EQUITY, Kind.INDEX, Kind.FUTURE, Kind.CRYPTO)
+LINEAR = (Kind.EQUITY, Kind.INDEX, Kind.FUTURE, Kind.CRYPTO, Kind.BOND)
+"""kinds that move one to one with their own price: delta 1, no gamma, vega or theta"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +192,12 @@ class _Columns:
         self.quantity = _floats([None if p.reasons else p.quantity for p in positions])
         self.multiplier = _floats([p.multiplier for p in positions])
         self.is_option = np.array([p.instrument.is_option for p in positions], dtype=bool)
-        self.is_linear = np.array([kind in _LINEAR for kind in kinds], dtype=bool)
+        self.is_linear = np.array([kind in LINEAR for kind in kinds], dtype=bool)
         self.is_cash = np.array([kind is Kind.CASH for kind in kinds], dtype=bool)
         signs = np.sign(_floats([p.quantity for p in positions]))
         self.direction = np.where(
             self.is_option | self.is_linear, signs, math.nan
-        )  # a bond's convexity has no known sign
+        )  # what has no model may be convex either way
         self.right = np.array([_RIGHT.get(p.instrument.right, math.nan) for p in positions])
         self.spot = _floats([spot_of(p, market) for p in positions])
         self.fx = _floats([_fx(p.currency, market) for p in positions])

@@ -30,7 +30,8 @@ class Kind(StrEnum):
     FUTURE_OPTION = "future_option"
     CRYPTO = "crypto"
     CASH = "cash"
-    OTHER = "other"  # bonds, warrants, rubbish: held and listed, but with no risk model, hence UNKNOWN
+    BOND = "bond"  # moves one to one with its own price, which is quoted per 100 of face value
+    OTHER = "other"  # warrants, structured products, rubbish: held and listed, but with no risk model, hence UNKNOWN
 
 
 class Right(StrEnum):

@@ -91,7 +91,9 @@ def test_groups_and_buckets() -> None:
     assert sums.at(0).low == pytest.approx(6_000 + 300_500 + 300_000 + 300_000)
 
 
-@pytest.mark.parametrize(("day", "bucket"), [("261125", 0), ("261126", 1), ("261218", 1), ("261219", 2), ("270117", 2), ("270118", 3)])
+@pytest.mark.parametrize(
+    ("day", "bucket"), [("261125", 0), ("261126", 1), ("261218", 1), ("261219", 2), ("270117", 2), ("270118", 3)]
+)
 def test_bucket_edges(day: str, bucket: int) -> None:
     # from Wednesday 18 November: 7, 8, 30, 31, 60 and 61 days
     assert book(option(f"SPXW  {day}C06000000", 1, "0 0 0 0")).exposures.bucket[0] == bucket
@@ -154,8 +156,8 @@ def test_scaling_quantities_scales_every_sum(rows: list[tuple[int, str, str]], f
     more = [replace(p, quantity=(p.quantity or 0) * factor) for p in held]
     one, many = book(*held).exposures, book(*more).exposures
     for name in ("delta", "gamma", "vega", "vega_30d", "theta"):
-        assert getattr(many, name).total().low == pytest.approx(factor * getattr(one, name).total().low, abs=1e-6)
-    assert many.beta_delta().total().low == pytest.approx(factor * one.beta_delta().total().low, abs=1e-6)
+        assert getattr(many, name).total().low == pytest.approx(factor * getattr(one, name).total().low, abs=1e-3)
+    assert many.beta_delta().total().low == pytest.approx(factor * one.beta_delta().total().low, abs=1e-3)
 
 
 @given(st.lists(quantities, min_size=1, max_size=5), st.lists(quantities, min_size=1, max_size=5))

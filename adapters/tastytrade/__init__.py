@@ -1,0 +1,1 @@
+"""tastytrade: what its records mean, whether they come over the wire or out of a file."""
