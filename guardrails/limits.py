@@ -30,6 +30,7 @@ class Limits:
     matrix: RiskMatrix
     overlay: bool | None = False
     """inverted volatility term structure: no new short vega; None when it cannot be known"""
+    overlay_reason: str = ""
     regime_reason: str = ""
     regime_changed: datetime | None = None
     regime_known: bool = True

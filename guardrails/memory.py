@@ -108,7 +108,7 @@ def remember(
     history = _with_flows(history, account)
     if history.last is not None and account.time <= history.last.time:
         return history  # the same broker reading again says nothing new
-    jump = _jump(history, own_pnl, value, rules)
+    jump = _jump(history, own_pnl, value, account.currency, rules)
     reading = Observed(value, account.time, account.source)
     history = replace(history, jump=jump, losing=_losing(history, account, value, max_loss))
     if jump:
@@ -147,7 +147,7 @@ def _with_flows(history: AccountHistory, account: Account) -> AccountHistory:
     return replace(history, flows=account.cash_flows, peak=peak, last=last)
 
 
-def _jump(history: AccountHistory, own_pnl: float | None, value: float, rules: DataRules) -> str:
+def _jump(history: AccountHistory, own_pnl: float | None, value: float, currency: str, rules: DataRules) -> str:
     """Why the move since the last explained reading is not explained, or nothing."""
     if history.last is None or history.last.value <= 0:
         return ""
@@ -160,7 +160,7 @@ def _jump(history: AccountHistory, own_pnl: float | None, value: float, rules: D
             return ""
     way = "up" if moved > 0 else "down"
     return (
-        f"net liquidation jumped {way} by {wording.money(abs(moved))} since "
+        f"net liquidation jumped {way} by {wording.money(abs(moved), currency)} since "
         f"{history.last.time:%H:%M} UTC without a cash flow or our own quotes explaining it"
     )
 

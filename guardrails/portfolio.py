@@ -91,6 +91,7 @@ def total_net_liquidation(accounts: Iterable[Account], market: Market) -> float 
 def merge_markets(views: Iterable[View]) -> Market:
     """One Market from several: for each quantity the newest word counts; daily closes are united by date."""
     markets = [view.market for view in views]
+    told = [market.open for market in markets if market.open is not None]
     return Market(
         vix=_newest(market.vix for market in markets),
         vix3m=_newest(market.vix3m for market in markets),
@@ -100,6 +101,7 @@ def merge_markets(views: Iterable[View]) -> Market:
         betas=_latest([market.betas for market in markets]),
         fx=_latest([market.fx for market in markets]),
         risk_free=_newest(market.risk_free for market in markets),
+        open=any(told) if told else None,
     )
 
 

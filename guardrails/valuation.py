@@ -50,7 +50,7 @@ def value_positions(
 ) -> tuple[Position, ...]:
     """`positions` with Greeks and reasons filled in; order and length are kept."""
     live = {source.name for source in sources if source.state is SourceState.LIVE} if market_open else set()
-    checked = [_checked(position, now, rules) for position in positions]
+    checked = [_checked(position, market, live, now, rules) for position in positions]
     todo: list[_Todo] = []
     for row, position in enumerate(checked):
         if not position.instrument.is_option or position.reasons:
@@ -76,7 +76,7 @@ def price_of(position: Position) -> float | None:
     return position.mark
 
 
-def _checked(position: Position, now: datetime, rules: DataRules) -> Position:
+def _checked(position: Position, market: Market, live: set[str], now: datetime, rules: DataRules) -> Position:
     """The position with what its own row says against it."""
     reasons: list[str] = []
     instrument = position.instrument
@@ -85,6 +85,9 @@ def _checked(position: Position, now: datetime, rules: DataRules) -> Position:
         reasons.append(f"expired on {instrument.expiry}: what became of it is not known")
     if instrument.adjusted:
         reasons.append("adjusted option: its deliverable is not known, so it has no Greeks")
+    price = None if instrument.is_option else market.prices.get(instrument.symbol)
+    if price is not None and price.source in live and _old(price.time, now, rules.quiet_after_minutes * 60):
+        reasons.append(f"its price has not ticked for {wording.age((now - price.time).total_seconds())}")
     if contradiction := _contradiction(position, rules.mark_tolerance_pct):
         reasons.append(contradiction)
     return replace(position, reasons=(*position.reasons, *reasons)) if reasons else position

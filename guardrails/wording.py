@@ -19,10 +19,12 @@ def number(value: float | None, digits: int = 0) -> str:
     return (MINUS if negative else "") + text
 
 
-def money(value: float | None) -> str:
-    """`−$4,310`, or `?`."""
+def money(value: float | None, currency: str = "USD") -> str:
+    """`−$4,310`, `−4,310 EUR`, or `?`."""
     if value is None or math.isinf(value):
         return number(value)
+    if currency != "USD":
+        return f"{number(value)} {currency}"
     text = number(abs(value))
     return (MINUS if value < 0 and text != "0" else "") + "$" + text
 

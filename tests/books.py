@@ -69,7 +69,12 @@ def option(
 
 
 def _position(
-    account: AccountId, instrument: Instrument, quantity: float | None, multiplier: float, price: float | None, **more: Any
+    account: AccountId,
+    instrument: Instrument,
+    quantity: float | None,
+    multiplier: float,
+    price: float | None,
+    **more: Any,
 ) -> Position:
     held = Position(account, instrument, quantity, multiplier, "test", NOW, mark=price, mark_time=NOW)
     return replace(held, **more)

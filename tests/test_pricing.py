@@ -82,7 +82,9 @@ def test_no_volatility_fits_a_price_below_intrinsic_or_above_the_spot() -> None:
     vol=st.floats(0.05, 1.5),
     rate=st.floats(-0.01, 0.08),
 )
-def test_implied_volatility_inverts_the_price(sign: float, moneyness: float, years: float, vol: float, rate: float) -> None:
+def test_implied_volatility_inverts_the_price(
+    sign: float, moneyness: float, years: float, vol: float, rate: float
+) -> None:
     option = one(sign, 100, 100 * moneyness, years, rate, rate)
     target = price(option, columns(vol))
     if sensitivities(option, columns(vol)).vega[0] < 1e-4:

@@ -140,7 +140,7 @@ def _report(
 _SOURCE_OF = {
     "vega": "Find Greeks for these positions, or close them.",
     "delta": "Find prices and Greeks for these positions, or close them.",
-    "margin": "IBKR reports no margin by underlying: judge these by hand, or unset the limit.",
+    "margin": "The broker reports no margin by underlying (IBKR never does): judge by hand, or unset the limit.",
 }
 
 

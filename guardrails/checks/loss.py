@@ -93,7 +93,8 @@ def _daily(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
     elif watch is not None and fraction >= watch:
         level = Level.WATCH
     value = None if fraction is None else -fraction
-    text = f"Today, {account.id}: {wording.percent(value)} ({wording.money(None if loss.lost is None else -loss.lost)})"
+    earned = wording.money(None if loss.lost is None else -loss.lost, account.currency)
+    text = f"Today, {account.id}: {wording.percent(value)} ({earned})"
     text += f", limit {wording.percent(-most)}." + (f" {why[0].upper()}{why[1:]}." if why else "")
     return limits.finding(
         "daily_loss",
@@ -147,7 +148,7 @@ def _drawdown(account: Account, limit: float, portfolio: Portfolio, limits: Limi
     else:
         use = Interval(fraction, fraction, missing=bool(history.jump))
         level = Bound(limit, is_set=True).level(use, limits.matrix.watch_at)
-        since = f"from the peak of {wording.money(peak.value)} on {peak.time:%d %b %Y}"
+        since = f"from the peak of {wording.money(peak.value, account.currency)} on {peak.time:%d %b %Y}"
         text = f"Drawdown, {account.id}: {wording.percent(fraction)} {since}, limit {wording.percent(limit)}."
         text += f" {history.jump}." if history.jump else ""
     return limits.finding(

@@ -36,8 +36,15 @@ class Cushion:
     view: MarginView | None
     fraction: float | None
     excess: float | None
+    net_liquidation: float | None
     absent: tuple[str, ...]
     """views that should be there and are not"""
+
+    def short_of(self, least: float) -> float | None:
+        """Money to free before the cushion is `least`; None when it is not known."""
+        if self.excess is None or self.net_liquidation is None:
+            return None
+        return max(least * max(self.net_liquidation, 0.0) - self.excess, 0.0)
 
 
 def margin_cushion(portfolio: Portfolio, limits: Limits) -> list[Finding]:
@@ -80,8 +87,9 @@ def _worst(account: Account, segment: str) -> Cushion:
             fractions[view] = fraction
     worst = min(fractions, key=lambda view: fractions[view], default=None)
     if worst is None:
-        return Cushion(segment, None, None, None, tuple(absent))
-    return Cushion(segment, worst, fractions[worst], rows[worst].excess, tuple(absent))
+        return Cushion(segment, None, None, None, None, tuple(absent))
+    chosen = rows[worst]
+    return Cushion(segment, worst, fractions[worst], chosen.excess, chosen.net_liquidation, tuple(absent))
 
 
 def _fraction(margin: Margin | None) -> float | None:
@@ -104,12 +112,6 @@ def _cushion_finding(account: Account, cushion: Cushion, portfolio: Portfolio, l
     least, watch = limits.keys.min_cushion or 0.0, limits.keys.watch_cushion
     level = _cushion_level(cushion, least, watch)
     subject = f"account:{account.id}" + ("" if cushion.segment == "total" else f":{cushion.segment}")
-    nav = (
-        None
-        if cushion.fraction in (None, 0.0) or cushion.excess is None
-        else cushion.excess / (cushion.fraction or 1.0)
-    )
-    short = None if nav is None or cushion.fraction is None else max(least - cushion.fraction, 0.0) * nav
     return limits.finding(
         "margin_cushion",
         subject,
@@ -129,7 +131,7 @@ def _cushion_finding(account: Account, cushion: Cushion, portfolio: Portfolio, l
             "watch_at": watch,
         },
         age=max((portfolio.time - account.time).total_seconds(), 0.0),
-        action=_cushion_action(level, short, cushion),
+        action=_cushion_action(level, wording.money(cushion.short_of(least), account.currency), cushion),
     )
 
 
@@ -147,7 +149,7 @@ def _cushion_message(account: Account, cushion: Cushion, least: float) -> str:
         return f"{where}: the broker's margin figures ({', '.join(cushion.absent)}) are missing."
     text = (
         f"{where}: {wording.percent(cushion.fraction)} ({_WORDS[cushion.view]}, excess "
-        f"{wording.money(cushion.excess)}), at least {wording.percent(least)}."
+        f"{wording.money(cushion.excess, account.currency)}), at least {wording.percent(least)}."
     )
     if cushion.absent:
         text += f" Not reported: {', '.join(cushion.absent)}."
@@ -158,11 +160,9 @@ def _cushion_message(account: Account, cushion: Cushion, least: float) -> str:
     return text
 
 
-def _cushion_action(level: Level, short: float | None, cushion: Cushion) -> str:
-    if level is Level.BREACH and short is not None:
-        return f"Free {wording.money(short)} of margin or add cash before the broker liquidates."
+def _cushion_action(level: Level, short: str, cushion: Cushion) -> str:
     if level is Level.BREACH:
-        return "Free margin or add cash before the broker liquidates."
+        return f"Free {short} of margin or add cash before the broker liquidates."
     if level is Level.UNKNOWN:
         return f"Read the margin figures ({', '.join(cushion.absent)}) at the broker."
     return "Add no position that takes margin." if level is Level.WATCH else ""

@@ -52,7 +52,7 @@ def judge(
     """The Finding of one measure; `use_by_row` says what each position adds to the use, for headroom in contracts."""
     m = measured
     level = m.bound.level(m.use, limits.matrix.watch_at)
-    known = m.use.known
+    known = m.use.low if level is Level.BREACH else m.use.known
     headroom = None if known is None or m.bound.value is None else m.bound.value - known
     contributor = largest(portfolio, use_by_row)
     blind = [] if missing is None else [portfolio.positions[row].instrument.label for row in np.flatnonzero(missing)]
@@ -108,13 +108,24 @@ def _message(m: Measured, level: Level, blind: list[str]) -> str:
         share = f" ({wording.percent(m.use.low / m.bound.value)} of the limit)" if m.bound.value else ""
         text = f"{m.title} {wording.amount(m.value.known, m.unit)}, limit {limit}{share}."
     else:
-        low, high = wording.amount(m.value.low, m.unit), wording.amount(m.value.high, m.unit)
-        text = f"{m.title} lies between {low} and {high}, limit {limit}."
+        text = f"{m.title} {_range(m.value, m.unit)}, limit {limit}."
     if blind:
         text += f" No data for {wording.names(blind)}."
     if m.bound.unknown and level is Level.UNKNOWN:
         text += f" Cannot be judged: {m.bound.unknown}."
     return text
+
+
+def _range(value: Interval, unit: str) -> str:
+    """What is known of a measure that is not known exactly."""
+    low, high = wording.amount(value.low, unit), wording.amount(value.high, unit)
+    if math.isinf(value.low) and math.isinf(value.high):
+        return "is not known"
+    if math.isinf(value.low):
+        return f"is at most {high}"
+    if math.isinf(value.high):
+        return f"is at least {low}"
+    return f"lies between {low} and {high}"
 
 
 def _action(

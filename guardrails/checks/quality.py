@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from guardrails import wording
 from guardrails.findings import Finding, Level
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.values import Account, Source, SourceState
 
+_CLOCK_SKEW = timedelta(minutes=1)
+"""how far a broker's clock may run ahead of ours before its figures contradict it"""
 _SPEAKS = {
     SourceState.LIVE: "is live",
     SourceState.CLOSED: "is quiet because the market is closed",
@@ -124,10 +128,10 @@ def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
         level, action = Level.UNKNOWN, "Restore the VIX feed; until then the regime may tighten but not relax."
     elif limits.overlay:
         level, action = Level.WATCH, "Sell no new vega until VIX/VIX3M has stayed below its release for the days set."
-        text += " VIX is at or above VIX3M: new short vega is blocked."
+        text += f" New short vega is blocked: {limits.overlay_reason}."
     elif limits.overlay is None:
         level, action = Level.UNKNOWN, "Restore the VIX3M feed: an inverted term structure cannot be seen."
-        text += " VIX3M is missing or stale."
+        text += f" Whether VIX stands above VIX3M is not known: {limits.overlay_reason}."
     else:
         level, action = Level.OK, ""
     return [
@@ -166,6 +170,11 @@ def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
         level, text = Level.UNKNOWN, f"{account.id}: the broker gives no net liquidation."
     elif usd is None:
         level, text = Level.UNKNOWN, f"{account.id}: no rate from {account.currency} to USD is known."
+    elif account.time - portfolio.time > _CLOCK_SKEW:
+        level, text = (
+            Level.UNKNOWN,
+            f"{account.id}: figures are dated {account.time:%Y-%m-%d %H:%M} UTC, in the future.",
+        )
     elif live and portfolio.market_open and age > minutes * 60:
         level, text = Level.UNKNOWN, f"{account.id}: figures are {wording.age(age)} old, more than {minutes} min."
     elif account.margin_call:

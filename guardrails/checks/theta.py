@@ -49,9 +49,16 @@ def theta_cap(portfolio: Portfolio, limits: Limits) -> list[Finding]:
             key="max_daily_theta", value=theta.known, limit=bound.value, unit="USD/day",
             headroom=None if theta.known is None or bound.value is None else bound.value - theta.known,
             evidence={"missing": _missing(portfolio)} if theta.missing else {}, age=portfolio.data_age_seconds,
-            action="Sell no more premium." if level.rank >= Level.WATCH.rank else "",
+            action=_ACTIONS.get(level, ""),
         )
     ]  # fmt: skip
+
+
+_ACTIONS = {
+    Level.WATCH: "Sell no more premium.",
+    Level.BREACH: "Sell no more premium.",
+    Level.UNKNOWN: "Find Greeks for every option, and the net liquidation.",
+}
 
 
 def theta_vega_ratio(portfolio: Portfolio, limits: Limits) -> list[Finding]:

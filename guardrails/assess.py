@@ -1,0 +1,171 @@
+"""One cycle as a pure function: what the sources say, the matrix and the memory in; Snapshot and next memory out.
+
+    views -> merge -> value -> exposures -> remember -> regime -> checks -> Snapshot
+
+No clock, no file, no network: the same arguments give the same Snapshot, which is how replays work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from guardrails import calendar, checks, wording
+from guardrails.checks.loss import loss_of
+from guardrails.exposures import measure_exposures
+from guardrails.findings import Finding, Level, worst
+from guardrails.limits import Limits
+from guardrails.matrix import RiskMatrix
+from guardrails.memory import Memory, account_key, remember
+from guardrails.portfolio import AccountHistory, Portfolio, merge_markets, total_net_liquidation
+from guardrails.regime import MarketReadings, RegimeChange, RegimeState, step
+from guardrails.snapshot import Snapshot
+from guardrails.summary import summarise
+from guardrails.valuation import value_positions
+from guardrails.values import Account, AccountId, Market, Source, SourceState, View
+
+_NOT_HEARD = {
+    SourceState.DOWN: "is not connected",
+    SourceState.STALE: "has gone silent",
+    SourceState.CONNECTING: "has not delivered a complete book yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What one cycle yields."""
+
+    snapshot: Snapshot
+    memory: Memory
+    portfolio: Portfolio
+    limits: Limits
+    changes: tuple[RegimeChange, ...]
+    """regime changes of this cycle"""
+
+
+def assess(
+    views: Sequence[View],
+    matrix: RiskMatrix,
+    memory: Memory,
+    now: datetime,
+    extra: Sequence[Finding] = (),
+    trading: str = "read-only",
+) -> Assessment:
+    """The Snapshot at `now`, and what to remember; `extra` are findings about the program itself."""
+    market = merge_markets(views)
+    is_open = market.open if market.open is not None else calendar.is_open(now)
+    readings = MarketReadings(market.vix, market.vix3m, market.vix_closes, market.vix3m_closes, is_open)
+    state, changes = step(memory.regime, readings, matrix, now)
+    limits = _limits(state, matrix)
+    portfolio = build_portfolio(views, market, limits, memory, now, market_open=is_open)
+    portfolio, memory = _remembered(portfolio, memory, limits, now)
+    findings = _with_causes(checks.run(portfolio, limits), portfolio, limits, state, matrix)
+    findings = sorted([*extra, *findings], key=lambda finding: -finding.level.rank)
+    snapshot = summarise(portfolio, limits, state, findings, worst(f.level for f in findings), trading)
+    return Assessment(snapshot, replace(memory, regime=state), portfolio, limits, changes)
+
+
+def build_portfolio(
+    views: Sequence[View], market: Market, limits: Limits, memory: Memory, now: datetime, *, market_open: bool
+) -> Portfolio:
+    """The merged, valued book with its exposures."""
+    rules = limits.matrix.data
+    sources = tuple(view.source for view in views)
+    accounts = _one_each(account for view in views for account in view.accounts)
+    held = [position for view in views for position in view.positions]
+    positions = value_positions(held, market, sources, now, rules, market_open=market_open)
+    times = [p.greeks.time if p.greeks else p.mark_time for p in positions]
+    ages = [(now - time).total_seconds() for time in times if time is not None]
+    return Portfolio(
+        time=now,
+        accounts=accounts,
+        positions=positions,
+        market=market,
+        sources=sources,
+        exposures=measure_exposures(positions, market, now),
+        history=memory.history(accounts),
+        market_open=market_open,
+        net_liquidation=total_net_liquidation(accounts, market),
+        gaps=tuple(gap for source in sources if (gap := gap_of(source, limits.matrix, now))),
+        data_age_seconds=max(0.0, *ages) if ages else None,
+    )
+
+
+def _one_each(accounts: Iterable[Account]) -> tuple[Account, ...]:
+    """Each account once: of two reports the one that knows the net liquidation, then the newer one."""
+    best: dict[AccountId, Account] = {}
+    for account in accounts:
+        held = best.get(account.id)
+        if held is None or _weight(account) > _weight(held):
+            best[account.id] = account
+    return tuple(best.values())
+
+
+def _weight(account: Account) -> tuple[bool, datetime]:
+    return account.net_liquidation is not None, account.time
+
+
+def gap_of(source: Source, matrix: RiskMatrix, now: datetime) -> str:
+    """Why the book of `source` is not what is held now, or nothing."""
+    if said := _NOT_HEARD.get(source.state):
+        age = "" if source.time is None else f" for {wording.age((now - source.time).total_seconds())}"
+        return f"{source.name} {said}{age}"
+    if source.state is SourceState.FILE and source.time is not None:
+        passed = len(calendar.sessions_between(calendar.exchange_date(source.time), calendar.session_of(now)))
+        if passed > matrix.data.statement_max_sessions:
+            return f"{source.name} is {passed} sessions old"
+        if source.time > now + timedelta(days=1):
+            return f"{source.name} is dated after the time of this assessment"
+    return ""
+
+
+def _limits(state: RegimeState, matrix: RiskMatrix) -> Limits:
+    return Limits(
+        regime=state.name,
+        keys=matrix.regime(state.name).limits,
+        matrix=matrix,
+        overlay=state.overlay,
+        overlay_reason=state.term.reason,
+        regime_reason=state.reason,
+        regime_changed=state.changed_at,
+        regime_known=state.known,
+    )
+
+
+def _remembered(portfolio: Portfolio, memory: Memory, limits: Limits, now: datetime) -> tuple[Portfolio, Memory]:
+    """Portfolio and memory after this cycle's account readings."""
+    histories = dict(memory.accounts)
+    for account in portfolio.accounts:
+        key = account_key(account.id)
+        before = histories.get(key, AccountHistory())
+        own = loss_of(account, portfolio).own
+        lost = None if own is None else -own
+        histories[key] = remember(before, account, lost, limits.keys.max_daily_loss_pct, limits.matrix.data, now)
+    memory = replace(memory, accounts=histories)
+    return replace(portfolio, history=memory.history(portfolio.accounts)), memory
+
+
+def _with_causes(
+    findings: list[Finding], portfolio: Portfolio, limits: Limits, state: RegimeState, matrix: RiskMatrix
+) -> list[Finding]:
+    """Breaches told apart: the book moved, or only the limit did (then they may be shouted after the grace)."""
+    if state.previous is None or not any(finding.level is Level.BREACH for finding in findings):
+        return findings
+    before = replace(limits, regime=state.previous, keys=matrix.regime(state.previous).limits)
+    old = {(f.check, f.subject): f.level for f in checks.run(portfolio, before)}
+    return [_caused(finding, old, limits, state, matrix) for finding in findings]
+
+
+def _caused(
+    finding: Finding, old: dict[tuple[str, str], Level], limits: Limits, state: RegimeState, matrix: RiskMatrix
+) -> Finding:
+    if finding.level is not Level.BREACH:
+        return finding
+    if old.get((finding.check, finding.subject), Level.OK) is Level.BREACH:
+        return replace(finding, evidence={**finding.evidence, "cause": "book"})
+    changed = limits.regime_changed
+    until = None if changed is None else changed + timedelta(minutes=matrix.regime_grace_minutes)
+    evidence = {**finding.evidence, "cause": "limit", "grace_until": None if until is None else until.isoformat()}
+    text = f"{finding.message} The limit moved with the regime (from {state.previous}), not the book."
+    return replace(finding, evidence=evidence, message=text)

@@ -1,0 +1,188 @@
+"""The `guardrails` command: one assessment, the matrix in words, and a look at what is configured.
+
+Exit codes are those of monitoring plugins: 0 OK, 1 WATCH, 2 BREACH, 3 UNKNOWN (a crash too), 64 wrong usage, setting
+or matrix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from guardrails import calendar, report
+from guardrails.assess import Assessment, assess
+from guardrails.brokers import Broker
+from guardrails.engine import READ_TIMEOUT_SECONDS, STATE_FILE, failed_view
+from guardrails.errors import GuardrailsError, MatrixError, SettingsError, SourceError
+from guardrails.findings import Level
+from guardrails.matrix import RiskMatrix, explain, load
+from guardrails.memory import read_memory
+from guardrails.settings import Settings, load_settings
+from guardrails.snapshot import to_json
+from guardrails.values import View
+
+EXIT = {Level.NOT_APPLICABLE: 0, Level.OK: 0, Level.WATCH: 1, Level.BREACH: 2, Level.UNKNOWN: 3}
+EXIT_CRASH, EXIT_USAGE = 3, 64
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Risk guardrails for an options book.")
+log = logging.getLogger(__name__)
+
+
+@app.command()
+def check(
+    source: Annotated[list[str] | None, typer.Option(help="demo or statement:PATH; may be repeated.")] = None,
+    file: Annotated[list[Path] | None, typer.Option(help="A broker statement; may be repeated.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="CSV with symbol, price, bid, ask, iv, beta, time.")] = None,
+    at: Annotated[str | None, typer.Option(help="Assess as of this ISO time (New York when it has no zone).")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the Snapshot as JSON.")] = False,
+) -> int:
+    """Assess the book once; the exit code is the worst level."""
+    if source and file:
+        message = "give --source or --file, not both"
+        raise typer.BadParameter(message)
+    settings = load_settings()
+    now = datetime.now(UTC) if at is None else parse_time(at)
+    names = [f"statement:{path}" for path in file or ()] or source or list(settings.guardrails_sources)
+    matrix = load(settings.guardrails_matrix)
+    result = assess_once(names, prices or settings.guardrails_prices, matrix, settings, now)
+    if as_json:
+        sys.stdout.buffer.write(to_json(result.snapshot) + b"\n")
+    else:
+        report.print_snapshot(result.snapshot, Console(highlight=False))
+    return EXIT[result.snapshot.level]
+
+
+@app.command()
+def matrix(
+    path: Annotated[Path | None, typer.Argument(help="The file; default is GUARDRAILS_MATRIX.")] = None,
+) -> int:
+    """Validate the risk matrix and say its limits in words."""
+    chosen = path or load_settings().guardrails_matrix
+    valid = load(chosen)
+    console = Console(highlight=False)
+    console.print(f"{chosen.name} is valid, version {valid.version}.\n")
+    for sentences in explain(valid).values():
+        console.print("\n  ".join(sentences) + "\n", markup=False)
+    return 0
+
+
+@app.command()
+def doctor() -> int:
+    """Say what is configured, what works, what is missing and what to do; exit 3 when something is missing."""
+    settings = load_settings()
+    console = Console(highlight=False)
+    return report.print_doctor(settings, _probe(settings), console)
+
+
+def assess_once(
+    names: Sequence[str], prices: Path | None, rules: RiskMatrix, settings: Settings, now: datetime
+) -> Assessment:
+    """One assessment of the sources called `names`; a source that cannot be read is DOWN, not an exception."""
+    from adapters import open_sources  # noqa: PLC0415  # the command line is one of the three places that know both sides
+
+    sources = open_sources(names, settings.guardrails_demo_scenario, prices)
+    views = asyncio.run(_views(sources, now))
+    memory = read_memory(settings.guardrails_data_dir / STATE_FILE, [source.name for source in sources])
+    return assess(views, rules, memory, now)
+
+
+def parse_time(text: str) -> datetime:
+    """An aware UTC time from ISO text; without a zone it is New York time, a bare date means that session's close."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"--at {text!r} is not an ISO time; write for example 2026-11-20T15:50-05:00"
+        raise typer.BadParameter(message) from error
+    if "T" not in text and ":" not in text:
+        day = calendar.session_on_or_before(moment.date())
+        return calendar.session_bounds(day)[1]
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=calendar.NEW_YORK)
+    return moment.astimezone(UTC)
+
+
+async def _views(sources: Sequence[Broker], now: datetime) -> list[View]:
+    return [await _view(source, now) for source in sources]
+
+
+async def _view(source: Broker, now: datetime) -> View:
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            return await source.view(now)
+    except SourceError as error:
+        return failed_view(source.name, None, str(error))
+    except Exception as error:
+        log.exception("reading %s failed", source.name)
+        return failed_view(source.name, None, type(error).__name__)
+    finally:
+        await source.close()
+
+
+def _probe(settings: Settings) -> list[tuple[str, bool, str]]:
+    """Each thing the program needs: name, whether it works, what to say or do."""
+    found: list[tuple[str, bool, str]] = []
+    try:
+        version = load(settings.guardrails_matrix).version
+        found.append(("risk matrix", True, f"{settings.guardrails_matrix} is valid, version {version}"))
+    except MatrixError as error:
+        found.append(("risk matrix", False, str(error)))
+    found.append(_probe_data_dir(settings.guardrails_data_dir))
+    found.extend(_probe_source(name, settings) for name in settings.guardrails_sources)
+    found.append(("trading", True, "read-only: this version sends no orders"))
+    return found
+
+
+def _probe_data_dir(folder: Path) -> tuple[str, bool, str]:
+    probe = folder / ".doctor"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        return (
+            "data folder",
+            False,
+            f"{folder} cannot be written ({error.strerror}); set GUARDRAILS_DATA_DIR",
+        )
+    return "data folder", True, f"{folder} can be written"
+
+
+def _probe_source(name: str, settings: Settings) -> tuple[str, bool, str]:
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+
+    source = open_sources([name], settings.guardrails_demo_scenario, settings.guardrails_prices)[0]
+    view = asyncio.run(_view(source, datetime.now(UTC)))
+    counted = f"{len(view.accounts)} accounts, {len(view.positions)} positions"
+    told = f"{view.source.state.value}, {counted}. {view.source.detail}"
+    works = bool(view.accounts or view.positions)
+    return f"source {source.name}", works, told.strip() if works else view.source.detail or "gives nothing"
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Exit as leaving:
+        code = leaving.exit_code
+    except typer.TyperException as error:
+        print(f"{error.format_message()}\nSee `guardrails --help`.", file=sys.stderr)  # it is the answer
+        code = EXIT_USAGE
+    except (MatrixError, SettingsError) as error:
+        print(error, file=sys.stderr)  # the message is the product of this command
+        code = EXIT_USAGE
+    except GuardrailsError as error:
+        print(error, file=sys.stderr)  # as above
+        code = EXIT_CRASH
+    except Exception:
+        log.exception("guardrails crashed")
+        code = EXIT_CRASH
+    sys.exit(code if isinstance(code, int) else 0)

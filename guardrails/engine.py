@@ -1,0 +1,311 @@
+"""The one background loop: reads every source, assesses the book, publishes a frozen Snapshot, writes it down.
+
+One thread, one asyncio loop, all tasks in one TaskGroup: a reader per source, the assessor, the recorder. A source or
+a check that fails never ends the loop; a task that ends is started again and is a Finding until it works. Pages read
+one attribute, `latest`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from guardrails.assess import Assessment, assess
+from guardrails.brokers import Broker
+from guardrails.errors import SourceError
+from guardrails.findings import Finding, Level
+from guardrails.matrix import MatrixFile, RiskMatrix
+from guardrails.memory import Memory, read_memory, sources_key, write_atomically, write_memory
+from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
+from guardrails.values import Source, SourceState, View
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_FILE, STATE_FILE = "risk_snapshot.json", "state.json"
+READ_TIMEOUT_SECONDS = 20.0
+FIRST_WORDS_SECONDS = 5.0
+STOP_TIMEOUT_SECONDS = 5.0
+_KEPT_CHANGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the engine works, as a person or a monitor asks."""
+
+    alive: bool
+    last_cycle: datetime | None
+    cycle_seconds: float | None
+    cycles: int
+    problems: tuple[str, ...]
+    store_writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the engine needs to know; seconds are floats so that tests can be quick."""
+
+    data_dir: Path
+    refresh_seconds: float = 2.0
+    snapshot_seconds: float = 60.0
+    trading: str = "read-only"
+
+
+class Engine:
+    """Start it once, read `latest`, stop it. All other state belongs to its own thread."""
+
+    def __init__(
+        self, sources: Sequence[Broker], matrix: MatrixFile, settings: EngineSettings, clock: Callable[[], datetime]
+    ) -> None:
+        self.latest: Snapshot | None = None
+        """the last Snapshot; replaced whole, never changed"""
+        self.restored = False
+        """True while `latest` is still the file of an earlier run"""
+        self.assessment: Assessment | None = None
+        self.settings = settings
+        self.now = clock
+        self._sources = tuple(sources)
+        self._matrix = matrix
+        self._views: dict[str, View] = {}
+        self._problems: dict[str, str] = {}
+        self._changes: tuple[Change, ...] = ()
+        self._memory = read_memory(self._state_file, self.names)
+        self._cycles = 0
+        self._last_cycle: datetime | None = None
+        self._cycle_seconds: float | None = None
+        self._writable = True
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._due = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._forgetting = threading.Event()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the sources."""
+        return tuple(source.name for source in self._sources)
+
+    @property
+    def matrix(self) -> RiskMatrix:
+        """The matrix in force."""
+        return self._matrix.matrix
+
+    def health(self) -> Health:
+        """The state of the loop; cheap, callable from any thread."""
+        alive = self._thread is not None and self._thread.is_alive()
+        problems = tuple(f"{name}: {text}" for name, text in sorted(self._problems.items()))
+        return Health(alive, self._last_cycle, self._cycle_seconds, self._cycles, problems, self._writable)
+
+    def forget(self) -> None:
+        """Begin the next cycle with an empty memory: the demo does so when its market is exchanged for another."""
+        self._forgetting.set()
+
+    def start(self) -> None:
+        """Start once; later calls do nothing."""
+        with self._guard:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._restore()
+            self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="engine", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, write what must survive, and wait for the thread."""
+        with self._guard:
+            loop, stopping, thread = self._loop, self._stopping, self._thread
+            if thread is None:
+                return
+            if loop is not None and stopping is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(stopping.set)
+            thread.join(STOP_TIMEOUT_SECONDS)
+            self._thread = None
+
+    @property
+    def _state_file(self) -> Path:
+        return self.settings.data_dir / STATE_FILE
+
+    @property
+    def _snapshot_file(self) -> Path:
+        return self.settings.data_dir / SNAPSHOT_FILE
+
+    def _restore(self) -> None:
+        """Show the last run's Snapshot at once, when it is of the same sources."""
+        try:
+            last = read_snapshot(self._snapshot_file)
+        except (OSError, SourceError) as error:
+            log.warning("the last snapshot cannot be shown: %s", error)
+            return
+        if last is not None and sources_key(row.name for row in last.sources) == sources_key(self.names):
+            self.latest, self.restored = last, True
+
+    async def _run(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        jobs: dict[str, Callable[[], Awaitable[None]]] = {
+            f"read {source.name}": lambda source=source: self._read(source) for source in self._sources  # type: ignore[misc]  # bound per source
+        }  # fmt: skip
+        jobs |= {"assess": self._assess, "record": self._record}
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._keep(name, job), name=name) for name, job in jobs.items()]
+                await self._stopping.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._close()
+
+    async def _keep(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Run `job` again and again every period; what goes wrong is a problem until it goes right."""
+        while True:
+            try:
+                await job()
+            except Exception as error:  # the loop outlives whatever a job does
+                self._problems[name] = f"failed ({type(error).__name__}); see the log"
+                log.exception("%s failed", name)
+            else:
+                self._problems.pop(name, None)
+            await asyncio.sleep(self.settings.refresh_seconds)
+
+    async def _read(self, source: Broker) -> None:
+        """One view of one source; when that fails, the last good one stays with its age and says so."""
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                self._views[source.name] = await source.view(self.now())
+        except Exception as error:
+            said = str(error) if isinstance(error, SourceError) else type(error).__name__
+            self._views[source.name] = failed_view(source.name, self._views.get(source.name), said)
+            raise
+        finally:
+            if len(self._views) == len(self._sources):
+                self._heard.set()
+
+    async def _assess(self) -> None:
+        if self._forgetting.is_set():
+            self._forgetting.clear()
+            self._views.clear()
+            self._heard.clear()
+            self._memory, self._changes = Memory(), ()
+        if not self._heard.is_set():
+            await self._first_words()
+        began = time.perf_counter()
+        now = self.now()
+        views = [self._views.get(name) or _unheard(name) for name in self.names]
+        result = await asyncio.to_thread(self._judge, views, now)
+        self._publish(result)
+        self._cycle_seconds = time.perf_counter() - began
+        self._last_cycle, self._cycles = now, self._cycles + 1
+
+    async def _first_words(self) -> None:
+        """Wait a moment for every source to speak once, so that the first Snapshot need not be UNKNOWN."""
+        try:
+            async with asyncio.timeout(FIRST_WORDS_SECONDS):
+                await self._heard.wait()
+        except TimeoutError:
+            self._heard.set()
+            log.warning("not every source has answered within %.0f s", FIRST_WORDS_SECONDS)
+
+    def _judge(self, views: list[View], now: datetime) -> Assessment:
+        self._matrix = self._matrix.reread()
+        matrix = self._matrix.matrix
+        extra = [_about_matrix(text, matrix) for text in self._matrix.problems]
+        extra += [_about_task(name, text, matrix) for name, text in sorted(self._problems.items())]
+        return assess(views, matrix, self._memory, now, extra, self.settings.trading)
+
+    def _publish(self, result: Assessment) -> None:
+        changes = tuple(Change(c.time, c.old, c.new, c.cause, c.targets) for c in result.changes)
+        self._changes = (*reversed(changes), *self._changes)[:_KEPT_CHANGES]
+        snapshot = replace(result.snapshot, changes=self._changes)
+        moved = announce(self.latest, snapshot)
+        for change in changes:
+            log.warning("regime %s -> %s: %s", change.old, change.new, change.cause)
+        self._memory, self.assessment = result.memory, result
+        self.latest, self.restored = snapshot, False
+        if moved or self._cycles == 0:
+            self._due.set()
+
+    async def _record(self) -> None:
+        """Write snapshot and state when a level moved, else every `snapshot_seconds`."""
+        try:
+            async with asyncio.timeout(self.settings.snapshot_seconds):
+                await self._due.wait()
+        except TimeoutError:
+            pass
+        self._due.clear()
+        await asyncio.to_thread(self._write)
+
+    def _write(self) -> None:
+        if self.latest is None or self.restored:
+            return
+        try:
+            write_atomically(self._snapshot_file, to_json(self.latest))
+            write_memory(self._state_file, self.names, self._memory)
+        except OSError:
+            self._writable = False
+            raise
+        self._writable = True
+
+    async def _close(self) -> None:
+        for source in self._sources:
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_SECONDS / 2):
+                    await source.close()
+            except Exception:
+                log.exception("closing %s failed", source.name)
+        try:
+            self._write()
+        except OSError:
+            log.exception("the last snapshot could not be written")
+
+
+def announce(before: Snapshot | None, after: Snapshot) -> bool:
+    """Log every level that moved, an expiry alarm as CRITICAL; whether any did."""
+    old = {} if before is None else {(f.check, f.subject): f.level for f in before.findings}
+    new = {(f.check, f.subject): f for f in after.findings}
+    moved = False
+    for key, finding in new.items():
+        if old.get(key, Level.OK) is finding.level or (key not in old and finding.level.rank <= Level.OK.rank):
+            continue
+        moved = True
+        alarm = finding.check == "short_option_expiry" and finding.level is Level.BREACH
+        loud = (
+            logging.CRITICAL if alarm else logging.WARNING if finding.level.rank >= Level.WATCH.rank else logging.INFO
+        )
+        log.log(loud, "%s %s %s: %s", finding.level.value, finding.check, finding.subject, finding.message)
+    return moved or before is None
+
+
+def is_fresh(last_cycle: datetime | None, now: datetime, refresh_seconds: float) -> bool:
+    """Whether the last good cycle is at most five periods (and at least 10 s) old."""
+    return last_cycle is not None and now - last_cycle <= timedelta(seconds=max(5 * refresh_seconds, 10.0))
+
+
+def _unheard(name: str) -> View:
+    return View(Source(name, SourceState.CONNECTING, None, "Waiting for the first complete answer."))
+
+
+def failed_view(name: str, last: View | None, said: str) -> View:
+    """The last good view of a source that cannot be read now, marked DOWN; an empty one when there never was any."""
+    if last is None:
+        return View(Source(name, SourceState.DOWN, None, said))
+    return replace(last, source=replace(last.source, state=SourceState.DOWN, detail=said))
+
+
+def _about_matrix(text: str, matrix: RiskMatrix) -> Finding:
+    return Finding(
+        "risk_matrix", "matrix", Level.UNKNOWN, None, None, "", None,
+        f"The risk matrix on disk is not valid, the last valid one stays in force. {text}",
+        next_action="Mend the file; it is taken as soon as it is valid.", matrix_version=matrix.version,
+    )  # fmt: skip
+
+
+def _about_task(name: str, text: str, matrix: RiskMatrix) -> Finding:
+    return Finding(
+        "engine", f"task:{name}", Level.UNKNOWN, None, None, "", None, f"{name} {text}.",
+        next_action="See the log; the task is tried again every period.", matrix_version=matrix.version,
+    )  # fmt: skip

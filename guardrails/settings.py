@@ -1,0 +1,102 @@
+"""Settings from the environment or `.env`. A misspelt name is an error, not a default that nobody chose."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from guardrails.errors import SettingsError
+
+SOURCES = ("demo", "statement:PATH")
+"""what GUARDRAILS_SOURCES may name today"""
+
+
+def _default_matrix() -> Path:
+    """The file in the working folder, else the one shipped beside the package."""
+    here = Path("risk_matrix.yaml")
+    return here if here.exists() else Path(__file__).resolve().parent.parent / here.name
+
+
+class Scenario(StrEnum):
+    """What the demo market does."""
+
+    CALM = "calm"
+    SELLOFF = "selloff"
+    CRASH = "crash"
+    STALE = "stale"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside; see the README for the meaning of each."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    guardrails_sources: Annotated[tuple[str, ...], NoDecode] = ("demo",)
+    guardrails_demo_scenario: Scenario = Scenario.CALM
+    guardrails_data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("portfolio-guardrails")))
+    guardrails_matrix: Path = Field(default_factory=_default_matrix)
+    guardrails_prices: Path | None = None
+    guardrails_refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 2.0
+    guardrails_snapshot_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+
+    @field_validator("guardrails_sources", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not names:
+            message = f"is empty: name at least one of {', '.join(SOURCES)}"
+            raise ValueError(message)
+        for name in names:
+            if name != "demo" and not (name.startswith("statement:") and len(name) > len("statement:")):
+                message = f"has {name!r}: it must be one of {', '.join(SOURCES)}"
+                raise ValueError(message)
+        return names
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force; SettingsError names every unknown or wrong one and the nearest valid name."""
+    known = {name.upper() for name in Settings.model_fields}
+    given = {name.upper() for name in (os.environ if environment is None else environment)} | _names_in_dotenv()
+    problems = [
+        f"{name}: unknown setting{_nearest(name, known)}"
+        for name in sorted(given - known)
+        if name.startswith("GUARDRAILS_")
+    ]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _names_in_dotenv() -> set[str]:
+    """Names assigned in `.env`, so that a misspelt one there is found too."""
+    path = Path(".env")
+    if not path.is_file():
+        return set()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {
+        line.split("=", 1)[0].removeprefix("export ").strip().upper()
+        for line in lines
+        if "=" in line and not line.startswith("#")
+    }
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"

@@ -1,0 +1,228 @@
+"""One moment of the book as plain values: the only thing pages, alerts, files and the HTTP API read.
+
+The same dataclasses are the value in memory, the JSON of `risk_snapshot.json` and `/api/snapshot`, and the published
+JSON Schema (`guardrails/data/snapshot.schema.json`). Unknown is null. A total is null when any part of it is unknown;
+what is known of it stands under `bounds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from guardrails.errors import SourceError
+from guardrails.findings import Finding, Level
+
+SCHEMA = "guardrails.snapshot/1"
+
+Number = float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegimeNow:
+    """The regime and why."""
+
+    name: str
+    since: datetime | None
+    reason: str
+    vix: Number
+    vix3m: Number
+    overlay: bool | None = False
+    """inverted term structure: no new short vega; None when it cannot be known"""
+    previous: str | None = None
+    grace_until: datetime | None = None
+    """until then a breach that only the new regime's limits cause is not shouted"""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the book; formulas in `guardrails.exposures`."""
+
+    net_liquidation: Number
+    delta_dollars: Number
+    beta_delta_dollars: Number
+    beta_delta_spx: Number
+    """in index units: beta-weighted dollar delta / SPX level"""
+    beta_delta_spy: Number
+    gamma_1pct_dollars: Number
+    """beta-weighted"""
+    vega_per_point: Number
+    vega_30d_per_point: Number
+    theta_per_day: Number
+    theta_vega_ratio: Number
+    bounds: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)
+    """[at least, at most] of every total that is not known exactly; null is unbounded"""
+    known_part: Mapping[str, Number] = field(default_factory=dict)
+    """of every such total, the sum over the positions that are known: not the total"""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One account, in US dollars."""
+
+    account: str
+    broker: str
+    source: str
+    as_of: datetime
+    age_seconds: float
+    currency: str
+    net_liquidation: Number
+    excess_liquidity: Number
+    excess_look_ahead: Number
+    cushion: Number
+    """worst view and segment"""
+    maintenance: Number
+    buying_power: Number
+    day_pnl: Number
+    """against the start of the session, cash flows taken out"""
+    day_pnl_broker: Number
+    next_margin_change: datetime | None
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRow:
+    """One position; Greeks per unit, exposures of the whole position in US dollars."""
+
+    key: str
+    symbol: str
+    label: str
+    kind: str
+    broker: str
+    account: str
+    source: str
+    underlying: str
+    group: str
+    strategy: str
+    """the package this leg belongs to, or nothing"""
+    quantity: Number
+    multiplier: Number
+    currency: str
+    mark: Number
+    bid: Number
+    ask: Number
+    market_value: Number
+    average_price: Number
+    day_pnl: Number
+    open_pnl: Number
+    delta: Number
+    gamma: Number
+    vega: Number
+    theta: Number
+    iv: Number
+    greeks_source: str | None
+    greeks_age_seconds: Number
+    spot: Number
+    beta: Number
+    delta_dollars: Number
+    beta_delta_dollars: Number
+    gamma_1pct_dollars: Number
+    vega_per_point: Number
+    theta_per_day: Number
+    expiry: date | None
+    dte: int | None
+    level: Level
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """Sums over one underlying group or one expiry bucket."""
+
+    name: str
+    delta_dollars: Number
+    beta_delta_dollars: Number
+    gamma_1pct_dollars: Number
+    vega_per_point: Number
+    vega_30d_per_point: Number
+    theta_per_day: Number
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source."""
+
+    name: str
+    state: str
+    age_seconds: Number
+    detail: str
+    exclusions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of regime."""
+
+    time: datetime
+    old: str | None
+    new: str
+    cause: str
+    targets: tuple[str, ...]
+    """the limits of the new regime that matter now, in words"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at one moment."""
+
+    schema: str
+    as_of: datetime
+    level: Level
+    safety_state: str
+    trading: str
+    """`read-only` while trading is off"""
+    market_open: bool
+    next_session_change: datetime | None
+    """when the market closes, or opens"""
+    regime: RegimeNow
+    totals: Totals
+    accounts: tuple[AccountRow, ...]
+    positions: tuple[PositionRow, ...]
+    findings: tuple[Finding, ...]
+    """worst first"""
+    sources: tuple[SourceRow, ...]
+    groups: tuple[GroupRow, ...] = ()
+    buckets: tuple[GroupRow, ...] = ()
+    changes: tuple[Change, ...] = ()
+    """regime changes of this session, newest first"""
+    matrix_version: str = ""
+
+
+_SNAPSHOT: TypeAdapter[Snapshot] = TypeAdapter(Snapshot)
+
+
+def to_json(snapshot: Snapshot) -> bytes:
+    """The document as UTF-8 JSON."""
+    return _SNAPSHOT.dump_json(snapshot)
+
+
+def from_json(content: bytes, name: str) -> Snapshot:
+    """The Snapshot in a document; SourceError when it is not one of this schema."""
+    try:
+        snapshot = _SNAPSHOT.validate_json(content)
+    except ValueError as error:
+        raise SourceError(
+            f"{name} is not a {SCHEMA} document ({type(error).__name__}); delete it, it is written anew."
+        ) from error
+    if snapshot.schema != SCHEMA:
+        raise SourceError(
+            f"{name} has schema {snapshot.schema!r}, this program reads {SCHEMA}; delete it, it is written anew."
+        )
+    return snapshot
+
+
+def read_snapshot(path: Path) -> Snapshot | None:
+    """The last document written, or None when there is none; SourceError when it cannot be read."""
+    return from_json(path.read_bytes(), path.name) if path.exists() else None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the document."""
+    return {"$id": SCHEMA, **_SNAPSHOT.json_schema(mode="serialization")}
