@@ -7,14 +7,15 @@ No clock, no file, no network: the same arguments give the same Snapshot, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from guardrails import calendar, checks, wording
+from guardrails import calendar, checks
 from guardrails.checks.loss import loss_of
 from guardrails.exposures import measure_exposures
 from guardrails.findings import Finding, Level, worst
+from guardrails.intake import accounts_of, gaps_of
 from guardrails.limits import Limits
 from guardrails.matrix import RiskMatrix
 from guardrails.memory import Memory, account_key, remember
@@ -23,13 +24,10 @@ from guardrails.regime import MarketReadings, RegimeChange, RegimeState, step
 from guardrails.snapshot import Snapshot
 from guardrails.summary import summarise
 from guardrails.valuation import value_positions
-from guardrails.values import Account, AccountId, Market, Source, SourceState, View
+from guardrails.values import Market, View
 
-_NOT_HEARD = {
-    SourceState.DOWN: "is not connected",
-    SourceState.STALE: "has gone silent",
-    SourceState.CONNECTING: "has not delivered a complete book yet",
-}
+_RECENT_CHANGE = timedelta(days=1)
+"""a breach later than this after a change of regime is the book's own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def build_portfolio(
     """The merged, valued book with its exposures."""
     rules = limits.matrix.data
     sources = tuple(view.source for view in views)
-    accounts = _one_each(account for view in views for account in view.accounts)
+    accounts = accounts_of(views)
     held = [position for view in views for position in view.positions]
     positions = value_positions(held, market, sources, now, rules, market_open=market_open)
     times = [p.greeks.time if p.greeks else p.mark_time for p in positions]
@@ -87,37 +85,9 @@ def build_portfolio(
         history=memory.history(accounts),
         market_open=market_open,
         net_liquidation=total_net_liquidation(accounts, market),
-        gaps=tuple(gap for source in sources if (gap := gap_of(source, limits.matrix, now))),
+        gaps=gaps_of(views, accounts, rules, now, market_open=market_open),
         data_age_seconds=max(0.0, *ages) if ages else None,
     )
-
-
-def _one_each(accounts: Iterable[Account]) -> tuple[Account, ...]:
-    """Each account once: of two reports the one that knows the net liquidation, then the newer one."""
-    best: dict[AccountId, Account] = {}
-    for account in accounts:
-        held = best.get(account.id)
-        if held is None or _weight(account) > _weight(held):
-            best[account.id] = account
-    return tuple(best.values())
-
-
-def _weight(account: Account) -> tuple[bool, datetime]:
-    return account.net_liquidation is not None, account.time
-
-
-def gap_of(source: Source, matrix: RiskMatrix, now: datetime) -> str:
-    """Why the book of `source` is not what is held now, or nothing."""
-    if said := _NOT_HEARD.get(source.state):
-        age = "" if source.time is None else f" for {wording.age((now - source.time).total_seconds())}"
-        return f"{source.name} {said}{age}"
-    if source.state is SourceState.FILE and source.time is not None:
-        passed = len(calendar.sessions_between(calendar.exchange_date(source.time), calendar.session_of(now)))
-        if passed > matrix.data.statement_max_sessions:
-            return f"{source.name} is {passed} sessions old"
-        if source.time > now + timedelta(days=1):
-            return f"{source.name} is dated after the time of this assessment"
-    return ""
 
 
 def _limits(state: RegimeState, matrix: RiskMatrix) -> Limits:
@@ -150,7 +120,8 @@ def _with_causes(
     findings: list[Finding], portfolio: Portfolio, limits: Limits, state: RegimeState, matrix: RiskMatrix
 ) -> list[Finding]:
     """Breaches told apart: the book moved, or only the limit did (then they may be shouted after the grace)."""
-    if state.previous is None or not any(finding.level is Level.BREACH for finding in findings):
+    recent = state.changed_at is not None and portfolio.time - state.changed_at <= _RECENT_CHANGE
+    if state.previous is None or not recent or not any(finding.level is Level.BREACH for finding in findings):
         return findings
     before = replace(limits, regime=state.previous, keys=matrix.regime(state.previous).limits)
     old = {(f.check, f.subject): f.level for f in checks.run(portfolio, before)}

@@ -61,6 +61,7 @@ def _sessions() -> _Sessions:
     return _Sessions(days, dict(zip(days, zip(opens, closes, strict=True), strict=True)), opens)
 
 
+@lru_cache(maxsize=64)
 def exchange_date(now: datetime) -> date:
     """The date in New York at `now`; a naive `now` is refused."""
     if now.tzinfo is None:

@@ -22,19 +22,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails import calendar
-from guardrails.instruments import Kind, Right
+from guardrails.columns import Array, Columns, Index, Mask, classes, read_columns
 from guardrails.products import SP500, VOLATILITY_GROUP, group_of
 from guardrails.values import Market, Position
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Index = NDArray[np.intp]
 
 BUCKETS = ("0-7", "8-30", "31-60", "60+")
 BUCKET_ENDS = (7, 30, 60)
@@ -45,9 +40,6 @@ VOLATILITY_BETA = (-8.0, 0.0)
 LEVERED_VOLATILITY_BETA: Mapping[str, tuple[float, float]] = {
     "UVXY": (-16.0, 0.0), "UVIX": (-16.0, 0.0), "SVXY": (0.0, 8.0), "SVIX": (0.0, 8.0),
 }  # fmt: skip
-_NO_EXPIRY = -1
-LINEAR = (Kind.EQUITY, Kind.INDEX, Kind.FUTURE, Kind.CRYPTO, Kind.BOND)
-"""kinds that move one to one with their own price: delta 1, no gamma, vega or theta"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +58,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One exposure by row: bounds, and which rows are missing."""
+    """One exposure by row: bounds, and which rows are missing.
+
+    `high` is the very array `low` where every value is certain, so that nothing is added up twice.
+    """
 
     low: Array
     high: Array
@@ -75,16 +70,17 @@ class Measure:
     def total(self, rows: Mask | None = None) -> Interval:
         """The sum over `rows`, or over all."""
         if rows is None:
-            return Interval(float(self.low.sum()), float(self.high.sum()), bool(self.missing.any()))
+            low = float(self.low.sum())
+            return Interval(low, low if self.low is self.high else float(self.high.sum()), bool(self.missing.any()))
         return Interval(float(self.low[rows].sum()), float(self.high[rows].sum()), bool(self.missing[rows].any()))
 
     def by(self, index: Index, size: int) -> Measure:
         """Sums per class, where `index` names the class of each row."""
-        return Measure(
-            np.bincount(index, self.low, size).astype(np.float64),
-            np.bincount(index, self.high, size).astype(np.float64),
-            np.bincount(index, self.missing, size) > 0,
-        )
+        low = np.bincount(index, self.low, size).astype(np.float64)
+        if self.low is self.high:
+            return Measure(low, low, np.zeros(len(low), dtype=bool))
+        high = np.bincount(index, self.high, size).astype(np.float64)
+        return Measure(low, high, np.bincount(index, self.missing, size) > 0)
 
     def at(self, place: int) -> Interval:
         """The interval of one row or class."""
@@ -93,8 +89,9 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """Columns over the positions of a Portfolio, in their order, and what they are grouped by."""
+    """Measures over the positions of a Portfolio, in their order, and what they are grouped by."""
 
+    columns: Columns
     quantity: Array
     multiplier: Array
     spot: Array
@@ -137,11 +134,35 @@ class Exposures:
     def beta_gamma(self, rows: Mask | None = None) -> Measure:
         """Beta-weighted 1 % dollar gamma by underlying, for a 1 % move of the index."""
         netted = _select(self.gamma, rows).by(self.underlying, len(self.underlyings))
-        squares = np.sort(np.stack([self.beta_low**2, self.beta_high**2]), axis=0)
-        return _scaled(netted, squares[0], squares[1])
+        return _scaled(netted, *self._beta_squares())
+
+    def beta_delta_by(self, index: Index, size: int) -> Measure:
+        """The same per class of `index` (-1 is in none), netted within each underlying of a class."""
+        return self._weighted_by(self.delta, (self.beta_low, self.beta_high), index, size)
+
+    def beta_gamma_by(self, index: Index, size: int) -> Measure:
+        """Beta-weighted 1 % dollar gamma per class of `index` (-1 is in none), netted likewise."""
+        return self._weighted_by(self.gamma, self._beta_squares(), index, size)
+
+    def _weighted_by(self, measure: Measure, factors: tuple[Array, Array], index: Index, size: int) -> Measure:
+        width = len(self.underlyings)
+        cells = measure.by(np.where(index < 0, size, index) * width + self.underlying, (size + 1) * width)
+        low = np.tile(factors[0], size + 1)
+        high = low if factors[0] is factors[1] else np.tile(factors[1], size + 1)
+        sums = _scaled(cells, low, high).by(np.repeat(np.arange(size + 1), width), size + 1)
+        return Measure(sums.low[:size], sums.high[:size], sums.missing[:size])
+
+    def _beta_squares(self) -> tuple[Array, Array]:
+        low = self.beta_low**2
+        if self.beta_low is self.beta_high:
+            return low, low
+        high = self.beta_high**2
+        return np.minimum(low, high), np.maximum(low, high)
 
     def total_vega(self, measure: Measure, rows: Mask | None = None) -> Interval:
         """Sum of a vega column in which volatility products add when short, but never offset."""
+        if VOLATILITY_GROUP not in self.groups:
+            return measure.total(rows)
         chosen = np.ones(len(self.group), dtype=bool) if rows is None else rows
         volatility = self.is_volatility & chosen
         ordinary, special = measure.total(chosen & ~volatility), measure.total(volatility)
@@ -153,13 +174,14 @@ class Exposures:
 
 
 def measure_exposures(positions: Sequence[Position], market: Market, now: datetime) -> Exposures:
-    """The columns of `positions` at `now`, an aware UTC time."""
-    columns = _Columns(positions, market, now)
-    underlyings, underlying = _classes([p.instrument.underlying or p.instrument.symbol for p in positions])
-    names = [group_of(name) for name in underlyings]
-    groups, group_of_underlying = _classes(names)
-    low, high, unweighted = _betas(underlyings, names, market, columns, underlying)
+    """The exposures of `positions` at `now`, an aware UTC time."""
+    columns = read_columns(positions, market, now)
+    measures = _Measures(columns)
+    names = [group_of(name) for name in columns.underlyings]
+    groups, group_of_underlying = classes(names)
+    low, high, unweighted = _betas(names, market, columns)
     return Exposures(
+        columns=columns,
         quantity=columns.quantity,
         multiplier=columns.multiplier,
         spot=columns.spot,
@@ -167,15 +189,15 @@ def measure_exposures(positions: Sequence[Position], market: Market, now: dateti
         dte=columns.dte,
         is_option=columns.is_option,
         is_cash=columns.is_cash,
-        delta=columns.delta(),
-        gamma=columns.gamma(),
-        vega=(vega := columns.vega()),
+        delta=measures.delta(),
+        gamma=measures.gamma(),
+        vega=(vega := measures.vega()),
         vega_30d=_scaled(vega, weight := np.sqrt(30.0 / np.maximum(columns.dte, 1)), weight),
-        theta=columns.theta(),
-        underlyings=underlyings,
-        underlying=underlying,
+        theta=measures.theta(),
+        underlyings=columns.underlyings,
+        underlying=columns.underlying,
         groups=groups,
-        group=group_of_underlying[underlying],
+        group=group_of_underlying[columns.underlying],
         group_of_underlying=group_of_underlying,
         beta_low=low,
         beta_high=high,
@@ -184,82 +206,56 @@ def measure_exposures(positions: Sequence[Position], market: Market, now: dateti
     )
 
 
-class _Columns:
-    """The raw columns of the positions and the measures made from them; NaN is missing."""
+class _Measures:
+    """The measures made from the columns; NaN is missing."""
 
-    def __init__(self, positions: Sequence[Position], market: Market, now: datetime) -> None:
-        kinds = [p.instrument.kind for p in positions]
-        self.quantity = _floats([None if p.reasons else p.quantity for p in positions])
-        self.multiplier = _floats([p.multiplier for p in positions])
-        self.is_option = np.array([p.instrument.is_option for p in positions], dtype=bool)
-        self.is_linear = np.array([kind in LINEAR for kind in kinds], dtype=bool)
-        self.is_cash = np.array([kind is Kind.CASH for kind in kinds], dtype=bool)
-        signs = np.sign(_floats([p.quantity for p in positions]))
-        self.direction = np.where(
-            self.is_option | self.is_linear, signs, math.nan
-        )  # what has no model may be convex either way
-        self.right = np.array([_RIGHT.get(p.instrument.right, math.nan) for p in positions])
-        self.spot = _floats([spot_of(p, market) for p in positions])
-        self.fx = _floats([_fx(p.currency, market) for p in positions])
-        today = calendar.exchange_date(now)
-        self.dte = np.array([_dte(p.instrument.expiry, today) for p in positions], dtype=np.int64)
-        greeks = [None if p.reasons else p.greeks for p in positions]
-        self.raw = {
-            name: _floats([None if g is None else getattr(g, name) for g in greeks])
-            for name in ("delta", "gamma", "vega", "theta")
-        }
-        self.size = self.quantity * self.multiplier * self.fx
+    def __init__(self, columns: Columns) -> None:
+        self.columns = c = columns
+        self.size = c.quantity * c.multiplier * c.fx
+        self.at_spot = self.size * c.spot
+        self.direction = np.where(c.is_option | c.is_linear, np.sign(c.reported), math.nan)
+        # what has no model may be convex either way
 
     def delta(self) -> Measure:
-        unit = np.where(self.is_option, self.raw["delta"], np.where(self.is_linear, 1.0, math.nan))
-        reach = np.abs(self.size * self.spot)
-        toward = self.direction * np.where(self.is_option, self.right, np.where(self.is_linear, 1.0, math.nan))
-        return self._measure(self.size * self.spot * unit, _unbounded(reach), toward)
+        slope = np.where(self.columns.is_option, self.columns.slope, 1.0)
+        return self._measure(
+            self.at_spot * self._unit(self.columns.delta, 1.0), self._reach(1.0), self.direction * slope
+        )
 
     def gamma(self) -> Measure:
-        value = self.size * self._greek("gamma") * self.spot**2 * 0.01
+        value = self.at_spot * self._unit(self.columns.gamma, 0.0) * self.columns.spot * 0.01
         return self._measure(value, np.full_like(value, math.inf), self.direction)
 
     def vega(self) -> Measure:
-        years = np.maximum(self.dte, 1) / 365.0
-        highest = np.abs(self.size * self.spot) * np.sqrt(years) / math.sqrt(2.0 * math.pi) / 100.0
-        return self._measure(self.size * self._greek("vega"), _unbounded(highest), self.direction)
+        highest = np.sqrt(np.maximum(self.columns.dte, 1) / 365.0) / math.sqrt(2.0 * math.pi) / 100.0
+        return self._measure(self.size * self._unit(self.columns.vega, 0.0), self._reach(highest), self.direction)
 
     def theta(self) -> Measure:
-        value = self.size * self._greek("theta")
+        value = self.size * self._unit(self.columns.theta, 0.0)
         return self._measure(value, np.full_like(value, math.inf), np.full_like(value, math.nan))
 
-    def _greek(self, name: str) -> Array:
-        return np.where(self.is_option, self.raw[name], np.where(self.is_linear, 0.0, math.nan))
+    def _unit(self, greek: Array, linear: float) -> Array:
+        return np.where(self.columns.is_option, greek, np.where(self.columns.is_linear, linear, math.nan))
+
+    def _reach(self, factor: Array | float) -> Array:
+        reach = np.abs(self.at_spot) * factor
+        return np.where(np.isnan(reach), math.inf, reach)
 
     def _measure(self, value: Array, reach: Array, toward: Array) -> Measure:
         """Known values as points; missing ones as [0, reach] in the direction `toward`, both ways if it is unknown."""
-        value = np.where(self.is_cash, 0.0, value)
+        value = np.where(self.columns.is_cash, 0.0, value)
         missing = np.isnan(value)
+        if not missing.any():
+            return Measure(value, value, missing)
         low = np.where(missing, np.where(toward > 0, 0.0, -reach), value)
         high = np.where(missing, np.where(toward < 0, 0.0, reach), value)
         return Measure(low, high, missing)
 
 
-_RIGHT: Mapping[Right | None, float] = {Right.CALL: 1.0, Right.PUT: -1.0}
-
-
-def spot_of(position: Position, market: Market) -> float | None:
-    """Price of what the position is struck on: the underlying's for an option, its own for the rest."""
-    instrument = position.instrument
-    if instrument.kind is Kind.CASH:
-        return None
-    quoted = market.prices.get(instrument.underlying if instrument.is_option else instrument.symbol)
-    if quoted is not None:
-        return quoted.value
-    return None if instrument.is_option else position.mark
-
-
-def _betas(
-    underlyings: Sequence[str], groups: Sequence[str], market: Market, columns: _Columns, index: Index
-) -> tuple[Array, Array, tuple[str, ...]]:
+def _betas(groups: Sequence[str], market: Market, columns: Columns) -> tuple[Array, Array, tuple[str, ...]]:
     low, high, unweighted = [], [], []
-    only_cash = np.bincount(index, ~columns.is_cash, len(underlyings)) == 0
+    underlyings = columns.underlyings
+    only_cash = np.bincount(columns.underlying, ~columns.is_cash, len(underlyings)) == 0
     by_group: dict[str, float] = {}
     for name, given in market.betas.items():
         by_group.setdefault(group_of(name), given.value)
@@ -276,11 +272,15 @@ def _betas(
             unweighted.append(name)
         low.append(bounds[0])
         high.append(bounds[1])
-    return np.array(low), np.array(high), tuple(unweighted)
+    lows = np.array(low)
+    return lows, lows if low == high else np.array(high), tuple(unweighted)
 
 
 def _scaled(measure: Measure, low: Array, high: Array) -> Measure:
     """Interval times the factor interval [low, high]; 0 times an unbounded side stays 0."""
+    if measure.low is measure.high and low is high:
+        certain = measure.low * low
+        return Measure(certain, certain, measure.missing)
     with np.errstate(invalid="ignore"):
         corners = np.nan_to_num(
             np.stack([measure.low * low, measure.low * high, measure.high * low, measure.high * high]),
@@ -292,29 +292,6 @@ def _scaled(measure: Measure, low: Array, high: Array) -> Measure:
 def _select(measure: Measure, rows: Mask | None) -> Measure:
     if rows is None:
         return measure
-    return Measure(np.where(rows, measure.low, 0.0), np.where(rows, measure.high, 0.0), measure.missing & rows)
-
-
-def _unbounded(reach: Array) -> Array:
-    return np.where(np.isnan(reach), math.inf, reach)
-
-
-def _floats(values: Sequence[float | None]) -> Array:
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _fx(currency: str, market: Market) -> float | None:
-    if currency == "USD":
-        return 1.0
-    rate = market.fx.get(currency)
-    return None if rate is None else rate.value
-
-
-def _dte(expiry: date | None, today: date) -> int:
-    return _NO_EXPIRY if expiry is None else max((expiry - today).days, 0)
-
-
-def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], Index]:
-    order: dict[str, int] = {}
-    index = [order.setdefault(name, len(order)) for name in names]
-    return tuple(order), np.array(index, dtype=np.intp)
+    low = np.where(rows, measure.low, 0.0)
+    high = low if measure.low is measure.high else np.where(rows, measure.high, 0.0)
+    return Measure(low, high, measure.missing & rows)

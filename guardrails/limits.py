@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
+from guardrails.columns import Array, Index
 from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
 from guardrails.matrix import Limits as LimitKeys
@@ -100,6 +103,13 @@ class Bound:
             return Level.UNKNOWN
         near = use.high >= watch_at * self.value * (1 - _ROUNDING) and use.high > 0
         return Level.WATCH if near else Level.OK
+
+    def loud(self, uses: Array, watch_at: float) -> Index:
+        """Places of the uses (NaN is missing) that are WATCH or worse."""
+        if not self.is_set:
+            return np.zeros(0, dtype=np.intp)
+        edge = 0.0 if self.unknown or self.value is None else watch_at * self.value * (1 - _ROUNDING)
+        return np.flatnonzero(~(uses < edge) & ~(uses <= 0.0))
 
 
 def stricter(absolute: float | None, relative: float | None, base: float | None, base_name: str) -> Bound:

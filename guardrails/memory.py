@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from guardrails import calendar, wording
+from guardrails.intake import CLOCK_SKEW
 from guardrails.matrix import DataRules
 from guardrails.portfolio import AccountHistory
 from guardrails.regime import RegimeState
@@ -103,7 +104,7 @@ def remember(
     """The history after one more reading; `own_pnl` is today's P/L from our own quotes, None when unknown."""
     history = _at_session(history, account, now)
     value = account.net_liquidation
-    if value is None:
+    if value is None or account.time - now > CLOCK_SKEW:
         return history
     history = _with_flows(history, account)
     if history.last is not None and account.time <= history.last.time:
@@ -120,11 +121,13 @@ def remember(
 def _at_session(history: AccountHistory, account: Account, now: datetime) -> AccountHistory:
     """A new session starts from the broker's previous close, else what was last seen before the open, else unknown."""
     session = calendar.session_of(now)
-    if history.session == session:
-        return history
+    opened, _ = calendar.session_bounds(session)
     start = account.prior_net_liquidation
+    if start is not None and not opened - _RECENT < start.time <= now:
+        start = None
+    if history.session == session:
+        return replace(history, start=history.start or start)
     if start is None:
-        opened, _ = calendar.session_bounds(session)
         last = None if history.jump else history.last
         if last is not None and opened - _RECENT < last.time <= opened:
             start = last
@@ -161,7 +164,7 @@ def _jump(history: AccountHistory, own_pnl: float | None, value: float, currency
     way = "up" if moved > 0 else "down"
     return (
         f"net liquidation jumped {way} by {wording.money(abs(moved), currency)} since "
-        f"{history.last.time:%H:%M} UTC without a cash flow or our own quotes explaining it"
+        f"{history.last.time.astimezone(calendar.NEW_YORK):%H:%M} ET without a cash flow or our own quotes explaining it"
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
 
 from guardrails.exposures import Exposures
-from guardrails.values import Account, AccountId, Market, Observed, Position, Price, Source, View
+from guardrails.values import Account, AccountId, Market, Observed, Position, Price, Source, View, finite
 
 _Dated = TypeVar("_Dated", Observed, Price)
 
@@ -95,8 +95,8 @@ def merge_markets(views: Iterable[View]) -> Market:
     return Market(
         vix=_newest(market.vix for market in markets),
         vix3m=_newest(market.vix3m for market in markets),
-        vix_closes=_united(market.vix_closes for market in markets),
-        vix3m_closes=_united(market.vix3m_closes for market in markets),
+        vix_closes=_united((market.vix_closes for market in markets), max),
+        vix3m_closes=_united((market.vix3m_closes for market in markets), min),
         prices=_latest([market.prices for market in markets]),
         betas=_latest([market.betas for market in markets]),
         fx=_latest([market.fx for market in markets]),
@@ -109,8 +109,16 @@ def _newest(readings: Iterable[Observed | None]) -> Observed | None:
     return max((reading for reading in readings if reading is not None), key=lambda reading: reading.time, default=None)
 
 
-def _united(histories: Iterable[tuple[tuple[date, float], ...]]) -> tuple[tuple[date, float], ...]:
-    return tuple(sorted({day: close for history in histories for day, close in history}.items()))
+def _united(
+    histories: Iterable[tuple[tuple[date, float], ...]], stricter: Callable[[float, float], float]
+) -> tuple[tuple[date, float], ...]:
+    """One close a day, oldest first; of two that differ the stricter, because a contradiction may never relax."""
+    best: dict[date, float] = {}
+    for history in histories:
+        for day, close in history:
+            if finite(close) is not None:
+                best[day] = stricter(close, best.get(day, close))
+    return tuple(sorted(best.items()))
 
 
 def _latest(tables: list[Mapping[str, _Dated]]) -> dict[str, _Dated]:
@@ -118,6 +126,6 @@ def _latest(tables: list[Mapping[str, _Dated]]) -> dict[str, _Dated]:
     for table in tables:
         for key, item in table.items():
             held = merged.get(key)
-            if held is None or item.time >= held.time:
+            if finite(item.value) is not None and (held is None or item.time >= held.time):
                 merged[key] = item
     return merged

@@ -157,6 +157,19 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketRow:
+    """One thing the market says: an index, an underlying that is held, a currency."""
+
+    symbol: str
+    value: Number
+    """price or level; US dollars per 1.00 of a currency"""
+    beta: Number
+    """to the S&P 500; null when it is bounded"""
+    source: str
+    age_seconds: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A change of regime."""
 
@@ -190,6 +203,8 @@ class Snapshot:
     sources: tuple[SourceRow, ...]
     groups: tuple[GroupRow, ...] = ()
     buckets: tuple[GroupRow, ...] = ()
+    market: tuple[MarketRow, ...] = ()
+    """indices first, then the underlyings held, then currencies"""
     changes: tuple[Change, ...] = ()
     """regime changes of this session, newest first"""
     matrix_version: str = ""

@@ -11,7 +11,8 @@ import numpy as np
 from guardrails import calendar
 from guardrails.checks.loss import loss_of
 from guardrails.checks.margin import cushions
-from guardrails.exposures import BUCKETS, LINEAR, Exposures, Interval, Mask
+from guardrails.columns import LINEAR, Mask
+from guardrails.exposures import BUCKETS, Exposures, Interval
 from guardrails.findings import Finding, Level, worst
 from guardrails.instruments import Instrument
 from guardrails.limits import Limits
@@ -21,6 +22,7 @@ from guardrails.snapshot import (
     SCHEMA,
     AccountRow,
     GroupRow,
+    MarketRow,
     PositionRow,
     RegimeNow,
     Snapshot,
@@ -64,6 +66,7 @@ def summarise(
         sources=tuple(_source(source, portfolio.time) for source in portfolio.sources),
         groups=_groups(e.groups, e),
         buckets=_buckets(e),
+        market=_market(portfolio),
         matrix_version=limits.matrix.version,
     )
 
@@ -250,6 +253,22 @@ def _sums(e: Exposures, rows: Mask) -> list[Interval]:
 def _group_row(name: str, sums: Sequence[Interval], positions: int) -> GroupRow:
     delta, beta_delta, gamma, vega, vega_30d, theta = (interval.known for interval in sums)
     return GroupRow(name, delta, beta_delta, gamma, vega, vega_30d, theta, positions)
+
+
+def _market(portfolio: Portfolio) -> tuple[MarketRow, ...]:
+    """Indices, the underlyings held, currencies; a missing price is a row without a value."""
+    market, e, now = portfolio.market, portfolio.exposures, portfolio.time
+    betas = {name: float(e.beta_low[i]) for i, name in enumerate(e.underlyings) if e.beta_low[i] == e.beta_high[i]}
+    held = [name for i, name in enumerate(e.underlyings) if not np.all(e.is_cash[e.underlying == i])]
+    names = ["SPX", "SPY", *sorted(set(held) - {"SPX", "SPY"})]
+    quoted = [("VIX", market.vix), ("VIX3M", market.vix3m), *((name, market.prices.get(name)) for name in names)]
+    quoted += [(f"{currency}/USD", rate) for currency, rate in sorted(market.fx.items())]
+    return tuple(
+        MarketRow(name, None, betas.get(name), "", None)
+        if found is None
+        else MarketRow(name, found.value, betas.get(name), found.source, max((now - found.time).total_seconds(), 0.0))
+        for name, found in quoted
+    )
 
 
 def _source(source: Source, now: datetime) -> SourceRow:

@@ -10,20 +10,26 @@ are meant to be. A whole source that is silent or gone is not handled here: it i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from guardrails import calendar, pricing, wording
-from guardrails.exposures import spot_of
+from guardrails.columns import spot_of
 from guardrails.instruments import Kind, Right
+from guardrails.intake import CLOCK_SKEW
 from guardrails.matrix import DataRules
-from guardrails.values import Greeks, Market, Position, Source, SourceState
+from guardrails.values import Greeks, Market, Position, Source, SourceState, finite
 
+_IMPOSSIBLE = "its Greeks cannot be true or are dated in the future"
 _TICK = 0.05
 """an option price within this of its intrinsic value carries no volatility; it moves like its underlying"""
+
+
+_SLACK = 0.02
+"""vendors round, and a deep American put may show a delta a little beyond 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,12 @@ def value_positions(
             continue
         streaming = position.source in live
         kept = position.greeks
-        if kept is not None and _complete(kept) and not (streaming and _old(kept.time, now, rules.stale_after_seconds)):
+        believed = kept is None or _possible(kept, position, now)
+        fresh = kept is not None and not (streaming and _old(kept.time, now, rules.stale_after_seconds))
+        if kept is not None and believed and fresh and _complete(kept):
             continue
-        checked[row], need = _prepare(row, position, market, now, rules, streaming=streaming)
+        held = position if believed else _noted(replace(position, greeks=None), _IMPOSSIBLE)
+        checked[row], need = _prepare(row, held, market, now, rules, streaming=streaming)
         if need is not None:
             todo.append(need)
     for row, greeks in _closed_form(todo, checked, market).items():
@@ -83,25 +92,47 @@ def _checked(position: Position, market: Market, live: set[str], now: datetime, 
     settled = calendar.settles(instrument) if instrument.expiry is not None else None
     if settled is not None and settled < now and not any(reason.startswith("expired") for reason in position.reasons):
         reasons.append(f"expired on {instrument.expiry}: what became of it is not known")
+    if finite(position.quantity) is None and not position.reasons:
+        reasons.append("its quantity is not known")
+    if instrument.is_option and None in (instrument.expiry, instrument.strike, instrument.right):
+        reasons.append("an option without expiry, strike or right")
     if instrument.adjusted:
         reasons.append("adjusted option: its deliverable is not known, so it has no Greeks")
-    price = None if instrument.is_option else market.prices.get(instrument.symbol)
-    if price is not None and price.source in live and _old(price.time, now, rules.quiet_after_minutes * 60):
-        reasons.append(f"its price has not ticked for {wording.age((now - price.time).total_seconds())}")
-    if contradiction := _contradiction(position, rules.mark_tolerance_pct):
+    reasons += _price_doubts(position, market, now, rules, streaming=position.source in live)
+    if contradiction := _contradiction(position.mark, position.bid, position.ask, rules.mark_tolerance_pct):
         reasons.append(contradiction)
     return replace(position, reasons=(*position.reasons, *reasons)) if reasons else position
 
 
-def _contradiction(position: Position, tolerance: float) -> str:
-    if position.mark is None or position.bid is None or position.ask is None or position.ask <= 0:
+def _price_doubts(
+    position: Position, market: Market, now: datetime, rules: DataRules, *, streaming: bool
+) -> Iterator[str]:
+    """What is wrong with the price of what the position is struck on, or with its own where the market has none."""
+    instrument = position.instrument
+    name = instrument.underlying if instrument.is_option else instrument.symbol
+    price = market.prices.get(name)
+    time = price.time if price is not None else None if instrument.is_option else position.mark_time
+    if time is None:
+        return
+    if _ahead(time, now):
+        yield f"the price of {name} is dated in the future"
+    elif streaming and _old(time, now, rules.quiet_after_minutes * 60):
+        yield f"the price of {name} has not ticked for {wording.age((now - time).total_seconds())}"
+    if price is not None and (
+        contradiction := _contradiction(price.value, price.bid, price.ask, rules.mark_tolerance_pct)
+    ):
+        yield f"{name}: {contradiction}"
+
+
+def _contradiction(mark: float | None, bid: float | None, ask: float | None, tolerance: float) -> str:
+    if mark is None or bid is None or ask is None or ask <= 0:
         return ""
-    if position.bid > position.ask:
-        return f"its quote is crossed: bid {position.bid:g} above ask {position.ask:g}"
-    slack = max(tolerance * position.ask, _TICK)
-    if position.bid - slack <= position.mark <= position.ask + slack:
+    if bid > ask:
+        return f"its quote is crossed: bid {bid:g} above ask {ask:g}"
+    slack = max(tolerance * ask, _TICK)
+    if bid - slack <= mark <= ask + slack:
         return ""
-    return f"its mark {position.mark:g} contradicts its quote {position.bid:g}/{position.ask:g}"
+    return f"its mark {mark:g} contradicts its quote {bid:g}/{ask:g}"
 
 
 def _prepare(
@@ -113,11 +144,6 @@ def _prepare(
     bare = replace(position, greeks=None)
     if spot is None or spot <= 0 or quoted is None:
         return _noted(bare, f"no price of {position.instrument.underlying or 'its underlying'}"), None
-    if streaming and _old(quoted.time, now, rules.quiet_after_minutes * 60):
-        return _noted(
-            bare,
-            f"{position.instrument.underlying} has not ticked for {wording.age((now - quoted.time).total_seconds())}",
-        ), None
     years = calendar.year_fraction(position.instrument, now)
     if years is None or years <= 0 or position.instrument.strike is None:
         return _noted(bare, "no time is left to price"), None
@@ -170,6 +196,21 @@ def _closed_form(todo: Sequence[_Todo], positions: Sequence[Position], market: M
 
 def _complete(greeks: Greeks) -> bool:
     return None not in (greeks.delta, greeks.gamma, greeks.vega, greeks.theta)
+
+
+def _possible(greeks: Greeks, position: Position, now: datetime) -> bool:
+    """Whether no figure contradicts what an option is: |delta| up to 1 on its own side, gamma and vega not negative."""
+    toward = -1.0 if position.instrument.right is Right.PUT else 1.0
+    return (
+        not _ahead(greeks.time, now)
+        and (greeks.delta is None or -_SLACK <= greeks.delta * toward <= 1.0 + _SLACK)
+        and (greeks.gamma is None or greeks.gamma >= -_SLACK)
+        and (greeks.vega is None or greeks.vega >= -_SLACK)
+    )
+
+
+def _ahead(time: datetime, now: datetime) -> bool:
+    return time - now > CLOCK_SKEW
 
 
 def _old(time: datetime, now: datetime, seconds: float) -> bool:

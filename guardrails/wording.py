@@ -10,7 +10,7 @@ _SCALES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 def number(value: float | None, digits: int = 0) -> str:
     """`−4,310`, or `?` when it is not known; a rounded zero carries no sign."""
-    if value is None:
+    if value is None or math.isnan(value):
         return "?"
     if math.isinf(value):
         return "unbounded"
@@ -38,8 +38,8 @@ def percent(fraction: float | None) -> str:
 
 def quantity(value: float | None) -> str:
     """Contracts or shares without needless decimals: `−2`, `12.5`."""
-    if value is None:
-        return "?"
+    if value is None or not math.isfinite(value):
+        return number(value)
     return number(value, 0 if value == int(value) else 2)
 
 

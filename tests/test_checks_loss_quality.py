@@ -112,7 +112,7 @@ def test_a_first_reading_has_no_drawdown() -> None:
     ("state", "level"),
     [
         (SourceState.LIVE, Level.OK),
-        (SourceState.CLOSED, Level.OK),
+        (SourceState.CLOSED, Level.UNKNOWN),
         (SourceState.FILE, Level.OK),
         (SourceState.STALE, Level.UNKNOWN),
         (SourceState.DOWN, Level.UNKNOWN),
@@ -122,6 +122,12 @@ def test_a_first_reading_has_no_drawdown() -> None:
 def test_source_states(state: SourceState, level: Level) -> None:
     held = replace(book(), sources=(Source("ibkr", state, NOW),))
     assert source_state(held, with_limits())[0].level is level
+
+
+def test_a_quiet_feed_is_closed_only_while_the_market_is() -> None:
+    night = datetime(2026, 11, 19, 3, 0, tzinfo=UTC)  # 22:00 in New York
+    held = replace(book(now=night), sources=(Source("ibkr", SourceState.CLOSED, NOW),), market_open=False)
+    assert source_state(held, with_limits())[0].level is Level.OK
 
 
 def test_no_source_is_unknown() -> None:

@@ -47,7 +47,7 @@ def test_the_worst_of_now_overnight_and_look_ahead_decides() -> None:
     assert finding.level is Level.BREACH
     assert finding.value == pytest.approx(0.11)
     assert "look-ahead" in finding.message
-    assert "16:00 UTC" in finding.message
+    assert "Wed 18 Nov 11:00 ET" in finding.message
 
 
 def test_a_view_that_should_be_there_and_is_not_is_unknown() -> None:

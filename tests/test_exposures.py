@@ -170,3 +170,12 @@ def test_two_brokers_sum_to_the_merged_book(ours: list[int], theirs: list[int]) 
         parts = getattr(a, name).total().low + getattr(b, name).total().low
         assert getattr(merged, name).total().low == pytest.approx(parts)
     assert merged.beta_delta().total().low == pytest.approx(a.beta_delta().total().low + b.beta_delta().total().low)
+
+
+def test_a_bond_moves_with_its_own_price() -> None:
+    # 10,000 of face value at 99 per 100 are 9,900 dollars; its beta is not known: anything from 0 to 2
+    bond = Position(IBKR, Instrument(Kind.BOND, "T 4 1/2 11/15/33"), 10_000.0, 0.01, "test", NOW, mark=99.0)
+    exposures = book(bond).exposures
+    assert exposures.delta.total() == Interval(9_900.0, 9_900.0)
+    assert exposures.beta_delta().total() == Interval(0.0, 19_800.0)
+    assert exposures.gamma.total() == exposures.vega.total() == exposures.theta.total() == Interval(0.0, 0.0)

@@ -78,8 +78,8 @@ SUBJECTS = (
 )
 """forms a Finding's subject can take"""
 
-_DATA_CHECKS = {"market_regime", "greeks_coverage", "beta_coverage", "position_data", "account_data", "source_state"}
-"""these report gaps themselves, so they need no cap"""
+_OWN_FEED = {"market_regime", "beta_coverage", "source_state"}
+"""these do not rest on the book: they report their own gaps, so they need no cap"""
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def _safely(check: Check, portfolio: Portfolio, limits: Limits) -> list[Finding]
 
 
 def _capped(finding: Finding, portfolio: Portfolio) -> Finding:
-    if not portfolio.gaps or finding.check in _DATA_CHECKS or finding.level not in (Level.OK, Level.WATCH):
+    if not portfolio.gaps or finding.check in _OWN_FEED or finding.level not in (Level.OK, Level.WATCH):
         return finding
     text = f"{finding.message} Not cleared: {wording.names(list(portfolio.gaps), 2)}."
     return replace(finding, level=Level.UNKNOWN, message=text)

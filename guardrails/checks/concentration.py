@@ -6,16 +6,20 @@ Where a figure is missing, the share lies between the one that is certain and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from guardrails import wording
-from guardrails.exposures import Array, Interval, Measure
+from guardrails.columns import Array
+from guardrails.exposures import Interval, Measure
 from guardrails.findings import Finding, Level
 from guardrails.limits import Bound, Limits
 from guardrails.portfolio import Portfolio
 from guardrails.products import group_of
+from guardrails.values import AccountId
 
 NEGLIGIBLE = {"vega": 1e-4, "delta": 1e-2, "margin": 1e-2}
 """fraction of net liquidation below which the gross is too small for shares to mean anything"""
@@ -23,12 +27,16 @@ NEGLIGIBLE = {"vega": 1e-4, "delta": 1e-2, "margin": 1e-2}
 
 def vega_concentration(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Share of one underlying group in the gross 30-day-weighted vega."""
-    return _shares("vega", portfolio, limits, portfolio.exposures.vega_30d, limits.keys.max_single_underlying_vega_pct)
+    return _of_measure(
+        "vega", portfolio, limits, portfolio.exposures.vega_30d, limits.keys.max_single_underlying_vega_pct
+    )
 
 
 def delta_concentration(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Share of one underlying group in the gross dollar delta."""
-    return _shares("delta", portfolio, limits, portfolio.exposures.delta, limits.keys.max_single_underlying_delta_pct)
+    return _of_measure(
+        "delta", portfolio, limits, portfolio.exposures.delta, limits.keys.max_single_underlying_delta_pct
+    )
 
 
 def margin_concentration(portfolio: Portfolio, limits: Limits) -> list[Finding]:
@@ -41,86 +49,99 @@ def margin_concentration(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     blind: set[str] = set()
     for account in portfolio.accounts:
         if account.margin_by_underlying is None:
-            blind |= _held(portfolio, account.id) - set(limits.matrix.exempt_groups)
+            blind |= _held(portfolio, account.id)
             continue
+        blind |= _held(portfolio, account.id) - {group_of(name) for name in account.margin_by_underlying}
+        rate = portfolio.usd(1.0, account.currency)
         for name, margin in account.margin_by_underlying.items():
-            usd = portfolio.usd(abs(margin), account.currency)
-            if usd is None:
-                blind.add(group_of(name))
+            group = group_of(name)
+            if rate is None:
+                blind.add(group)
             else:
-                by_group[group_of(name)] = by_group.get(group_of(name), 0.0) + usd
-    return _report("margin", portfolio, limits, limit, _point_shares(by_group), sum(by_group.values()), sorted(blind))
-
-
-def _shares(what: str, portfolio: Portfolio, limits: Limits, measure: Measure, limit: float | None) -> list[Finding]:
-    exposures = portfolio.exposures
-    net = measure.by(exposures.group, len(exposures.groups))
-    least = np.where((net.low < 0) & (net.high > 0), 0.0, np.minimum(abs(net.low), abs(net.high)))
-    most = np.maximum(abs(net.low), abs(net.high))
-    shares = {
-        group: Interval(_share(least[i], most, i), _share(most[i], least, i), bool(net.missing[i]))
-        for i, group in enumerate(exposures.groups)
-    }
-    blind = [group for i, group in enumerate(exposures.groups) if net.missing[i]]
+                by_group[group] = by_group.get(group, 0.0) + abs(margin) * rate
     return _report(
-        what,
-        portfolio,
-        limits,
-        limit,
-        shares,
-        float(most.sum()),
-        [g for g in blind if g not in limits.matrix.exempt_groups],
+        "margin", portfolio, limits, limit, _of_margin(by_group), sorted(blind - set(limits.matrix.exempt_groups))
     )
 
 
-def _share(own: float, all_others: Array, place: int) -> float:
-    others = (
-        float(all_others.sum() - all_others[place])
-        if np.isfinite(all_others[place])
-        else float(np.delete(all_others, place).sum())
-    )
-    if not np.isfinite(own):
-        return 1.0
-    return own / (own + others) if own > 0 else 0.0
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """What each group holds of the gross, at least and at most; 1 is all of it."""
+
+    groups: tuple[str, ...]
+    low: Array
+    high: Array
+    gross: float
+
+    def at(self, place: int) -> Interval:
+        """The share of one group."""
+        return Interval(float(self.low[place]), float(self.high[place]))
 
 
-def _point_shares(by_group: Mapping[str, float]) -> dict[str, Interval]:
-    gross = sum(by_group.values())
-    return {group: Interval(margin / gross, margin / gross) for group, margin in by_group.items()} if gross > 0 else {}
+def _of_measure(
+    what: str, portfolio: Portfolio, limits: Limits, measure: Measure, limit: float | None
+) -> list[Finding]:
+    groups = portfolio.exposures.groups
+    net = measure.by(portfolio.exposures.group, len(groups))
+    most = np.maximum(abs(net.low), abs(net.high))
+    least = np.where((net.low < 0) & (net.high > 0), 0.0, np.minimum(abs(net.low), abs(net.high)))
+    high = _share(most, least)
+    low = high if net.low is net.high else _share(least, most)
+    shares = _Shares(groups, low, high, float(most.sum()))
+    blind = [groups[place] for place in np.flatnonzero(net.missing) if groups[place] not in limits.matrix.exempt_groups]
+    return _report(what, portfolio, limits, limit, shares, blind)
 
 
-def _held(portfolio: Portfolio, account: object) -> set[str]:
+def _share(own: Array, everyone: Array) -> Array:
+    """Share of each group's `own` when all the others have what `everyone` says."""
+    bounded = np.isfinite(everyone)
+    finite = np.where(bounded, everyone, 0.0)
+    others = np.where(np.count_nonzero(~bounded) > ~bounded, math.inf, finite.sum() - finite)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(np.isfinite(own), np.where(own > 0, own / (own + others), 0.0), 1.0)
+
+
+def _of_margin(by_group: Mapping[str, float]) -> _Shares:
+    held = np.array(list(by_group.values()), dtype=np.float64)
+    gross = float(held.sum())
+    shares = held / gross if gross > 0 else held
+    return _Shares(tuple(by_group), shares, shares, gross)
+
+
+def _held(portfolio: Portfolio, account: AccountId) -> set[str]:
     exposures = portfolio.exposures
-    return {
-        exposures.groups[exposures.group[row]]
-        for row, position in enumerate(portfolio.positions)
-        if position.account == account and not exposures.is_cash[row]
-    }
+    rows = exposures.columns.of_account(account) & ~exposures.is_cash
+    return {exposures.groups[place] for place in np.unique(exposures.group[rows])}
 
 
 def _report(
-    what: str,
-    portfolio: Portfolio,
-    limits: Limits,
-    limit: float | None,
-    shares: Mapping[str, Interval],
-    gross: float,
-    blind: Sequence[str],
+    what: str, portfolio: Portfolio, limits: Limits, limit: float | None, shares: _Shares, blind: Sequence[str]
 ) -> list[Finding]:
     """One Finding per group at WATCH or worse, or one that names the largest share."""
     check, nav = f"{what}_concentration", portfolio.net_liquidation
-    bound = Bound(limit, is_set=limit is not None)
     if limit is None:
         return [
             limits.finding(check, "portfolio", Level.NOT_APPLICABLE, f"Share of {what} in one underlying: not set.")
         ]
-    if not blind and nav is not None and gross < NEGLIGIBLE[what] * nav:
+    if not blind and nav is not None and shares.gross < NEGLIGIBLE[what] * nav:
         text = f"Share of {what} in one underlying: not applicable, the whole book has next to none."
         return [limits.finding(check, "portfolio", Level.NOT_APPLICABLE, text, limit=limit, unit="fraction")]
-    judged = {g: share for g, share in shares.items() if g not in limits.matrix.exempt_groups}
-    levels = {group: bound.level(share, limits.matrix.watch_at) for group, share in judged.items()}
-    loud = [group for group, level in levels.items() if level.rank >= Level.WATCH.rank and group not in blind]
-    findings = [_finding(what, group, levels[group], judged[group], limits, limit, portfolio) for group in loud]
+    bound, watch_at = Bound(limit, is_set=True), limits.matrix.watch_at
+    judged = np.array([group not in limits.matrix.exempt_groups for group in shares.groups], dtype=bool)
+    judged_high = np.where(judged, shares.high, 0.0)
+    findings = [
+        _finding(
+            what,
+            shares.groups[place],
+            bound.level(shares.at(place), watch_at),
+            shares.at(place),
+            limits,
+            limit,
+            portfolio,
+        )
+        for place in bound.loud(judged_high, watch_at)
+        if shares.groups[place] not in blind
+    ]
     if blind:
         text = f"Share of {what}: no data for {wording.names(list(blind))}, so their share is not known."
         findings.append(
@@ -131,9 +152,9 @@ def _report(
             )
         )  # fmt: skip
     if not findings:
-        top = max(judged, key=lambda group: judged[group].high, default=None)
-        share = Interval(0.0, 0.0) if top is None else judged[top]
-        findings.append(_finding(what, top or "", Level.OK, share, limits, limit, portfolio))
+        top = int(np.argmax(judged_high)) if judged.any() else None
+        group, share = ("", Interval(0.0, 0.0)) if top is None else (shares.groups[top], shares.at(top))
+        findings.append(_finding(what, group, Level.OK, share, limits, limit, portfolio))
     return findings
 
 

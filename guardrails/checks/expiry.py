@@ -7,10 +7,15 @@ it.
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from guardrails import calendar, wording
 from guardrails.findings import Finding, Level
 from guardrails.instruments import Right
 from guardrails.limits import Limits
+from guardrails.matrix import DteAlarm
 from guardrails.portfolio import Portfolio
 from guardrails.values import Position
 
@@ -24,14 +29,20 @@ def short_option_expiry(portfolio: Portfolio, limits: Limits) -> list[Finding]:
                 "short_option_expiry", "portfolio", Level.NOT_APPLICABLE, "Expiry of short options: not set."
             )
         ]
-    shorts = [p for p in portfolio.positions if p.instrument.is_option and (p.quantity is None or p.quantity < 0)]
-    findings = [_judge(position, portfolio, limits) for position in shorts]
-    loud = [finding for finding in findings if finding.level.rank >= Level.WATCH.rank]
-    if loud:
-        return loud
-    if not findings:
+    columns = portfolio.exposures.columns
+    shorts = np.flatnonzero(columns.is_short_option)
+    if not len(shorts):
         return [limits.finding("short_option_expiry", "portfolio", Level.OK, "No short option is held.")]
-    return [min(findings, key=lambda finding: finding.value if finding.value is not None else 0.0)]
+    days = np.full(len(columns.expiries), math.nan)
+    quiet = np.zeros(len(columns.expiries), dtype=bool)
+    for place in np.unique(columns.expiry[shorts]):  # all shorts of one expiry and settlement stand alike
+        expiry, settlement = columns.expiries[place]
+        if expiry is not None and settlement is not None:
+            days[place] = calendar.trading_days_to(expiry, portfolio.time)
+            quiet[place] = _level(int(days[place]), getattr(rule, settlement.value)) is Level.OK
+    loud = shorts[~quiet[columns.expiry[shorts]] | columns.doubtful[shorts]]
+    shown = loud if len(loud) else shorts[[np.argmin(days[columns.expiry[shorts]])]]
+    return [_judge(portfolio.positions[row], portfolio, limits) for row in shown]
 
 
 def _judge(position: Position, portfolio: Portfolio, limits: Limits) -> Finding:
@@ -52,7 +63,7 @@ def _judge(position: Position, portfolio: Portfolio, limits: Limits) -> Finding:
     bounds = getattr(rule, instrument.settlement.value)
     last = calendar.last_trade(instrument)
     hours = None if last is None else calendar.hours_to(last, now)
-    level = Level.BREACH if days <= bounds.breach else Level.WATCH if days <= bounds.watch else Level.OK
+    level = _level(days, bounds)
     if position.reasons and level is not Level.BREACH:
         level = Level.UNKNOWN
     return limits.finding(
@@ -73,6 +84,10 @@ def _judge(position: Position, portfolio: Portfolio, limits: Limits) -> Finding:
         age=max((now - position.time).total_seconds(), 0.0),
         action=_action(position, hours) if level.rank >= Level.WATCH.rank else "",
     )
+
+
+def _level(days: int, bounds: DteAlarm) -> Level:
+    return Level.BREACH if days <= bounds.breach else Level.WATCH if days <= bounds.watch else Level.OK
 
 
 def in_the_money(position: Position, portfolio: Portfolio) -> bool | None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from guardrails import wording
 from guardrails.checks.measured import Measured, judge
-from guardrails.exposures import Array, Exposures, Mask, Measure
+from guardrails.columns import Array, Mask
+from guardrails.exposures import Exposures, Measure
 from guardrails.findings import Finding, Level
 from guardrails.limits import Bound, Limits, short_side, size_of, stricter
 from guardrails.portfolio import Portfolio
@@ -76,8 +77,10 @@ def gamma(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 
 def near_expiry_gamma(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """The same over what expires within seven calendar days, where gamma explodes."""
-    dte = portfolio.exposures.dte
-    near = (dte >= 0) & (dte <= NEAR_EXPIRY_DAYS)
+    exposures = portfolio.exposures
+    dated = (exposures.dte >= 0) & (exposures.dte <= NEAR_EXPIRY_DAYS)
+    undated = (exposures.dte < 0) & (exposures.is_option | exposures.columns.is_unmodelled)
+    near = dated | undated  # what does not say when it expires may do so tomorrow
     return [
         _gamma("near_expiry_gamma", "max_near_expiry_gamma", "Gamma expiring within 7 days", portfolio, limits, near)
     ]

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
+
 from guardrails import calendar, wording
 from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
@@ -42,11 +44,12 @@ class Loss:
 def loss_of(account: Account, portfolio: Portfolio) -> Loss:
     """Today's loss of `account`; None where the start of the session or the present value is not known."""
     history = portfolio.history.get(account.id, AccountHistory())
-    days = [p.day_pnl for p in portfolio.positions if p.account == account.id and not p.reasons]
-    blind = any(p.reasons for p in portfolio.positions if p.account == account.id)
-    known = [value for value in days if value is not None]
-    own = -sum(known) if known and len(known) == len(days) and not blind else None
-    if history.start is None or account.net_liquidation is None:
+    columns = portfolio.exposures.columns
+    rows = columns.of_account(account.id)
+    days = columns.day_pnl[rows]
+    blind = not len(days) or np.isnan(days).any() or columns.doubtful[rows].any()
+    own = None if blind else -float(days.sum())
+    if history.start is None or account.net_liquidation is None or account.time <= history.start.time:
         return Loss(None, None, own, history.jump)
     return Loss(history.start.value, history.start.value + history.flows - account.net_liquidation, own, history.jump)
 

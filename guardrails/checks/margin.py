@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guardrails import wording
+from guardrails.calendar import NEW_YORK
 from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
 from guardrails.limits import Bound, Limits
@@ -154,7 +155,7 @@ def _cushion_message(account: Account, cushion: Cushion, least: float) -> str:
     if cushion.absent:
         text += f" Not reported: {', '.join(cushion.absent)}."
     if account.next_margin_change is not None:
-        text += f" Margin changes at {account.next_margin_change:%d %b %H:%M} UTC."
+        text += f" Margin changes {account.next_margin_change.astimezone(NEW_YORK):%a %d %b %H:%M} ET."
     if account.margin_call:
         text += " The broker reports a margin call."
     return text
@@ -166,6 +167,13 @@ def _cushion_action(level: Level, short: str, cushion: Cushion) -> str:
     if level is Level.UNKNOWN:
         return f"Read the margin figures ({', '.join(cushion.absent)}) at the broker."
     return "Add no position that takes margin." if level is Level.WATCH else ""
+
+
+_UTILISATION_ACTIONS = {
+    Level.BREACH: "Close what takes the most margin.",
+    Level.UNKNOWN: "Read the margin figures at the broker.",
+    Level.WATCH: "Add no position that takes margin.",
+}
 
 
 def _utilisation_finding(account: Account, limit: float, portfolio: Portfolio, limits: Limits) -> Finding:
@@ -194,7 +202,7 @@ def _utilisation_finding(account: Account, limit: float, portfolio: Portfolio, l
         headroom=None if used is None else limit - used,
         evidence={"absent": absent},
         age=max((portfolio.time - account.time).total_seconds(), 0.0),
-        action="Close what takes the most margin." if level is Level.BREACH else "",
+        action=_UTILISATION_ACTIONS.get(level, ""),
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from guardrails import wording
-from guardrails.exposures import Array, Interval, Mask
+from guardrails.columns import Array, Mask
+from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
 from guardrails.limits import Bound, Limits
 from guardrails.portfolio import Portfolio

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import numpy as np
 
 from guardrails import wording
 from guardrails.findings import Finding, Level
+from guardrails.intake import account_age, silence
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.values import Account, Source, SourceState
-
-_CLOCK_SKEW = timedelta(minutes=1)
-"""how far a broker's clock may run ahead of ours before its figures contradict it"""
-_SPEAKS = {
-    SourceState.LIVE: "is live",
-    SourceState.CLOSED: "is quiet because the market is closed",
-    SourceState.FILE: "is a picture of one past moment",
-}
-_BLIND = {
-    SourceState.DOWN: "is not connected",
-    SourceState.STALE: "has gone silent",
-    SourceState.CONNECTING: "has not delivered a complete book yet",
-}
 
 
 def source_state(portfolio: Portfolio, limits: Limits) -> list[Finding]:
@@ -43,10 +31,11 @@ def account_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 def position_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Positions whose row cannot be trusted: unreadable, without multiplier or price, contradictory, expired."""
     bad = {}
-    for row, position in enumerate(portfolio.positions):
+    columns = portfolio.exposures.columns
+    for row in np.flatnonzero(columns.doubtful | columns.unpriced).tolist():
+        position = portfolio.positions[row]
         reasons = [*position.reasons, *portfolio.lacks(row)]
-        if reasons:
-            bad[f"{position.instrument.label} ({position.account})"] = "; ".join(reasons)
+        bad[f"{position.instrument.label} ({position.account})"] = "; ".join(reasons)
     count = len(portfolio.positions)
     if not bad:
         return [
@@ -72,19 +61,16 @@ def position_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 
 def greeks_coverage(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Share of option positions with delta, gamma, vega and theta."""
-    options = [position for position in portfolio.positions if position.instrument.is_option]
+    columns = portfolio.exposures.columns
+    options = int(columns.is_option.sum())
     if not options:
         return [limits.finding("greeks_coverage", "portfolio", Level.NOT_APPLICABLE, "No option is held.")]
-    blind = [
-        p.instrument.label
-        for p in options
-        if p.greeks is None or None in (p.greeks.delta, p.greeks.gamma, p.greeks.vega, p.greeks.theta)
-    ]
-    share = 1.0 - len(blind) / len(options)
+    blind = [portfolio.positions[row].instrument.label for row in np.flatnonzero(columns.without_greeks)]
+    share = 1.0 - len(blind) / options
     if not blind:
-        text = f"All {len(options)} options have Greeks."
+        text = f"All {options} options have Greeks."
     else:
-        text = f"{len(blind)} of {len(options)} options have no Greeks: {wording.names(blind)}."
+        text = f"{len(blind)} of {options} options have no Greeks: {wording.names(blind)}."
     return [
         limits.finding(
             "greeks_coverage", "portfolio", Level.UNKNOWN if blind else Level.OK, text,
@@ -144,9 +130,9 @@ def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 
 def _source(source: Source, portfolio: Portfolio, limits: Limits) -> Finding:
     age = None if source.time is None else max((portfolio.time - source.time).total_seconds(), 0.0)
-    blind = _BLIND.get(source.state)
+    blind = silence(source, limits.matrix.data, portfolio.time, market_open=portfolio.market_open)
     said = f"last word {wording.age(age)} ago" if age is not None else "never heard"
-    text = f"{source.name} {blind or f'is {source.state.value}'}, {said}." + (
+    text = f"{blind or f'{source.name} is {source.state.value}'}, {said}." + (
         f" {source.detail}" if source.detail else ""
     )
     return limits.finding(
@@ -160,32 +146,29 @@ def _source(source: Source, portfolio: Portfolio, limits: Limits) -> Finding:
     )
 
 
+_ACCOUNT_ACTIONS = {Level.UNKNOWN: "Restore the broker's account feed.", Level.BREACH: "Meet the call."}
+
+
 def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
     age = max((portfolio.time - account.time).total_seconds(), 0.0)
-    minutes = limits.matrix.data.account_stale_minutes
     live = any(source.name == account.source and source.state is SourceState.LIVE for source in portfolio.sources)
-    usd = portfolio.usd(account.net_liquidation, account.currency)
+    late = account_age(account, limits.matrix.data, portfolio.time, live=live and portfolio.market_open)
     level, text = Level.OK, f"{account.id}: figures are {wording.age(age)} old."
-    if account.net_liquidation is None:
-        level, text = Level.UNKNOWN, f"{account.id}: the broker gives no net liquidation."
-    elif usd is None:
-        level, text = Level.UNKNOWN, f"{account.id}: no rate from {account.currency} to USD is known."
-    elif account.time - portfolio.time > _CLOCK_SKEW:
-        level, text = (
-            Level.UNKNOWN,
-            f"{account.id}: figures are dated {account.time:%Y-%m-%d %H:%M} UTC, in the future.",
-        )
-    elif live and portfolio.market_open and age > minutes * 60:
-        level, text = Level.UNKNOWN, f"{account.id}: figures are {wording.age(age)} old, more than {minutes} min."
-    elif account.margin_call:
+    if account.margin_call:
         level, text = Level.BREACH, f"{account.id}: the broker reports a margin call."
-    action = (
-        "Restore the broker's account feed."
-        if level is Level.UNKNOWN
-        else "Meet the call."
-        if level is Level.BREACH
-        else ""
-    )
+    elif account.net_liquidation is None:
+        level, text = Level.UNKNOWN, f"{account.id}: the broker gives no net liquidation."
+    elif portfolio.usd(account.net_liquidation, account.currency) is None:
+        level, text = Level.UNKNOWN, f"{account.id}: no rate from {account.currency} to USD is known."
+    elif late:
+        level, text = Level.UNKNOWN, f"{late}."
     return limits.finding(
-        "account_data", f"account:{account.id}", level, text, unit="s", value=age, age=age, action=action
+        "account_data",
+        f"account:{account.id}",
+        level,
+        text,
+        unit="s",
+        value=age,
+        age=age,
+        action=_ACCOUNT_ACTIONS.get(level, ""),
     )

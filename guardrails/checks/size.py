@@ -3,56 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from guardrails import wording
+from guardrails.columns import Array, Mask
 from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
-from guardrails.instruments import Kind
 from guardrails.limits import Bound, Limits, stricter
 from guardrails.portfolio import Portfolio
-
-_CONTRACTS = (Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE, Kind.FUTURE_OPTION)
 
 
 def position_contracts(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Contracts of one option or future, added over accounts without netting."""
-    limit = limits.keys.max_position_contracts
-    held: dict[str, float] = defaultdict(float)
-    labels: dict[str, str] = {}
-    for position in portfolio.positions:
-        if position.instrument.kind in _CONTRACTS:
-            held[position.instrument.key] += math.nan if position.quantity is None else abs(position.quantity)
-            labels[position.instrument.key] = position.instrument.label
+    limit, columns = limits.keys.max_position_contracts, portfolio.exposures.columns
     bound = Bound(limit, is_set=limit is not None)
-    return _report("position_contracts", "contracts", portfolio, limits, bound, _lines(held, labels))
+    counted = np.abs(columns.reported)
+    proven = columns.is_contract & (counted > (math.inf if limit is None else limit))  # even by a doubted row
+    size = np.where((columns.doubtful | columns.is_unmodelled) & ~proven, math.nan, counted)
+    rows = columns.is_contract | columns.is_unmodelled
+    return _report("position_contracts", "contracts", portfolio, limits, bound, size, rows)
 
 
 def position_notional(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Notional of one instrument, |q| x multiplier x price of what it is struck on, against net liquidation."""
     share, exposures = limits.keys.max_position_notional_pct_nlv, portfolio.exposures
-    nav = portfolio.net_liquidation
     notional = np.abs(exposures.quantity * exposures.multiplier * exposures.spot * exposures.fx)
-    held: dict[str, float] = defaultdict(float)
-    labels: dict[str, str] = {}
-    for row, position in enumerate(portfolio.positions):
-        if not exposures.is_cash[row]:
-            held[position.instrument.key] += float(notional[row])
-            labels[position.instrument.key] = position.instrument.label
-    bound = stricter(None, share, nav, "net liquidation")
-    return _report("position_notional", "USD", portfolio, limits, bound, _lines(held, labels))
-
-
-def _lines(held: Mapping[str, float], labels: Mapping[str, str]) -> list[_Line]:
-    return [_Line(key, labels[key], _interval(value)) for key, value in held.items()]
-
-
-def _interval(value: float) -> Interval:
-    return Interval(0.0, math.inf, missing=True) if math.isnan(value) else Interval(value, value)
+    bound = stricter(None, share, portfolio.net_liquidation, "net liquidation")
+    return _report("position_notional", "USD", portfolio, limits, bound, notional, ~exposures.is_cash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +44,26 @@ class _Line:
 
 
 def _report(
-    check: str, unit: str, portfolio: Portfolio, limits: Limits, bound: Bound, lines: Sequence[_Line]
+    check: str, unit: str, portfolio: Portfolio, limits: Limits, bound: Bound, size: Array, rows: Mask
 ) -> list[Finding]:
-    """One Finding per instrument at WATCH or worse, or one that names the largest."""
+    """One Finding per instrument at WATCH or worse, or one that names the largest; `size` by row, missing is NaN."""
     if not bound.is_set:
         return [limits.finding(check, "portfolio", Level.NOT_APPLICABLE, f"{_TITLE[check]}: not set.")]
-    if not lines:
+    if not rows.any():
         return [limits.finding(check, "portfolio", Level.OK, f"{_TITLE[check]}: nothing is held.", limit=bound.value)]
-    levels = {line.key: bound.level(line.use, limits.matrix.watch_at) for line in lines}
-    loud = [line for line in lines if levels[line.key].rank >= Level.WATCH.rank]
-    shown = loud or [max(lines, key=lambda line: line.use.high)]
-    return [_finding(check, unit, line, levels[line.key], bound, limits, portfolio) for line in shown]
+    columns, watch_at = portfolio.exposures.columns, limits.matrix.watch_at
+    absent = rows & np.isnan(size)
+    held = np.bincount(columns.line, np.where(rows & ~absent, size, 0.0), len(columns.lines)).astype(np.float64)
+    missing = np.bincount(columns.line, absent, len(columns.lines)) > 0
+    loud = bound.loud(np.where(missing, math.nan, held), watch_at)
+    shown = loud if len(loud) else [np.argmax(held)]
+    lines = [_line(portfolio, int(columns.lines[p]), float(held[p]), missing=bool(missing[p])) for p in shown]
+    return [_finding(check, unit, line, bound.level(line.use, watch_at), bound, limits, portfolio) for line in lines]
+
+
+def _line(portfolio: Portfolio, row: int, size: float, *, missing: bool) -> _Line:
+    instrument = portfolio.positions[row].instrument
+    return _Line(instrument.key, instrument.label, Interval(size, math.inf if missing else size, missing))
 
 
 _TITLE = {"position_contracts": "Contracts in one line", "position_notional": "Notional of one line"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from guardrails import wording
@@ -100,11 +98,12 @@ def implied_ratio(portfolio: Portfolio) -> float | None:
     """IV% / (2 DTE) averaged over short options by their vega; None when there are none with known values."""
     exposures: Exposures = portfolio.exposures
     vega = np.where(exposures.vega.missing, 0.0, exposures.vega.low)
-    iv = np.array([math.nan if p.greeks is None or p.greeks.iv is None else p.greeks.iv for p in portfolio.positions])
+    iv = exposures.columns.iv
     rows = exposures.is_option & (vega < 0) & np.isfinite(iv) & (exposures.dte > 0)
     if not rows.any():
         return None
-    return float(np.average(iv[rows] * 100.0 / (2.0 * exposures.dte[rows]), weights=-vega[rows]))
+    weights = -vega[rows]
+    return float(weights @ (iv[rows] * 100.0 / (2.0 * exposures.dte[rows])) / weights.sum())
 
 
 def _not_applicable(theta: float, vega: float, net_liquidation: float | None) -> str:
