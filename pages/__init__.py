@@ -1,0 +1,1 @@
+"""The Streamlit pages: flat scripts, and the modules beside them whose names begin with an underscore."""

@@ -1,0 +1,58 @@
+"""The script every browser runs: page list, style, the header that is on every page, then the page itself."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from guardrails.settings import Scenario
+from pages._engine import wiring
+from pages._moment import read
+from pages._parts import header
+from pages._style import style_sheet
+
+ICON = (  # drawn here: a named icon would be fetched from another host
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E"
+    "%3Cpath fill='%230b5cad' d='M12 1 3 5v6c0 5.5 3.8 10.7 9 12 5.2-1.3 9-6.5 9-12V5z'/%3E%3C/svg%3E"
+)
+
+st.set_page_config(page_title="Portfolio Guardrails", page_icon=ICON, layout="wide")
+page = st.navigation(
+    [
+        st.Page("risk.py", title="Risk", icon=":material/traffic:", default=True),
+        st.Page("positions.py", title="Positions", icon=":material/table_rows:"),
+        st.Page("limits.py", title="Limits", icon=":material/rule:"),
+        st.Page("data.py", title="Data", icon=":material/database:"),
+    ],
+    position="top",
+)
+st.html(style_sheet())
+wired = wiring()
+
+
+@st.fragment(run_every=wired.engine.settings.refresh_seconds)
+def bar() -> None:
+    st.html(header(read(wired.engine)))
+
+
+def switch_scenario() -> None:
+    if wired.demo is not None:
+        wired.demo.switch(st.session_state.scenario, wired.engine.now())
+        wired.engine.forget()  # another market has another history
+
+
+with st.container(key="header", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container():
+        bar()
+    if wired.demo is not None:
+        st.session_state.scenario = wired.demo.scenario  # another tab may have switched it
+        st.selectbox(
+            "Demo market",
+            [scenario.value for scenario in Scenario],
+            key="scenario",
+            format_func=lambda name: f"demo: {name}",
+            label_visibility="collapsed",
+            width=150,
+            on_change=switch_scenario,
+            help="What the simulated market does. The book is the same; only the market moves.",
+        )
+page.run()

@@ -1,0 +1,59 @@
+"""The style sheet of the blocks drawn as HTML. Colours follow the theme through `light-dark()`, without a rerun."""
+
+from __future__ import annotations
+
+from pages._parts import LOOKS
+
+_LAYOUT = """
+[data-testid="stMainBlockContainer"] { padding: 4.2rem 2rem 3rem; max-width: 1700px; }
+:has(> .st-key-header) { position: sticky; top: 3.4rem; z-index: 90; padding: .3rem 0;
+  background: light-dark(#ffffff, #10141a); }
+.pg-bar { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding: .4rem .7rem;
+  border-radius: .5rem; border: 1px solid light-dark(#d5dbe3, #323c49); background: light-dark(#f3f5f8, #1a212b);
+  font-size: .87rem; line-height: 1.5; font-variant-numeric: tabular-nums; }
+.pg-bar > span { white-space: nowrap; }
+.pg-bar > strong { flex-basis: 100%; font-size: 1rem; }
+.pg-silent { border: 2px dashed light-dark(#59626e, #a3adba); background: repeating-linear-gradient(-45deg,
+  light-dark(#d4d8dd, #3a424d) 0 12px, light-dark(#e4e7eb, #2d343d) 12px 24px); }
+.pg-pill { display: inline-block; padding: 0 .5rem; margin-right: .2rem; border-radius: 1rem; white-space: nowrap;
+  font-weight: 650; font-size: .8rem; line-height: 1.5rem; }
+.pg-zero { font-weight: 400; padding: 0 .15rem; border-color: transparent !important;
+  background: transparent !important; }
+ul.pg-list { list-style: none; margin: 0 !important; padding: 0 !important; }
+ul.pg-list > li { display: grid; grid-template-columns: 6.6rem 1fr; gap: .6rem; padding: .5rem 0;
+  margin: 0 !important; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
+ul.pg-list > li:last-child { border-bottom: 0; }
+ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
+.pg-list .pg-pill, .pg-limit .pg-pill { justify-self: start; }
+.pg-list .pg-pill { align-self: start; }
+.pg-soft { color: light-dark(#4d5663, #b6c0cd); font-size: .87rem; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { opacity: 1;
+  color: light-dark(#4d5663, #b6c0cd) !important; }
+.pg-next { margin-top: .1rem; }
+.pg-limit { display: grid; align-items: center; gap: .2rem .8rem; padding: .2rem 0;
+  font-variant-numeric: tabular-nums;
+  grid-template-columns: 6.6rem minmax(12rem, 17rem) minmax(6rem, 12rem) 6.6rem minmax(12rem, 1fr); }
+.pg-line { grid-column: 2 / -1; }
+.pg-rest { grid-column: 3 / -1; }
+.pg-track { position: relative; height: .65rem; border-radius: .3rem; overflow: hidden;
+  background: light-dark(#d9dee5, #323c49); }
+.pg-fill { display: block; height: 100%; }
+.pg-mark { position: absolute; left: 66.7%; top: 0; width: 3px; height: 100%; background: light-dark(#1a1f27, #fff); }
+.pg-tile { display: flex; justify-content: space-between; align-items: center; }
+.pg-rule { padding: .5rem 0; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
+@media (max-width: 1150px) {
+  .pg-limit { grid-template-columns: 6.6rem minmax(10rem, 13rem) 6rem 6.4rem 1fr; gap: .2rem .6rem; }
+  .pg-bar { font-size: .82rem; gap: .2rem .7rem; }
+}
+"""
+
+
+def style_sheet() -> str:
+    """The whole sheet as a `<style>` element."""
+    rules = [_LAYOUT]
+    for look in LOOKS.values():
+        ink, back = (f"light-dark({light}, {dark})" for light, dark in zip(look.light, look.dark, strict=True))
+        edge = "dashed" if look.name == "unknown" else "solid"
+        rules.append(f".pg-pill.pg-{look.name} {{ color: {ink}; background: {back}; border: 1px {edge} {ink}; }}")
+        rules.append(f".pg-fill.pg-{look.name} {{ background: {ink}; }}")
+    return f"<style>{''.join(rules)}</style>"

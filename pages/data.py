@@ -1,0 +1,110 @@
+"""Data: what each source says and leaves out, what cannot be trusted and why, and whether the engine itself works."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from guardrails import wording
+from guardrails.engine import Health
+from guardrails.findings import Level
+from guardrails.snapshot import Snapshot
+from guardrails.values import SourceState
+from pages._engine import engine
+from pages._moment import Moment, age_of, clock, read
+from pages._parts import findings_list, nothing_yet, pill, text
+
+COVERAGE = (
+    "market_regime",
+    "greeks_coverage",
+    "beta_coverage",
+    "position_data",
+    "account_data",
+    "risk_matrix",
+    "engine",
+)
+SAYS = {
+    SourceState.LIVE: "speaks",
+    SourceState.CONNECTING: "is being read for the first time",
+    SourceState.STALE: "has gone silent",
+    SourceState.DOWN: "is not connected",
+    SourceState.CLOSED: "is quiet because its market is closed",
+    SourceState.FILE: "is a file: a picture of one past moment",
+}
+
+
+def sources(snapshot: Snapshot, moment: Moment) -> str:
+    """HTML of the sources: state in words, age, detail, what they leave out."""
+    lines = []
+    for row in snapshot.sources:
+        state = SourceState(row.state)
+        bad = moment.old or state in (SourceState.STALE, SourceState.DOWN, SourceState.CONNECTING)
+        age = age_of(row, snapshot, moment.now)
+        heard = "never heard" if age is None else f"last word {wording.age(age)} ago"
+        detail = f"<div>{text(row.detail)}</div>" if row.detail else ""
+        left_out = "".join(f"<div>left out: {text(item)}</div>" for item in row.exclusions)
+        lines.append(
+            f'<li>{pill(Level.UNKNOWN if bad else Level.OK)}<div class="pg-body"><b>{text(row.name)}</b> '
+            f'{SAYS[state]}, {heard}.<div class="pg-soft">{detail}{left_out}</div></div></li>'
+        )
+    return f'<ul class="pg-list">{"".join(lines) or "<li>No source is configured: set GUARDRAILS_SOURCES.</li>"}</ul>'
+
+
+def distrusted(snapshot: Snapshot) -> pd.DataFrame:
+    """Positions with reasons against them."""
+    rows = [row for row in snapshot.positions if row.reasons]
+    return pd.DataFrame(
+        {
+            "Position": [row.label for row in rows],
+            "Account": [f"{row.broker} {row.account}" for row in rows],
+            "Quantity": [row.quantity for row in rows],
+            "Source": [row.source for row in rows],
+            "Why": ["; ".join(row.reasons) for row in rows],
+        }
+    )
+
+
+def engine_words(health: Health, moment: Moment, period: float) -> str:
+    """HTML on the engine: alive, its last cycle, how long that took, what fails."""
+    good = health.alive and not moment.old and health.store_writable and not health.problems
+    last = "no cycle has ended yet"
+    if health.last_cycle is not None:
+        age = wording.age((moment.now - health.last_cycle).total_seconds())
+        last = f"last cycle {clock(health.last_cycle)} ({age} ago)"
+    took = "" if health.cycle_seconds is None else f", it took {health.cycle_seconds * 1000:.0f} ms of {period:g} s"
+    lines = [f"The engine {'runs' if health.alive else 'has stopped'}: {last}{took}, {health.cycles} cycles."]
+    if not health.store_writable:
+        lines.append("The snapshot cannot be written: free space, or set GUARDRAILS_DATA_DIR to another folder.")
+    lines += health.problems
+    body = "".join(f"<div>{text(line)}</div>" for line in lines)
+    light = pill(Level.OK if good else Level.UNKNOWN)
+    return f'<ul class="pg-list"><li>{light}<div class="pg-body">{body}</div></li></ul>'
+
+
+service = engine()
+
+
+@st.fragment(run_every=service.settings.refresh_seconds)
+def data() -> None:
+    moment = read(service)
+    if moment.snapshot is None:
+        nothing_yet(moment, service.names)
+        return
+    st.subheader("Sources")
+    st.html(sources(moment.snapshot, moment))
+    st.subheader("Coverage")
+    order = [finding for name in COVERAGE for finding in moment.snapshot.findings if finding.check == name]
+    st.html(findings_list(order))
+    st.subheader("Positions that cannot be trusted")
+    table = distrusted(moment.snapshot)
+    if len(table):
+        st.dataframe(
+            table, key="distrusted", hide_index=True, placeholder="?", alt="Positions with the reasons against them"
+        )
+    else:
+        st.write(f"None of {len(moment.snapshot.positions)}.")
+    st.subheader("Engine")
+    st.html(engine_words(moment.health, moment, service.settings.refresh_seconds))
+
+
+data()

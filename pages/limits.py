@@ -1,0 +1,109 @@
+"""Limits: the matrix read aloud, with what is used of each limit now."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from guardrails.findings import Finding, Level
+from guardrails.matrix import explain_regime
+from guardrails.snapshot import Snapshot
+from pages._engine import engine, wiring
+from pages._moment import Moment, day_and_time, read
+from pages._parts import limit_row, nothing_yet, text, unset_row
+
+CHECK_OF = {
+    "max_beta_delta": "beta_delta",
+    "max_negative_vega": "short_vega",
+    "max_gamma": "gamma",
+    "max_near_expiry_gamma": "near_expiry_gamma",
+    "min_daily_theta": "theta_floor",
+    "max_daily_theta": "theta_cap",
+    "theta_vega_ratio": "theta_vega_ratio",
+    "max_single_underlying_vega_pct": "vega_concentration",
+    "max_single_underlying_delta_pct": "delta_concentration",
+    "max_single_underlying_margin_pct": "margin_concentration",
+    "max_position_contracts": "position_contracts",
+    "max_position_notional": "position_notional",
+    "short_option_dte": "short_option_expiry",
+    "min_cushion": "margin_cushion",
+    "watch_cushion": "margin_cushion",
+    "max_margin_utilisation": "margin_utilisation",
+    "max_daily_loss_pct": "daily_loss",
+    "watch_daily_loss_pct": "daily_loss",
+    "max_drawdown_pct": "drawdown",
+}
+"""check that judges a limit, by its key without `_pct_nlv`"""
+
+
+_SOFT = ' class="pg-soft"'
+_WHY_NOT = "Nothing is measured against it."
+
+
+def sentences_by_check(sentences: list[str]) -> dict[str, list[str]]:
+    """The sentences of a regime under the check that judges them; what belongs to none stands under nothing."""
+    found: dict[str, list[str]] = {}
+    for sentence in sentences:
+        key = sentence.rpartition("[")[2].rstrip("].").removesuffix("_pct_nlv") if "[" in sentence else ""
+        found.setdefault(CHECK_OF.get(key, ""), []).append(sentence)
+    return found
+
+
+def rule_html(sentences: list[str], findings: list[Finding]) -> str:
+    """One limit: its sentences, then what is used of it."""
+    said = "".join(f"<div{_SOFT if ': not set' in line else ''}>{text(line)}</div>" for line in sentences)
+    used = "".join(limit_row(finding) for finding in findings if finding.level is not Level.NOT_APPLICABLE)
+    return f'<div class="pg-rule">{said}{used or unset_row(_WHY_NOT if not findings else findings[0].message)}</div>'
+
+
+def in_force(moment: Moment, snapshot: Snapshot) -> None:
+    regime = snapshot.regime
+    rules = sentences_by_check(explain_regime(moment.matrix, regime.name))
+    since = "" if regime.since is None else f" since {day_and_time(regime.since)}"
+    st.subheader(f"In force: {regime.name}{since}")
+    st.caption(f"Why: {regime.reason}")
+    st.html("".join(f"<div>{text(sentence)}</div>" for sentence in rules.pop("", [])))
+    st.html(
+        "".join(rule_html(said, [f for f in snapshot.findings if f.check == check]) for check, said in rules.items())
+    )
+
+
+def changes(snapshot: Snapshot) -> None:
+    st.subheader("Changes of regime")
+    if not snapshot.changes:
+        st.write("None since the engine started.")
+        return
+    lines = []
+    for change in snapshot.changes:
+        moved = "".join(f"<div>{text(target)}</div>" for target in change.targets)
+        lines.append(
+            f"<li><b>{day_and_time(change.time)}</b><div>{text(change.old or 'start')} → <b>{text(change.new)}</b>: "
+            f'{text(change.cause)}<div class="pg-soft">{moved}</div></div></li>'
+        )
+    st.html(f'<ul class="pg-list pg-wide">{"".join(lines)}</ul>')
+
+
+service = engine()
+
+
+@st.fragment(run_every=service.settings.refresh_seconds)
+def now() -> None:
+    moment = read(service)
+    if moment.snapshot is None:
+        nothing_yet(moment, service.names)
+        return
+    in_force(moment, moment.snapshot)
+    changes(moment.snapshot)
+
+
+now()
+matrix, file = service.matrix, wiring().settings.guardrails_matrix
+current = "" if service.latest is None else service.latest.regime.name
+st.subheader("The other regimes")
+for name in matrix.regimes:
+    if name != current:
+        with st.expander(name, key=f"regime_{name}"):
+            st.html("".join(f"<div>{text(sentence)}</div>" for sentence in explain_regime(matrix, name)))
+st.caption(
+    f"File {file.name}, version {matrix.version}. Limits reach WATCH at {matrix.watch_at * 100:.0f} % of their use. "
+    "Edit the file: it is taken as soon as it is valid; until then the last valid one stays."
+)

@@ -1,0 +1,175 @@
+"""Positions: packages and their legs, every Greek with its source and age, totals of what is shown, and one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import plotly.graph_objects as go
+import streamlit as st
+from plotly.subplots import make_subplots
+
+from guardrails import wording
+from guardrails.exposures import BUCKETS
+from guardrails.instruments import Kind
+from guardrails.snapshot import PositionRow
+from pages._engine import engine
+from pages._moment import clock, read
+from pages._parts import counted, nothing_yet
+from pages._tables import SUMS, added, bucket_of, chosen, formats, leg_table, package_table
+
+MANY = 2000
+"""rows from which a table is sent piece by piece"""
+PICTURED = 8
+"""underlyings in the picture; the rest is added up"""
+SHADES = ("#c2410c", "#d9a400", "#4c8dd6", "#7a6bb0")
+"""one colour per expiry bucket, readable on both themes: the nearest expiry is the hottest"""
+service = engine()
+
+
+def filters(rows: Sequence[PositionRow]) -> dict[str, list[str]]:
+    """Draw the filters and return what was picked."""
+    options = {
+        "account": sorted({f"{row.broker} {row.account}" for row in rows}),
+        "broker": sorted({row.broker for row in rows}),
+        "expiry": [*BUCKETS, "none"],
+        "underlying": sorted({row.group for row in rows}),
+    }
+    picks = {}
+    for place, (name, values) in zip(st.columns(4), options.items(), strict=True):
+        label = "Expiry, days" if name == "expiry" else name.capitalize()
+        picks[name] = place.multiselect(label, values, key=f"pick_{name}", placeholder="all")
+    return picks
+
+
+@st.fragment(run_every=service.settings.refresh_seconds)
+def tables(picks: dict[str, list[str]]) -> None:
+    moment = read(service)
+    if moment.snapshot is None:
+        nothing_yet(moment, service.names)
+        return
+    rows = chosen(moment.snapshot.positions, picks)
+    with st.grid(len(SUMS), min_column_width=100):
+        for field, (title, says) in SUMS.items():
+            st.metric(
+                title,
+                wording.money(added(rows, field)),
+                help=f"Sum of the rows shown. {says} ? when any part is unknown.",
+            )
+    packages = package_table(rows)
+    st.caption(
+        f"{counted(len(packages), 'package')}, {len(rows)} of {counted(len(moment.snapshot.positions), 'position')}, "
+        f"as of {clock(moment.snapshot.as_of)}. Select packages to see only their legs."
+    )
+    picked = st.dataframe(
+        packages,
+        key="packages",
+        height=330,
+        hide_index=True,
+        column_config=formats(),
+        on_select="rerun",
+        selection_mode="multi-row",
+        placeholder="?",
+        lazy=len(packages) > MANY,
+        alt="Packages with their sums",
+    )
+    selected = packages.iloc[[i for i in picked["selection"]["rows"] if i < len(packages)]]
+    if len(selected):
+        names = set(zip(selected["What"], selected["Account"], strict=True))
+        rows = [row for row in rows if (row.strategy or row.label, f"{row.broker} {row.account}") in names]
+    st.caption(f"{counted(len(rows), 'leg')}{' of selected packages' if len(selected) else ''}, Greeks of one unit.")
+    st.dataframe(
+        leg_table(rows),
+        key="legs",
+        height=430,
+        hide_index=True,
+        column_config=formats(),
+        placeholder="?",
+        lazy=len(rows) > MANY,
+        alt="Legs with their Greeks",
+    )
+
+
+def rounded(value: float) -> float:
+    """Two significant digits: the picture is drawn anew only when it would look different."""
+    return float(f"{value:.2g}")
+
+
+def picture(rows: Sequence[PositionRow]) -> tuple[go.Figure, int]:
+    """Beta delta and vega by underlying, stacked by expiry bucket; and how many positions are left out as unknown."""
+    measures: dict[str, Callable[[PositionRow], float | None]] = {
+        "Beta delta, $": lambda row: row.beta_delta_dollars,
+        "Vega, $ per point": lambda row: row.vega_per_point,
+    }
+    held = [row for row in rows if row.kind != Kind.CASH]
+    known = [row for row in held if row.beta_delta_dollars is not None and row.vega_per_point is not None]
+    size: dict[str, float] = {}
+    for row in known:
+        size[row.group] = size.get(row.group, 0.0) + abs(row.beta_delta_dollars or 0.0)
+    names = sorted(sorted(size, key=lambda name: -rounded(size[name]))[:PICTURED])
+    figure = make_subplots(rows=1, cols=2, subplot_titles=list(measures), shared_yaxes=True, horizontal_spacing=0.04)
+    for place, measure in enumerate(measures.values(), start=1):
+        for shade, bucket in zip(("#8a94a3", *SHADES), ("none", *BUCKETS), strict=True):
+            sums = dict.fromkeys([*names, *(["others"] if len(size) > len(names) else [])], 0.0)
+            for row in known:
+                if bucket_of(row.dte) == bucket:
+                    sums[row.group if row.group in sums else "others"] += measure(row) or 0.0
+            title = "no expiry" if bucket == "none" else f"{bucket} days"
+            figure.add_bar(
+                y=list(sums),
+                x=[rounded(value) for value in sums.values()],
+                name=title,
+                orientation="h",
+                marker_color=shade,
+                legendgroup=bucket,
+                showlegend=place == 1,
+                row=1,
+                col=place,
+            )
+    figure.update_layout(
+        barmode="relative",
+        height=340,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        legend={"orientation": "h", "y": -0.12},
+    )
+    figure.update_yaxes(autorange="reversed")
+    return figure, len(held) - len(known)
+
+
+@st.fragment(run_every=60)
+def by_expiry(picks: Mapping[str, Sequence[str]]) -> None:
+    snapshot = service.latest
+    if snapshot is None or not snapshot.positions:
+        return
+    figure, left_out = picture(chosen(snapshot.positions, picks))
+    st.markdown(
+        "**Where the risk sits**",
+        help="Sums by underlying and days to expiry, rounded to two digits; redrawn every minute, the tables tick.",
+    )
+    st.plotly_chart(
+        figure,
+        key="by_expiry",
+        height=340,
+        config={"displayModeBar": False},
+        alt="Beta delta and vega by underlying and expiry",
+    )
+    if left_out:
+        st.caption(f"Not in the picture: {counted(left_out, 'position')} whose delta or vega is unknown.")
+
+
+first = read(service).snapshot
+picks = filters(() if first is None else first.positions)
+tables(picks)
+st.download_button(
+    "Download as CSV",
+    lambda: (
+        leg_table(chosen(() if service.latest is None else service.latest.positions, picks))
+        .to_csv(index=False)
+        .encode()
+    ),
+    file_name="positions.csv",
+    mime="text/csv",
+    icon=":material/download:",
+    on_click="ignore",
+    help="The legs shown, as they are at the click.",
+)
+by_expiry(picks)

@@ -1,0 +1,216 @@
+"""Risk, the home page: what needs you now, the accounts, every limit, what expires, the totals."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from guardrails import calendar, wording
+from guardrails.findings import Finding, Level, worst
+from guardrails.snapshot import AccountRow, PositionRow, Snapshot
+from pages._engine import engine
+from pages._moment import Moment, day_and_time, read
+from pages._parts import counted, limit_row, needs_you, nothing_yet, pill, text, total, unset_row, use_of
+
+FAMILIES = {
+    "Margin": (
+        ("margin_cushion", "margin_utilisation"),
+        "Cushion = excess liquidity / net liquidation, by account and segment, worst of now, overnight and look-ahead. "
+        "Utilisation = maintenance margin / net liquidation.",
+    ),
+    "Loss": (
+        ("daily_loss", "drawdown"),
+        "Daily loss = (net liquidation at the start of the session + cash flows − now) / start. "
+        "Drawdown = (peak − now) / peak, cash flows taken out.",
+    ),
+    "Expiry of short options": (
+        ("short_option_expiry",),
+        "Trading days to the last trade of each short option, by how it settles.",
+    ),
+    "Direction and volatility": (
+        ("beta_delta", "short_vega", "gamma", "near_expiry_gamma"),
+        "Delta = sum of quantity × delta × multiplier × price × beta. Vega = sum of quantity × vega × multiplier × "
+        "√(30/days), dollars per volatility point. Gamma = change of delta dollars when the index moves 1 %.",
+    ),
+    "Time": (
+        ("theta_floor", "theta_cap", "theta_vega_ratio"),
+        "Theta = what one calendar day brings, in dollars. Ratio = theta / |vega| of a book that is short premium.",
+    ),
+    "Concentration": (
+        ("vega_concentration", "delta_concentration", "margin_concentration"),
+        "Share of one underlying in the gross of the book: |its sum| / sum of |all sums|. Broad indices are exempt.",
+    ),
+    "Size": (
+        ("position_contracts", "position_notional"),
+        "Contracts of one line over all accounts. Notional = |quantity| × multiplier × price of the underlying.",
+    ),
+    "Data": (
+        (
+            "market_regime", "greeks_coverage", "beta_coverage", "position_data", "account_data", "source_state",
+            "risk_matrix", "engine",
+        ),
+        "Whether the figures can be trusted: sources, accounts, positions, Greeks, betas, VIX.",
+    ),
+}  # fmt: skip
+"""checks by family, in the order of the page, with what they measure"""
+
+
+def account_tile(row: AccountRow, now_words: str) -> None:
+    with st.container(border=True):
+        name = (
+            f'<span><b>{text(row.broker)} {text(row.account)}</b> <span class="pg-soft">{text(now_words)}</span></span>'
+        )
+        st.html(f'<div class="pg-tile">{name}{pill(row.level)}</div>')
+        left, middle, right = st.columns(3)
+        left.metric(
+            "Net liquidation",
+            wording.money(row.net_liquidation),
+            _day(row),
+            help="What the account is worth now, in US dollars; below it the change since the start of the session, "
+            "cash flows taken out.",
+        )
+        middle.metric(
+            "Excess now",
+            wording.money(row.excess_liquidity),
+            help="Equity − maintenance margin. Below zero the broker closes positions.",
+        )
+        right.metric(
+            "Excess look-ahead",
+            "not reported" if row.excess_look_ahead is None else wording.money(row.excess_look_ahead),
+            help="The same after the next change of margin requirements.",
+        )
+        change = "" if row.next_margin_change is None else f" · margin changes {day_and_time(row.next_margin_change)}"
+        cushion = f"Cushion {wording.percent(row.cushion)} at its worst"
+        st.caption(f"{cushion} · maintenance {wording.money(row.maintenance)}{change}")
+
+
+def _day(row: AccountRow) -> str | None:
+    if row.day_pnl is None:
+        return None
+    sign = "-" if row.day_pnl < 0 else ""
+    return f"{sign}{wording.money(abs(row.day_pnl))} today"
+
+
+def family_html(findings: list[Finding]) -> str:
+    """Every limit of a family that is not green; one line, with the nearest of them, for those that are."""
+    loud = [finding for finding in findings if finding.level.rank >= Level.WATCH.rank]
+    kept = [finding for finding in findings if finding.level is Level.OK]
+    unset = [finding for finding in findings if finding.level is Level.NOT_APPLICABLE]
+    rows = [limit_row(finding) for finding in sorted(loud, key=lambda finding: -finding.level.rank)]
+    if kept:
+        nearest = max(kept, key=lambda finding: use_of(finding) or 0.0)
+        rows.append(limit_row(nearest, f"{len(kept)} kept, nearest: " if len(kept) > 1 else ""))
+    if unset:
+        rows.append(unset_row("; ".join(finding.message.rstrip(".") for finding in unset)))
+    return "".join(rows)
+
+
+def limits(snapshot: Snapshot) -> None:
+    for family, (checks, formula) in FAMILIES.items():
+        findings = [finding for finding in snapshot.findings if finding.check in checks]
+        left, right = st.columns([1, 5], vertical_alignment="top")
+        left.markdown(f"**{family}**", help=formula)
+        right.html(family_html(findings) or '<span class="pg-soft">nothing judged yet</span>')
+    st.caption(f"The mark on a bar is the limit. Limits of {snapshot.regime.name}, matrix {snapshot.matrix_version}.")
+
+
+def in_the_money(row: PositionRow) -> bool:
+    """Whether a short option would be exercised at the present price; the strike is the last word of its label."""
+    contract = row.label.rsplit(" ", 1)[-1]
+    if row.spot is None or not row.quantity or row.quantity > 0 or contract[-1:] not in ("C", "P"):
+        return False
+    strike = float(contract[:-1])
+    return row.spot > strike if contract.endswith("C") else row.spot < strike
+
+
+def expiring(snapshot: Snapshot, moment: Moment) -> str:
+    """HTML: what expires today, on the next session, within seven days, and which shorts are in the money."""
+    today = calendar.exchange_date(moment.now)
+    following = calendar.next_session(today)
+    rows = [row for row in snapshot.positions if row.expiry is not None and (row.expiry - today).days <= 7]
+    blocks = {
+        "Expired, still reported": [row for row in rows if row.expiry is not None and row.expiry < today],
+        "Today": [row for row in rows if row.expiry == today],
+        f"Next session, {following:%a} {following.day} {following:%b}": [
+            row for row in rows if row.expiry == following
+        ],
+        "Later within 7 days": [row for row in rows if row.expiry is not None and row.expiry > following],
+    }
+    lines = []
+    for name, found in blocks.items():
+        if not found and name.startswith("Expired"):
+            continue
+        inside = [row for row in found if in_the_money(row)]
+        shorts = sum((row.quantity or 0) < 0 for row in found)
+        words = f"{counted(len(found), 'position')}, {shorts} short" if found else "nothing"
+        level = worst([Level.UNKNOWN if moment.trouble else Level.OK, *(row.level for row in found)])
+        warn = ""
+        if inside:
+            warn = "<br><b>Short and in the money:</b> " + text(
+                wording.names([f"{wording.quantity(row.quantity)} {row.label}" for row in inside], 6)
+            )
+        lines.append(f'<li>{pill(level)}<div class="pg-body"><b>{text(name)}</b>: {words}{warn}</div></li>')
+    return f'<ul class="pg-list">{"".join(lines)}</ul>'
+
+
+def totals(snapshot: Snapshot) -> None:
+    sums = snapshot.totals
+    spx = "" if sums.beta_delta_spx is None else f"{wording.number(sums.beta_delta_spx, 1)} SPX units"
+    with st.grid(6, min_column_width=150):
+        st.metric("Net liquidation", wording.money(sums.net_liquidation), help="Sum over all accounts, in US dollars.")
+        st.metric(
+            "Beta-weighted delta",
+            total(sums, "beta_delta_dollars"),
+            spx or None,
+            delta_color="off",
+            delta_arrow="off",
+            help="Dollar delta × beta to the S&P 500: a 1 % move of the index earns or costs one hundredth of it.",
+        )
+        st.metric(
+            "Gamma for 1 %",
+            total(sums, "gamma_1pct_dollars"),
+            help="How much the beta-weighted dollar delta changes when the index moves 1 %.",
+        )
+        st.metric(
+            "Vega, 30-day",
+            total(sums, "vega_30d_per_point"),
+            help="Dollars per volatility point, each option weighted with √(30 / days to expiry).",
+        )
+        st.metric(
+            "Theta per day",
+            total(sums, "theta_per_day"),
+            help="Dollars that one calendar day brings when nothing else moves.",
+        )
+        st.metric(
+            "Theta/vega",
+            wording.number(sums.theta_vega_ratio, 2) if sums.theta_vega_ratio is not None else "n/a",
+            help="Theta per day / |vega|; only for a book that is short premium.",
+        )
+
+
+service = engine()
+
+
+@st.fragment(run_every=service.settings.refresh_seconds)
+def risk() -> None:
+    moment = read(service)
+    snapshot = moment.snapshot
+    if snapshot is None:
+        nothing_yet(moment, service.names)
+        return
+    st.subheader("What needs you now")
+    needs_you(moment)
+    with st.grid(max(min(len(snapshot.accounts), 3), 1), min_column_width=430):
+        for row in snapshot.accounts:
+            account_tile(row, f"figures {wording.age(row.age_seconds)} old")
+    st.subheader("Limits")
+    limits(snapshot)
+    st.subheader("Expiring")
+    if snapshot.positions:
+        st.html(expiring(snapshot, moment))
+    else:
+        st.write("The sources report no position. If you hold some, look at Data: an empty answer is not a flat book.")
+    st.subheader("The whole book")
+    totals(snapshot)
+
+
+risk()

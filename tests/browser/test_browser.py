@@ -1,0 +1,159 @@
+"""The pages in a real Chromium: what they say in both themes, that they do not flicker, that silence shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import ROOT, Server, serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+PAGES = {"Risk": "What needs you now", "Positions": "Where the risk sits", "Limits": "In force: ", "Data": "Coverage"}
+Theme = Literal["light", "dark"]
+WAIT_MS = 15_000
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where screenshots go: into docs only on request, because they change with every run."""
+    return ROOT / "docs" / "screenshots" if os.environ.get("UPDATE_SCREENSHOTS") == "1" else tmp_path
+
+
+@pytest.fixture
+def opened(chromium: Browser) -> Iterator[list[Page]]:
+    """Pages to be closed."""
+    pages: list[Page] = []
+    yield pages
+    for page in pages:
+        page.close()
+
+
+def look(chromium: Browser, url: str, theme: Theme = "light", width: int = 1280) -> Page:
+    """The first page, drawn."""
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+    page.goto(url)
+    expect(page.locator(".pg-bar")).to_contain_text("read-only", timeout=WAIT_MS)
+    return page
+
+
+def visit(page: Page, name: str) -> None:
+    """Go to the page called `name` as a person does, and wait until it is drawn."""
+    page.get_by_role("link", name=name).first.click()
+    expect(page.get_by_text(PAGES[name]).first).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_says_level_regime_safety_and_time(
+    chromium: Browser, calm: Server, opened: list[Page], shots: Path, theme: Theme
+) -> None:
+    page = look(chromium, calm.url, theme)
+    opened.append(page)
+    shots.mkdir(parents=True, exist_ok=True)
+    for name in PAGES:
+        visit(page, name)
+        bar = page.locator(".pg-bar").inner_text()
+        for word in ("BREACH", "UNKNOWN", "WATCH", "OK", "low_volatility", "VIX3M", "read-only", "demo live", " ET"):
+            assert word in bar, f"{name}: {word} is not in {bar!r}"
+        assert page.locator(".pg-silent").count() == 0
+        assert page.locator('[data-testid="stException"]').count() == 0
+        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        page.set_viewport_size({"width": 1280, "height": min(int(height) + 40, 2000)})
+        page.wait_for_timeout(500)
+        page.screenshot(path=shots / f"{name.lower()}-{theme}.png")
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1600])
+def test_nothing_is_cut_off_at_any_width(chromium: Browser, calm: Server, opened: list[Page], width: int) -> None:
+    page = look(chromium, calm.url, width=width)
+    opened.append(page)
+    for name in PAGES:
+        visit(page, name)
+        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert over <= 0, f"{name} is {over} px wider than {width}"
+        bar = page.locator(".pg-bar")
+        assert bar.evaluate("bar => bar.scrollWidth - bar.clientWidth") <= 1
+
+
+def test_no_host_but_ours_is_asked(chromium: Browser, calm: Server, opened: list[Page]) -> None:
+    page = chromium.new_page()
+    opened.append(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(calm.url)
+    expect(page.locator(".pg-bar")).to_contain_text("read-only", timeout=WAIT_MS)
+    visit(page, "Positions")
+    foreign = [url for url in asked if not url.startswith((calm.url, "data:", "blob:"))]
+    assert foreign == []
+
+
+def test_the_bar_stays_while_the_page_scrolls(chromium: Browser, calm: Server, opened: list[Page]) -> None:
+    page = look(chromium, calm.url)
+    opened.append(page)
+    expect(page.get_by_text("The whole book")).to_be_visible(timeout=WAIT_MS)
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 600)")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.querySelector('.pg-bar').getBoundingClientRect().top") >= 0
+
+
+def test_nothing_is_drawn_anew_while_data_ticks(chromium: Browser, calm: Server, opened: list[Page]) -> None:
+    page = look(chromium, calm.url)
+    opened.append(page)
+    visit(page, "Positions")
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT_MS)
+    page.wait_for_timeout(2500)
+    clock = page.locator(".pg-clock").inner_text()
+    page.evaluate("""() => {
+        window.remounts = {};
+        const watched = ['.js-plotly-plot', '[data-testid="stDataFrame"]', '[data-testid="stMetric"]', '.stHtml'];
+        new MutationObserver(changes => {
+            for (const change of changes) for (const node of change.addedNodes) {
+                if (node.nodeType !== 1) continue;
+                for (const what of watched) if (node.matches(what) || node.querySelector(what))
+                    window.remounts[what] = (window.remounts[what] || 0) + 1;
+            }
+        }).observe(document.body, {childList: true, subtree: true});
+    }""")
+    page.wait_for_timeout(10_000)
+    assert page.evaluate("window.remounts") == {}
+    assert page.locator(".pg-clock").inner_text() != clock
+
+
+def test_silence_turns_the_bar_grey_and_says_since_when(
+    chromium: Browser, opened: list[Page], tmp_path: Path, shots: Path
+) -> None:
+    with serving(tmp_path / "home") as server:
+        page = look(chromium, server.url)
+        opened.append(page)
+        page.get_by_role("combobox").first.click()
+        page.get_by_role("option", name="demo: stale").click()
+        bar = page.locator(".pg-bar.pg-silent")
+        expect(bar).to_contain_text(re.compile(r"has gone silent: no data since \d\d:\d\d:\d\d ET"), timeout=40_000)
+        assert "OK 26" not in bar.inner_text()
+        expect(page.locator(".pg-list").first).to_contain_text("UNKNOWN")
+        shots.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=shots / "silent-light.png")
+        code, seconds = server.stop(signal.SIGTERM)
+        assert (code, seconds < 5) == (0, True)
+
+
+def test_select_a_package_and_its_legs_remain(chromium: Browser, calm: Server, opened: list[Page]) -> None:
+    page = look(chromium, calm.url)
+    opened.append(page)
+    visit(page, "Positions")
+    table = page.locator('[data-testid="stDataFrame"]').first
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 15, box["y"] + 55)
+    expect(page.get_by_text("of selected packages")).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_timeout(4500)
+    expect(page.get_by_text("of selected packages")).to_be_visible()

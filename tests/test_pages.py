@@ -1,0 +1,217 @@
+"""The pages in every state a person can meet them in, drawn from a real engine that reads a source defined here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from guardrails.engine import Engine, EngineSettings
+from guardrails.matrix import MatrixFile
+from guardrails.settings import Settings
+from guardrails.values import Source, SourceState, View
+from pages._engine import Wiring
+from tests.books import IBKR, NOW, ROOT, TASTY, account, market, option, stock, view
+
+SHELL = str(ROOT / "pages" / "_shell.py")
+PAGES = ("risk.py", "positions.py", "limits.py", "data.py")
+GREEKS = "-0.20 0.001 0.50 -0.10 0.20"
+
+
+class Said:
+    """A source that says what it was given, or nothing at all."""
+
+    name = "test"
+
+    def __init__(self, words: View | None) -> None:
+        self.words = words
+
+    async def view(self, now: datetime) -> View:
+        if self.words is None:
+            await asyncio.Event().wait()
+        assert self.words is not None
+        return self.words
+
+    async def close(self) -> None:
+        return None
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+Start = Callable[..., Engine]
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start an engine on a source's words and wire the pages to it."""
+    running: list[Engine] = []
+
+    def begin(words: View | None, *, wait: bool = True, run: bool = True, refresh: float = 0.2) -> Engine:
+        settings = EngineSettings(tmp_path, refresh_seconds=refresh, snapshot_seconds=3600)
+        engine = Engine([Said(words)], MatrixFile.open(ROOT / "risk_matrix.yaml"), settings, Clock())
+        monkeypatch.setattr("pages._engine.wiring", lambda: Wiring(engine, None, Settings()))
+        if run:
+            running.append(engine)
+            engine.start()
+        deadline = time.monotonic() + 10
+        while wait and run and (engine.latest is None or engine.restored) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return engine
+
+    yield begin
+    for engine in running:
+        engine.stop()
+
+
+def shown(page: str) -> AppTest:
+    """The page as a first visit draws it."""
+    at = AppTest.from_file(SHELL, default_timeout=30).run()
+    at = at.switch_page(page).run() if page != "risk.py" else at
+    assert not at.exception, at.exception
+    return at
+
+
+def words(at: AppTest) -> str:
+    """Everything a page says, tags and all."""
+    blocks = [element.proto.body for element in at.get("html") if not element.proto.body.startswith("<style")]
+    native = [*at.subheader, *at.markdown, *at.caption]
+    return "\n".join([*blocks, *(element.value for element in native), *(m.label + " " + m.value for m in at.metric)])
+
+
+def book(count: int = 4) -> View:
+    """`count` options of one expiry over two accounts, priced and with Greeks, a few in packages."""
+    strikes = [4000 + 5 * i for i in range(count)]
+    owners = (IBKR, IBKR, TASTY, TASTY)
+    options = [
+        option(f"SPXW  261218P0{k}000", 1.0 if i % 2 else -1.0, GREEKS, mark=2.0, account=owners[i % 4])
+        for i, k in enumerate(strikes)
+    ]
+    return view(*options, accounts=[account(), account(TASTY)], at=market({"SPX": 1.0}))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_before_the_first_answer_every_page_says_what_it_waits_for(start: Start, page: str) -> None:
+    start(book(), run=False)
+    said = words(shown(page))
+    assert "No data yet" in said
+    assert "pg-silent" in said
+    assert "pg-ok" not in said
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_book_is_drawn_on_every_page(start: Start, page: str) -> None:
+    start(book())
+    said = words(shown(page))
+    assert "pg-silent" not in said
+    assert "read-only" in said
+    assert "NORMAL" in said
+    assert "U0000004567" not in said
+    assert "VIX 17.0, VIX3M 19.0" in said
+    assert "10:30:00 ET" in said
+
+
+def test_nothing_held_is_not_called_a_flat_book(start: Start) -> None:
+    start(view(at=market()))
+    said = words(shown("risk.py"))
+    assert "an empty answer is not a flat book" in said
+    assert shown("positions.py").dataframe[0].value.empty
+
+
+def test_what_comes_from_outside_never_becomes_markup(start: Start) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    words_of = book()
+    start(replace(words_of, source=replace(words_of.source, detail=evil, exclusions=(evil,))))
+    said = words(shown("data.py"))
+    assert evil not in said
+    assert said.count("&lt;img src=x") >= 2
+
+
+def test_a_silent_source_turns_the_bar_grey_and_says_since_when(start: Start) -> None:
+    silent = Source("test", SourceState.STALE, NOW - timedelta(seconds=22))
+    start(replace(book(), source=silent))
+    said = words(shown("risk.py"))
+    assert "pg-silent" in said
+    assert "test has gone silent: no data since 10:29:38 ET (22 s)" in said
+    assert "Every limit that is set is kept" not in said
+    assert set(shown("positions.py").dataframe[1].value["Level"]) == {"? UNKNOWN"}
+
+
+def test_a_dead_engine_does_not_look_calm(start: Start) -> None:
+    engine = start(book())
+    assert "pg-pill pg-ok" in words(shown("risk.py"))
+    engine.stop()
+    engine.now.time = NOW + timedelta(seconds=22)  # type: ignore[attr-defined]  # the clock above
+    said = words(shown("risk.py"))
+    assert "No data since 10:30:00 ET (22 s)" in said
+    assert "pg-silent" in said
+    assert "✓</span> OK 0" in said
+    assert "has stopped" in words(shown("data.py"))
+
+
+@pytest.mark.parametrize(("seconds", "dark"), [(300, False), (301, True)])
+def test_a_snapshot_goes_dark_after_five_periods(start: Start, seconds: int, *, dark: bool) -> None:
+    engine = start(book(), refresh=60.0)
+    engine.now.time = NOW + timedelta(seconds=seconds)  # type: ignore[attr-defined]  # the clock above
+    assert ("No data since" in words(shown("limits.py"))) is dark
+
+
+def test_the_last_run_is_shown_with_its_age_and_its_lights_out(start: Start) -> None:
+    start(book()).stop()
+    engine = start(None, wait=False)
+    engine.now.time = NOW + timedelta(hours=20)  # type: ignore[attr-defined]
+    said = words(shown("risk.py"))
+    assert "Showing the last run: no data since Wed 18 Nov 10:30 ET (20 h)" in said
+    assert "✓</span> OK 0" in said
+
+
+def test_filters_narrow_tables_and_totals(start: Start) -> None:
+    start(book(8))
+    at = shown("positions.py")
+    assert len(at.dataframe[1].value) == 8
+    at = at.multiselect(key="pick_broker").set_value(["tastytrade"]).run()
+    assert set(at.dataframe[1].value["Account"]) == {"tastytrade •••0001"}
+    assert len(at.dataframe[1].value) == 4
+    at = at.multiselect(key="pick_expiry").set_value(["0-7"]).run()
+    assert len(at.dataframe[1].value) == 0
+
+
+def test_an_unknown_part_makes_the_total_unknown(start: Start) -> None:
+    blind = option("SPXW  261218P05000000", -1.0)
+    start(view(stock("AAPL", 100, 200.0), blind, at=market({"AAPL": 1.2, "SPX": 1.0}, AAPL=200.0)))
+    at = shown("positions.py")
+    assert {m.label: m.value for m in at.metric}["Theta $/day"] == "?"
+    assert "none" not in str(at.dataframe[1].value["Level"].tolist()).lower()
+    assert "? UNKNOWN" in at.dataframe[1].value["Level"].tolist()
+    assert "SPXW 18Dec26 5000P" in shown("data.py").dataframe[0].value["Position"].tolist()
+
+
+def test_every_limit_is_read_aloud_and_unset_ones_say_so(start: Start) -> None:
+    engine = start(book())
+    said = words(shown("limits.py"))
+    for key in type(engine.matrix.regime("crisis_mode").limits).model_fields:
+        assert f"[{key}]" in said
+    assert "not set" in said
+    assert engine.matrix.version in said
+
+
+def test_a_thousand_positions_redraw_quickly(start: Start) -> None:
+    start(book(1000))
+    for page in ("risk.py", "positions.py"):
+        at = shown(page)
+        began = time.perf_counter()
+        at.run()
+        assert time.perf_counter() - began < 1.0  # 50 ms on a quiet machine; benchmarks/ measures it
