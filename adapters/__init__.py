@@ -14,7 +14,7 @@ STATEMENT = "statement:"
 def open_sources(names: Iterable[str], scenario: Scenario = Scenario.CALM, prices: Path | None = None) -> list[Broker]:
     """The sources in GUARDRAILS_SOURCES: `demo` and `statement:PATH`; each room is imported only when it is asked for.
 
-    All statements are read as one source, because tastytrade's positions and balances come in two files; `prices` is theirs.
+    All statements are one source, because tastytrade's positions and balances come in two files; `prices` is theirs.
     """
     sources: list[Broker] = []
     wanted = list(dict.fromkeys(names))

@@ -49,6 +49,13 @@ def multiplier(instrument: Instrument, stated: float | None) -> Multiplier:
     return Multiplier(spec.multiplier, "table", (), (f"multiplier {spec.multiplier:g} from the table of {spec.root}",))
 
 
+def per_face(value: float | None, quantity: float | None, price: float | None) -> Multiplier:
+    """Multiplier of a bond or bill, per unit of face value: the row's own value says it (0.01 for a price per 100)."""
+    if value is None or not quantity or not price:
+        return Multiplier(None, "", ("no value that says what its price is per",))
+    return Multiplier(abs(value / (quantity * price)))
+
+
 def future_spec(instrument: Instrument) -> FutureSpec | None:
     """The product facts of a future, or of the future an option is struck on; None for everything else."""
     if instrument.kind not in (Kind.FUTURE, Kind.FUTURE_OPTION):

@@ -25,7 +25,7 @@ from guardrails.errors import GuardrailsError, MatrixError, SettingsError, Sourc
 from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix, explain, load
 from guardrails.memory import read_memory
-from guardrails.settings import Settings, load_settings
+from guardrails.settings import SOURCES, Settings, is_source, load_settings
 from guardrails.snapshot import to_json
 from guardrails.values import View
 
@@ -49,6 +49,10 @@ def check(
     if source and file:
         message = "give --source or --file, not both"
         raise typer.BadParameter(message)
+    for name in source or ():
+        if not is_source(name):
+            message = f"--source {name!r} must be one of {', '.join(SOURCES)}"
+            raise typer.BadParameter(message)
     settings = load_settings()
     now = datetime.now(UTC) if at is None else parse_time(at)
     names = [f"statement:{path}" for path in file or ()] or source or list(settings.guardrails_sources)
@@ -80,7 +84,7 @@ def doctor() -> int:
     """Say what is configured, what works, what is missing and what to do; exit 3 when something is missing."""
     settings = load_settings()
     console = Console(highlight=False)
-    return report.print_doctor(settings, _probe(settings), console)
+    return report.print_doctor(_probe(settings), console)
 
 
 def assess_once(
@@ -99,15 +103,14 @@ def parse_time(text: str) -> datetime:
     """An aware UTC time from ISO text; without a zone it is New York time, a bare date means that session's close."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"--at {text!r} is not an ISO time; write for example 2026-11-20T15:50-05:00"
+        if "T" not in text and ":" not in text:
+            return calendar.session_bounds(calendar.session_on_or_before(moment.date()))[1]
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=calendar.NEW_YORK)
+        calendar.session_of(aware)
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError, GuardrailsError) as error:
+        message = f"--at {text!r} is no ISO time of the trading calendar; write for example 2026-11-20T15:50-05:00"
         raise typer.BadParameter(message) from error
-    if "T" not in text and ":" not in text:
-        day = calendar.session_on_or_before(moment.date())
-        return calendar.session_bounds(day)[1]
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=calendar.NEW_YORK)
-    return moment.astimezone(UTC)
 
 
 async def _views(sources: Sequence[Broker], now: datetime) -> list[View]:

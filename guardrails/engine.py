@@ -54,6 +54,10 @@ class EngineSettings:
     refresh_seconds: float = 2.0
     snapshot_seconds: float = 60.0
     trading: str = "read-only"
+    read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+    """a source that has not answered by then is DOWN until it does"""
+    first_words_seconds: float = FIRST_WORDS_SECONDS
+    """how long the first Snapshot waits for every source to have spoken once"""
 
 
 class Engine:
@@ -83,6 +87,7 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
+        self._asked_to_stop = threading.Event()
         self._due = asyncio.Event()
         self._heard = asyncio.Event()
         self._forgetting = threading.Event()
@@ -113,12 +118,14 @@ class Engine:
             if self._thread is not None and self._thread.is_alive():
                 return
             self._restore()
+            self._asked_to_stop.clear()
             self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="engine", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         """Stop, write what must survive, and wait for the thread."""
         with self._guard:
+            self._asked_to_stop.set()  # before the loop is looked at: it may not have begun
             loop, stopping, thread = self._loop, self._stopping, self._thread
             if thread is None:
                 return
@@ -147,6 +154,9 @@ class Engine:
 
     async def _run(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._due, self._heard = asyncio.Event(), asyncio.Event()  # of this loop, should it be started again
+        if self._asked_to_stop.is_set():
+            self._stopping.set()
         jobs: dict[str, Callable[[], Awaitable[None]]] = {
             f"read {source.name}": lambda source=source: self._read(source) for source in self._sources  # type: ignore[misc]  # bound per source
         }  # fmt: skip
@@ -175,7 +185,7 @@ class Engine:
     async def _read(self, source: Broker) -> None:
         """One view of one source; when that fails, the last good one stays with its age and says so."""
         try:
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self.settings.read_timeout_seconds):
                 self._views[source.name] = await source.view(self.now())
         except Exception as error:
             said = str(error) if isinstance(error, SourceError) else type(error).__name__
@@ -204,11 +214,11 @@ class Engine:
     async def _first_words(self) -> None:
         """Wait a moment for every source to speak once, so that the first Snapshot need not be UNKNOWN."""
         try:
-            async with asyncio.timeout(FIRST_WORDS_SECONDS):
+            async with asyncio.timeout(self.settings.first_words_seconds):
                 await self._heard.wait()
         except TimeoutError:
             self._heard.set()
-            log.warning("not every source has answered within %.0f s", FIRST_WORDS_SECONDS)
+            log.warning("not every source has answered within %.0f s", self.settings.first_words_seconds)
 
     def _judge(self, views: list[View], now: datetime) -> Assessment:
         self._matrix = self._matrix.reread()
@@ -277,7 +287,8 @@ def announce(before: Snapshot | None, after: Snapshot) -> bool:
             logging.CRITICAL if alarm else logging.WARNING if finding.level.rank >= Level.WATCH.rank else logging.INFO
         )
         log.log(loud, "%s %s %s: %s", finding.level.value, finding.check, finding.subject, finding.message)
-    return moved or before is None
+    gone = {key for key, level in old.items() if level.rank >= Level.WATCH.rank and key not in new}
+    return moved or bool(gone) or before is None or before.level is not after.level
 
 
 def is_fresh(last_cycle: datetime | None, now: datetime, refresh_seconds: float) -> bool:

@@ -20,7 +20,7 @@ class SymbolError(GuardrailsError):
     """A symbol that no known scheme can read."""
 
     def __init__(self, text: str, scheme: str, reason: str) -> None:
-        super().__init__(f"{text!r} is not a {scheme} symbol: {reason}")
+        super().__init__(f"{text!r} is no {scheme} symbol: {reason}")
 
 
 class MatrixError(GuardrailsError):

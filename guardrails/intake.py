@@ -21,7 +21,7 @@ CLOCK_SKEW = timedelta(minutes=1)
 _FILE_AHEAD = timedelta(days=1)
 """a statement carries a date; it may be dated as of the end of the day at which it is assessed"""
 _NOT_HEARD = {
-    SourceState.DOWN: "is not connected",
+    SourceState.DOWN: "cannot be reached or read",
     SourceState.STALE: "has gone silent",
     SourceState.CONNECTING: "has not delivered a complete book yet",
 }

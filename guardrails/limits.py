@@ -41,7 +41,7 @@ class Limits:
 
     def message_for(self, key: str) -> str:
         """The trader's own sentence for a breach of `key` in this regime, or nothing."""
-        return self.matrix.regime(self.regime).message(key) or ""
+        return self.matrix.regime(self.regime).message(f"{key}_pct_nlv") or ""
 
     def finding(
         self,
@@ -59,9 +59,14 @@ class Limits:
         age: float | None = None,
         action: str = "",
     ) -> Finding:
-        """A Finding stamped with the matrix version; an advisory limit `key` reaches WATCH at most."""
+        """A Finding stamped with the matrix version; an advisory limit `key` reaches WATCH at most.
+
+        The trader's own sentence for a breach of `key` comes first.
+        """
         advisory = self.matrix.is_advisory(key)
         shown = Level.WATCH if advisory and level is Level.BREACH else level
+        if key and level is Level.BREACH and (rule := self.message_for(key)):
+            message = f"{rule} {message}"
         return Finding(
             check=check,
             subject=subject,

@@ -164,7 +164,8 @@ def _jump(history: AccountHistory, own_pnl: float | None, value: float, currency
     way = "up" if moved > 0 else "down"
     return (
         f"net liquidation jumped {way} by {wording.money(abs(moved), currency)} since "
-        f"{history.last.time.astimezone(calendar.NEW_YORK):%H:%M} ET without a cash flow or our own quotes explaining it"
+        f"{history.last.time.astimezone(calendar.NEW_YORK):%H:%M} ET "
+        "without a cash flow or our own quotes explaining it"
     )
 
 

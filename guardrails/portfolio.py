@@ -63,7 +63,8 @@ class Portfolio:
         if position.multiplier is None:
             found.append("no multiplier is known for it")
         if math.isnan(columns.spot[row]):
-            found.append("no price of its underlying" if position.instrument.is_option else "no price")
+            name = position.instrument.underlying or "its underlying"
+            found.append(f"no price of {name}" if position.instrument.is_option else "no price")
         if math.isnan(columns.fx[row]):
             found.append(f"no rate from {position.currency} to USD")
         return tuple(found)

@@ -39,6 +39,8 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {
     "VIX": ("VXX", "UVXY", "SVXY", "VIXY", "UVIX", "SVIX"),
 }
 """what joins a group besides the index itself, its option roots and its futures"""
+_ABROAD = ("ESTX50", "N225", "K200", "CAC40")
+"""indices abroad whose name ends in digits, which behind an option root otherwise means an adjusted deliverable"""
 _UNOPTIONED_INDICES = ("DJI", "VIX1D", "VIX9D", "VIX3M", "VIX6M", "VIX1Y", "VVIX", "VXN", "RVX", "SKEW", "SOX")
 _CONTRACT = re.compile(r"(?P<root>/[A-Z0-9]{1,4}?)[FGHJKMNQUVXZ]\d{1,2}")
 _WEEKLY_VIX_FUTURE = re.compile(r"/VX\d\d")
@@ -117,7 +119,7 @@ INDEX_ROOTS: Mapping[str, IndexRoot] = MappingProxyType({
 CLASS_SHARES: Mapping[str, str] = MappingProxyType({row["root"]: row["symbol"] for row in _rows("class_shares.csv")})
 """class shares by the option root that runs the two parts together: `BRKB` is `BRK/B`"""
 
-INDICES = frozenset(root.underlying for root in INDEX_ROOTS.values()).union(_UNOPTIONED_INDICES)
+INDICES = frozenset(root.underlying for root in INDEX_ROOTS.values()).union(_UNOPTIONED_INDICES, _ABROAD)
 """symbols that are an index, not a share"""
 
 _OPTION_CODES: tuple[tuple[re.Pattern[str], OptionCode], ...] = tuple(

@@ -11,7 +11,6 @@ from rich.text import Text
 from guardrails import wording
 from guardrails.calendar import NEW_YORK
 from guardrails.findings import Finding, Level
-from guardrails.settings import Settings
 from guardrails.snapshot import Snapshot
 
 MARKS = {
@@ -40,12 +39,11 @@ def print_snapshot(snapshot: Snapshot, console: Console) -> None:
     for source in snapshot.sources:
         console.print(f"{source.name}: {source.state}, {source.detail}", markup=False)
         for exclusion in source.exclusions:
-            console.print(f"  left out: {exclusion}", markup=False)
+            console.print(f"  note: {exclusion}", markup=False)
 
 
-def print_doctor(settings: Settings, found: Sequence[tuple[str, bool, str]], console: Console) -> int:
+def print_doctor(found: Sequence[tuple[str, bool, str]], console: Console) -> int:
     """Print what `found` says; 3 when something does not work, else 0."""
-    console.print(f"Sources: {', '.join(settings.guardrails_sources)}", markup=False)
     for name, works, told in found:
         mark = Text("● works  ", "green") if works else Text("✖ missing", "bold red")
         console.print(Text.assemble(mark, f"  {name}: {told}"))

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from guardrails.errors import SettingsError
 
+_PREFIX = "GUARDRAILS_"
 SOURCES = ("demo", "statement:PATH")
 """what GUARDRAILS_SOURCES may name today"""
 
@@ -57,10 +58,15 @@ class Settings(BaseSettings):
             message = f"is empty: name at least one of {', '.join(SOURCES)}"
             raise ValueError(message)
         for name in names:
-            if name != "demo" and not (name.startswith("statement:") and len(name) > len("statement:")):
+            if not is_source(name):
                 message = f"has {name!r}: it must be one of {', '.join(SOURCES)}"
                 raise ValueError(message)
         return names
+
+
+def is_source(name: str) -> bool:
+    """Whether `name` is one of `SOURCES`."""
+    return name == "demo" or (name.startswith("statement:") and name != "statement:")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -68,9 +74,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     known = {name.upper() for name in Settings.model_fields}
     given = {name.upper() for name in (os.environ if environment is None else environment)} | _names_in_dotenv()
     problems = [
-        f"{name}: unknown setting{_nearest(name, known)}"
-        for name in sorted(given - known)
-        if name.startswith("GUARDRAILS_")
+        f"{name}: unknown setting{_nearest(name, known)}" for name in sorted(given - known) if name.startswith(_PREFIX)
     ]
     if problems:
         raise SettingsError("\n".join(problems))
@@ -98,5 +102,6 @@ def _names_in_dotenv() -> set[str]:
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+    endings = {full.removeprefix(_PREFIX): full for full in known}  # the common prefix makes any two names look alike
+    close = difflib.get_close_matches(name.removeprefix(_PREFIX), endings, n=1)
+    return f"; did you mean {endings[close[0]]}?" if close else f"; known are {', '.join(sorted(known))}"

@@ -30,7 +30,7 @@ from guardrails.snapshot import (
     Totals,
 )
 from guardrails.strategies import packages
-from guardrails.values import Account, MarginView, Position, Source
+from guardrails.values import Account, MarginView, Position, Source, SourceState
 
 
 def summarise(
@@ -84,16 +84,18 @@ def totals_of(portfolio: Portfolio) -> Totals:
         "vega_30d_per_point": e.total_vega(e.vega_30d),
         "theta_per_day": theta,
     }
+    if unread := _unread(portfolio):
+        sums = dict.fromkeys(sums, Interval(-math.inf, math.inf, missing=True))
     spx, spy = prices.get("SPX"), prices.get("SPY")
     known = {name: interval.known for name, interval in sums.items()}
     weighted = known["beta_delta_dollars"]
     ratio = (
         theta.known / -vega.known
-        if theta.known is not None and vega.known is not None and vega.known < 0 < theta.known
+        if not unread and theta.known is not None and vega.known is not None and vega.known < 0 < theta.known
         else None
     )
     return Totals(
-        net_liquidation=portfolio.net_liquidation,
+        net_liquidation=None if unread else portfolio.net_liquidation,
         beta_delta_spx=None if weighted is None or spx is None else weighted / spx.value,
         beta_delta_spy=None if weighted is None or spy is None else weighted / spy.value,
         theta_vega_ratio=ratio,
@@ -101,6 +103,13 @@ def totals_of(portfolio: Portfolio) -> Totals:
         known_part={name: part for name, part in _known_parts(e).items() if known[name] is None},
         **known,
     )
+
+
+def _unread(portfolio: Portfolio) -> bool:
+    """Whether a source has never given its positions: what the others hold is then a part, not the book."""
+    holding = {position.source for position in portfolio.positions}
+    mute = (SourceState.DOWN, SourceState.CONNECTING)
+    return any(source.state in mute and source.name not in holding for source in portfolio.sources)
 
 
 def _known_parts(e: Exposures) -> dict[str, float]:

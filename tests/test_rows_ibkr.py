@@ -136,3 +136,23 @@ def test_nothing_is_known_before_the_account_is_ready() -> None:
 def test_zero_means_no_margin_change_ahead() -> None:
     values = [AccountValue("NetLiquidation", "1", "USD"), AccountValue("LookAheadNextChange", "0")]
     assert to_account(values, ACCOUNT, "ibkr", NOW).next_margin_change is None
+
+
+def test_an_index_abroad_that_ends_in_digits_is_not_an_adjusted_option() -> None:
+    stoxx = Contract("OPT", "ESTX50", "P OESX 20261218 5600 M", "", date(2026, 12, 18), 5600.0, "P", "EUR")
+    held = to_position(stoxx, Figures(-1, 10, 100.0, -1000.0), READING)
+    assert (held.instrument.kind, held.instrument.underlying, held.instrument.adjusted) == (
+        Kind.INDEX_OPTION,
+        "ESTX50",
+        False,
+    )
+    assert held.reasons == ()
+
+
+def test_a_future_at_eurex_is_named_by_its_day() -> None:
+    held = to_position(
+        Contract("FUT", "ESTX50", "FESX 20261218 M", "", date(2026, 12, 18), currency="EUR"),
+        Figures(1, 10, 5600.0),
+        READING,
+    )
+    assert (held.instrument.symbol, held.multiplier, held.reasons) == ("/FESXZ26", 10.0, ())

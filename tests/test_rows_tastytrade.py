@@ -131,7 +131,7 @@ def test_a_share_has_multiplier_one_by_definition() -> None:
 
 
 def test_an_unknown_type_is_kept_as_unknown() -> None:
-    held = position(symbol="912828ZQ6", instrument_type="Bond", multiplier="1")
+    held = position(symbol="XYZ", instrument_type="Equity Offering", multiplier="1")
     assert held.instrument.kind is Kind.OTHER
     assert held.quantity == -2.0
     assert held.reasons
@@ -189,3 +189,17 @@ def test_a_margin_call_that_is_not_reported_is_unknown() -> None:
         for call in ("0.0", "150.0", None)
     ]
     assert found == [False, True, None]
+
+
+@pytest.mark.parametrize(("symbol", "kind"), [("912797QQ3", Kind.CASH), ("91282CLW9", Kind.BOND)])
+def test_bills_are_cash_and_notes_are_bonds(symbol: str, kind: Kind) -> None:
+    """50,000 of face value at 98.765 are 49,382.50 dollars; the CUSIP tells a bill from a note."""
+    fields = {"symbol": symbol, "instrument_type": "Bond", "quantity": "50000", "quantity_direction": "Long",
+              "mark_price": "98.765", "mark": "49382.5", "multiplier": "1"}  # fmt: skip
+    held = position(**fields)
+    assert held.instrument.kind is kind
+    assert (held.quantity, held.reasons) == (50_000.0, ())
+    assert held.multiplier == pytest.approx(0.01)
+    unvalued = position(**{**fields, "mark": None})
+    assert unvalued.multiplier is None
+    assert "price is per" in unvalued.reasons[0]

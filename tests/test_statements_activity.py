@@ -63,6 +63,7 @@ Financial Instrument Information,Data,Futures,ESZ6,ES 18DEC26,3,ES,CME,50,2026-1
 Financial Instrument Information,Data,Options On Futures,LOF7 C7500,CL 16DEC26 75 C,4,CLF7,NYMEX,\
 1000,2026-12-16,2027-01,C,75,
 """
+FACTS = "Financial Instrument Information"
 FULL = HEAD + MONEY + COLUMNS + STOCK + COLUMNS + PUT + REST
 
 
@@ -264,3 +265,56 @@ def test_every_row_ends_in_one_place(tmp_path: Path) -> None:
     path.write_text(HEAD + COLUMNS + "".join(rows))
     book = read_book(path, NOW)
     assert len(book.positions) + len(book.left_out) == len(rows)
+
+
+def test_a_period_that_lost_its_quotes_is_read(read) -> None:
+    """Resaved by hand the comma of the date splits the cell, and rows are padded to one width."""
+    bare = HEAD.replace('"November 20, 2026"', "January 1, 2026 - November 20, 2026,,,").replace(
+        "Field Name,Field Value", "Field Name,Field Value,,,"
+    )
+    view = read(bare + COLUMNS + STOCK)
+    assert only(view).time == CLOSE
+    assert view.source.exclusions == ()
+
+
+def test_a_cell_under_a_padded_header_is_beyond_the_last_column(read) -> None:
+    """`1,100` without its quotes shifts the row by one; the nameless columns behind must not swallow that."""
+    padded = COLUMNS.replace("Code\n", "Code,,,,\n")
+    held = only(read(HEAD + padded + STOCK.replace('"1,100"', "1,100").replace(",\n", ",O,,,\n")))
+    assert "beyond the last column" in held.reasons[0]
+    assert only(read(HEAD + padded + STOCK.replace(",\n", ",,,,\n"))).reasons == ()
+
+
+def test_a_statement_that_ends_among_its_positions_is_not_taken_for_whole(read) -> None:
+    """Cut at the end of a row nothing looks broken; a full statement has the totals behind its positions."""
+    cut = FULL[: FULL.index(PUT)]
+    held = read(cut).positions
+    assert held[0].reasons == ()
+    assert "rows may be missing" in held[-1].reasons[0]
+    assert not any(one.reasons for one in read(HEAD + COLUMNS + STOCK).positions)  # an excerpt made by hand
+    assert not any(one.reasons for one in read(FULL).positions)
+
+
+@pytest.mark.parametrize(
+    ("named", "root", "adjusted"),
+    [
+        ("QZD   261218P00012500, QZD1  261218P00012500", "QZD1", True),
+        ("OLD   261218P00012500, QZD   261218P00012500", "QZD", False),
+    ],
+)
+def test_of_two_names_of_an_option_the_adjusted_one_counts(read, named: str, root: str, adjusted: bool) -> None:  # noqa: FBT001  # a column of the table
+    row = PUT.replace("SPXW 18DEC26 5500 P", "QZD 18DEC26 12.5 P")
+    fact = (
+        f"{FACTS},Header,Asset Category,Symbol,Description,Conid,Underlying,Multiplier,Expiry,Type,Strike\n"
+        f'{FACTS},Data,Equity and Index Options,"{named}",QZD 18DEC26 12.5 P,6,QZD,100,2026-12-18,P,12.5\n'
+    )
+    held = only(read(HEAD + COLUMNS + row + fact)).instrument
+    assert (held.root, held.adjusted) == (root, adjusted)
+
+
+def test_one_net_asset_value_over_several_accounts_belongs_to_none(read) -> None:
+    columns = COLUMNS.replace("Currency,Symbol", "Currency,Account,Symbol")
+    rows = "".join(STOCK.replace("USD,AAPL", f"USD,{account},AAPL") for account in ("U0000001", "U0000003"))
+    view = read(HEAD + MONEY + columns + rows)
+    assert [account.net_liquidation for account in view.accounts] == [None, None]
+    assert any("several accounts" in line for line in view.source.exclusions)

@@ -351,3 +351,73 @@ def test_every_row_ends_in_one_place(tmp_path: Path) -> None:
     path.write_text(flex(*rows), encoding="utf-8")
     book = read_book(path, NOW)
     assert len(book.positions) + len(book.left_out) == len(rows)
+
+
+def test_without_a_level_of_detail_rows_with_an_open_time_are_lots(read) -> None:
+    """9 = 6 + 3 shares, bought at 400 and 430: 410 on average; the summary has no open time."""
+    plain = {key: value for key, value in ROW.items() if key != "levelOfDetail"}
+    six = {**plain, "position": "6", "positionValue": "3000", "openDateTime": "20250102;093000"}
+    three = {
+        **six,
+        "position": "3",
+        "positionValue": "1500",
+        "costBasisPrice": "430",
+        "openDateTime": "20250703;100000",
+    }
+    held = only(read(flex(six, three)))
+    assert (held.quantity, held.average_price, held.reasons) == (9.0, pytest.approx(410.0), ())
+    held = only(read(flex({**plain, "openDateTime": ""}, six, three)))
+    assert (held.quantity, held.reasons) == (9.0, ())
+
+
+def test_two_securities_of_one_symbol_are_told_apart_by_their_conid(read) -> None:
+    view = read(flex(ROW, {**ROW, "position": "5", "positionValue": "2500", "conid": "1"}))
+    assert [(held.quantity, held.reasons) for held in view.positions] == [(9.0, ()), (5.0, ())]
+
+
+FOP = {
+    **ROW, "assetCategory": "FOP", "symbol": "EW4X6 P6600", "description": "ES 27NOV26 6600 P", "position": "-2",
+    "markPrice": "22.5", "positionValue": "-2250", "multiplier": "50", "conid": "3",
+}  # fmt: skip
+FUTURE = {
+    **ROW, "assetCategory": "FUT", "symbol": "ESZ6", "description": "ES 18DEC26", "underlyingSymbol": "ES",
+    "multiplier": "50", "expiry": "20261218", "position": "1", "markPrice": "6815", "positionValue": "340750",
+    "conid": "4",
+}  # fmt: skip
+
+
+def test_the_description_names_the_day_that_a_future_option_s_symbol_leaves_out(read) -> None:
+    held = only(read(flex({**FOP, "multiplier": ""})))
+    assert held.instrument.symbol == "./EW4X26 261127P6600"
+    assert (held.multiplier, held.multiplier_source, held.reasons) == (50.0, "table", ())
+
+
+def test_an_ambiguous_expiry_is_not_missed_where_the_description_names_the_day(read) -> None:
+    assert only(read(flex({**FOP, "expiry": "04/12/2026", "description": "ES 04DEC26 6600 P"}))).reasons == ()
+
+
+def test_the_future_under_an_option_is_found_by_its_conid(read) -> None:
+    """Where `underlyingSymbol` is only the product, `underlyingConid` says which contract."""
+    option = {**FOP, "underlyingSymbol": "ES", "underlyingConid": "4"}
+    assert read(flex(option, FUTURE)).positions[0].instrument.underlying == "/ESZ26"
+    assert read(flex({**option, "underlyingConid": "9"}, FUTURE)).positions[0].instrument.underlying == "/ES"
+
+
+def test_a_treasury_bill_is_cash(read) -> None:
+    """50,000 of face value at 98.765 are 49,382.50 dollars."""
+    bill = {**ROW, "assetCategory": "BILL", "symbol": "912797QQ3", "position": "50000", "markPrice": "98.765",
+            "positionValue": "49382.5"}  # fmt: skip
+    held = only(read(flex(bill)))
+    assert held.instrument.kind is Kind.CASH
+    assert held.multiplier == pytest.approx(0.01)
+    assert held.reasons == ()
+
+
+def test_a_refusal_that_names_the_account_is_masked(read) -> None:
+    refusal = (
+        "<FlexStatementResponse><Status>Fail</Status><ErrorCode>1014</ErrorCode>"
+        "<ErrorMessage>Query is invalid for U0000001.</ErrorMessage></FlexStatementResponse>"
+    )
+    with pytest.raises(SourceError, match="invalid for •••0001") as refused:
+        read(refusal)
+    assert "U0000001" not in str(refused.value)

@@ -275,3 +275,18 @@ def test_every_record_ends_in_one_place(tmp_path: Path) -> None:
     items = [SHARE, SHARE, PUT, {**PUT, "quantity": "x"}, 5, {**SHARE, "symbol": "F", "quantity-direction": "Zero"}]
     book = read_book(write(tmp_path, items), NOW)
     assert len(book.positions) + len(book.left_out) == len(items)
+
+
+def test_the_enumeration_of_a_client_library_is_a_type(read) -> None:
+    held = only(read([{**PUT, "instrument-type": "InstrumentType.EQUITY_OPTION"}]))
+    assert held.instrument.kind is Kind.INDEX_OPTION
+    assert held.reasons == ()
+
+
+def test_a_file_written_after_the_time_assessed_is_not_said_to_be_of_it(tmp_path: Path) -> None:
+    bare = {key: value for key, value in SHARE.items() if key != "updated-at"}
+    earlier = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
+    view = read_statement(write(tmp_path, [bare]), earlier)
+    assert only(view).time == earlier
+    assert "written after" in view.source.exclusions[0]
+    assert "written 2026-11-20 18:30 UTC" in read_statement(write(tmp_path, [bare]), NOW).source.exclusions[0]

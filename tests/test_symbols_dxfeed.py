@@ -96,7 +96,7 @@ def test_expiry_in_another_year_than_the_name_is_refused() -> None:
     ],
 )
 def test_refused(text: str) -> None:
-    with pytest.raises(SymbolError, match="is not a dxFeed symbol"):
+    with pytest.raises(SymbolError, match="is no dxFeed symbol"):
         dxfeed.parse(text)
 
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from adapters.trust import Multiplier, contradicted, future_spec, multiplier, vetted
+from adapters.trust import Multiplier, contradicted, future_spec, multiplier, per_face, vetted
 from guardrails.errors import SymbolError
 from guardrails.instruments import Instrument, Kind
 from guardrails.products import INDEX_ROOTS
 from guardrails.symbols import ibkr as symbols
+from guardrails.symbols import ibkr_text
 from guardrails.values import Account, AccountId, Margin, MarginView, Position, finite
 
 BROKER = "IBKR"
@@ -29,7 +30,8 @@ _AGREES = 0.02
 """share by which a printed value may differ from quantity × multiplier × price"""
 _MODELLED = ("STK", "OPT", "FUT", "FOP", "IND", "CASH", "CRYPTO")
 _ALIASES = {"FSOPT": "OPT", "FSFOP": "FOP", "ETF": "STK", "FUND": "STK"}
-_BONDS = ("BOND", "BILL")
+_BONDS = {"BOND": Kind.BOND, "BILL": Kind.CASH}
+"""a Treasury bill is cash that matures: it has neither a beta nor a share in the concentration of risk"""
 _NAMES = {
     "WAR": "warrant", "IOPT": "structured product", "CFD": "CFD", "CMDTY": "metal", "BAG": "combination",
 }  # fmt: skip
@@ -93,10 +95,12 @@ def instrument(contract: Contract, written: date) -> Instrument:
     """The Instrument of a contract; SymbolError when its fields name none that has a model, or contradict."""
     kind = _ALIASES.get(contract.sec_type, contract.sec_type)
     if kind in _BONDS:
-        return Instrument(Kind.BOND, _text(contract), _text(contract), _text(contract))
+        return Instrument(_BONDS[kind], _text(contract), _text(contract), _text(contract))
     if kind not in _MODELLED:
         what = _NAMES.get(kind, kind or "thing of no asset class")
         raise SymbolError(_text(contract), "IBKR", f"a {what} has no risk model")
+    if kind == "FOP" and contract.expiry is None:
+        contract = _described(contract)
     spelled = contract.local_symbol if _carries_terms(contract.local_symbol) else contract.description
     if kind == "OPT" and not _carries_terms(spelled) and not contract.trading_class and _roots(contract.symbol) > 1:
         raise SymbolError(_text(contract), "IBKR", f"{contract.symbol} has options of several roots and none is named")
@@ -112,6 +116,19 @@ def instrument(contract: Contract, written: date) -> Instrument:
         underlying=contract.underlying,
         as_of=written,
     )
+
+
+def _described(contract: Contract) -> Contract:
+    """The contract with the terms its description states: `EW4X6 P6600` names no day, `ES 27NOV26 6600 P` does."""
+    try:
+        told = ibkr_text.read_option(contract.description.upper())
+    except ValueError:
+        return contract
+    if told is None:
+        return contract
+    terms = told[1]
+    strike = float(terms.strike) if contract.strike is None else contract.strike
+    return replace(contract, expiry=terms.expiry, strike=strike, right=contract.right or terms.right.value)
 
 
 def _roots(underlying: str) -> int:
@@ -135,7 +152,10 @@ def to_position(contract: Contract, figures: Figures, reading: Reading) -> Posit
     except SymbolError as error:
         trouble.append(f"{reading.place}: {error}".removeprefix(": "))
         held = Instrument(Kind.OTHER, _text(contract), contract.symbol or _text(contract), contract.symbol)
-    factor, scale = _multiplier(held, figures)
+    if _ALIASES.get(contract.sec_type, contract.sec_type) in _BONDS:
+        factor, scale = per_face(figures.value, figures.quantity, figures.price), 1.0
+    else:
+        factor, scale = _multiplier(held, figures)
     cost = _average(figures, held, figures.multiplier)
     position = Position(
         account=reading.account,
@@ -162,8 +182,6 @@ def _multiplier(held: Instrument, figures: Figures) -> tuple[Multiplier, float]:
 
     For a product quoted in cents IBKR states it per dollar; the row's own value tells in which of the two its price is.
     """
-    if held.kind is Kind.BOND:
-        return _of_bond(figures), 1.0
     factor = multiplier(held, figures.multiplier)
     spec = future_spec(held)
     if spec is None or not spec.quoted_in_cents or factor.value in (None, spec.multiplier):
@@ -181,13 +199,6 @@ def _multiplier(held: Instrument, figures: Figures) -> tuple[Multiplier, float]:
             None, "", (f"{spec.root} option priced in dollars: the unit of its strike is not known",)
         ), 1.0
     return Multiplier(None, "", (f"multiplier {factor.value:g} contradicts its value, {per_price:g} per 1.00",)), 1.0
-
-
-def _of_bond(figures: Figures) -> Multiplier:
-    """Dollars per unit of face value and 1.00 of price: the row's own value says it (0.01 for a price per 100)."""
-    if figures.value is None or not figures.quantity or not figures.price:
-        return Multiplier(None, "", ("no value that says what its price is per",))
-    return Multiplier(abs(figures.value / (figures.quantity * figures.price)))
 
 
 def _scaled(price: float | None, scale: float) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from adapters.ibkr.rows import BROKER, Contract, Figures
@@ -17,7 +17,7 @@ from adapters.statements import money
 from adapters.statements.book import NO_ACCOUNT, Book, Cells, File, Line, gap, priced_underlyings
 from adapters.statements.fields import day, shown
 from adapters.statements.holdings import Holding, settle
-from adapters.statements.sections import TROUBLE, sections
+from adapters.statements.sections import TROUBLE, breaks_off_in, sections
 from guardrails.errors import SourceError
 from guardrails.values import AccountId, Market, Position
 
@@ -61,16 +61,22 @@ def read(text: str, file: File) -> Book:
     facts = _facts(parts.get("financial instrument information", []))
     rows = [_holding(line, section, about, facts, file) for section, line in lines if not _is_total(line)]
     settled = settle(rows, file)
+    sheets, notes = _sheets(parts, about, file), about.notes
+    if about.account in (owners := {row.account for row in rows}) and len(owners) > 1:
+        sheets = [replace(sheet, total=None, cash=None, began=None, flows=None) for sheet in sheets]
+        notes += (f"{file.name} gives one net asset value for several accounts: export a statement of each account",)
     gaps = [] if rows else [_no_positions(about, file)]
+    if breaks_off_in(text, _POSITIONS):
+        gaps.append(_cut_short(about, file))
     return Book(
         positions=(*settled.positions, *gaps),
-        accounts=money.accounts(_sheets(parts, about, file), [*settled.positions, *gaps], file),
+        accounts=money.accounts(sheets, [*settled.positions, *gaps], file),
         market=Market(
             prices=priced_underlyings(settled.positions),
             fx=money.dollars_per(_rates(parts, about), file),
         ),
         left_out=settled.left_out,
-        notes=about.notes,
+        notes=notes,
     )
 
 
@@ -89,8 +95,8 @@ def _about(parts: Mapping[str, Sequence[Line]], file: File) -> _About:
         except ValueError:
             continue
         return _About(account, base, dated, bool(period) and _is_one_day(fields["period"]), ())
-    note = f"{file.name} has no period that can be read: the day the file was written is taken"
-    return _About(account, base, min(file.modified, file.now).date(), one_day=False, notes=(note,))
+    note = f"{file.name} has no period that can be read: {file.dated} is taken"
+    return _About(account, base, file.dated, one_day=False, notes=(note,))
 
 
 def _is_one_day(period: str) -> bool:
@@ -156,7 +162,7 @@ def _holding(line: Line, section: str, about: _About, facts: Mapping[tuple[str, 
 def _contract(line: Line, category: str, symbol: str, fact: Line, told: Cells) -> Contract:
     """The contract of a row, completed by what the Financial Instrument Information says of it."""
     kind = _CATEGORIES.get(category.lower(), category)
-    local = fact.text("symbol").split(",")[0].strip() or symbol
+    local = _spelling(fact, symbol) or symbol
     expiry = fact.text("expiry")
     try:
         expires = day(expiry) if expiry else None
@@ -176,6 +182,17 @@ def _contract(line: Line, category: str, symbol: str, fact: Line, told: Cells) -
     )
 
 
+def _spelling(fact: Line, symbol: str) -> str:
+    """The symbol of an instrument; of several, which a corporate action leaves, the adjusted one (`QZD1`), else the
+    one that begins like the row."""
+    names = [name.strip() for name in fact.text("symbol").split(",")]
+    if len(names) == 1:
+        return names[0]
+    adjusted = [name for name in names if name.split(" ")[0][-1:].isdigit()]
+    alike = [name for name in names if name.split(" ")[0] == symbol.split(" ", maxsplit=1)[0]]
+    return (*adjusted, *alike, *names)[0]
+
+
 def _product(kind: str, symbol: str, fact: Line) -> str:
     """Underlying of an option, product of a future: `CL` of an option whose description is `CL 17NOV26 75 C`."""
     if kind == "FOP":
@@ -186,6 +203,11 @@ def _product(kind: str, symbol: str, fact: Line) -> str:
 def _no_positions(about: _About, file: File) -> Position:
     reason = f"{file.name} has no Open Positions section: include it in the statement, its absence is not a flat book"
     return gap(about.account, file.source, file.close(about.day), "no Open Positions", reason)
+
+
+def _cut_short(about: _About, file: File) -> Position:
+    reason = f"{file.name} ends among the open positions, before their totals: rows may be missing, export it again"
+    return gap(about.account, file.source, file.close(about.day), "rest of the file", reason)
 
 
 def _sheets(parts: Mapping[str, Sequence[Line]], about: _About, file: File) -> list[money.Sheet]:

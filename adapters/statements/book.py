@@ -43,6 +43,11 @@ class File:
         """Exchange date of `now`."""
         return calendar.exchange_date(self.now)
 
+    @property
+    def dated(self) -> date:
+        """Exchange date a file without a date of its own is taken to be of: when it was written, at most `today`."""
+        return calendar.exchange_date(min(self.modified, self.now))
+
     def close(self, day: date) -> datetime:
         """Session close of `day`, `now` when it is still to come today; 16:00 New York on a day without session."""
         moment = calendar.session_bounds(day)[1] if calendar.is_session(day) else calendar.at(day, _CLOSE)

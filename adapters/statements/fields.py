@@ -35,9 +35,14 @@ class DayOrder(StrEnum):
     UNKNOWN = "unknown"
 
 
+def masked(text: str) -> str:
+    """The text with what looks like an account number cut to its last four."""
+    return _ACCOUNT.sub(lambda found: f"•••{found.group()[-4:]}", text)
+
+
 def shown(cell: object) -> str:
-    """The cell as a message may quote it: shortened, and what looks like an account number cut to its last four."""
-    return repr(_ACCOUNT.sub(lambda found: f"•••{found.group()[-4:]}", str(cell))[:40])
+    """The cell as a message may quote it: shortened, account numbers masked."""
+    return repr(masked(str(cell))[:40])
 
 
 def is_absent(text: object) -> bool:

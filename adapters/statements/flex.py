@@ -13,12 +13,14 @@ from datetime import date
 from adapters.ibkr.rows import BROKER, Contract, Figures
 from adapters.statements import money
 from adapters.statements.book import NO_ACCOUNT, Book, Cells, File, LeftOut, Line, gap, priced_underlyings
-from adapters.statements.fields import DayOrder, day, day_order
+from adapters.statements.fields import DayOrder, day, day_order, masked
 from adapters.statements.flex_xml import Element, FlexXml, read_elements
 from adapters.statements.holdings import Holding, settle
 from guardrails.errors import SourceError
+from guardrails.symbols import ibkr_text
 from guardrails.values import AccountId, Market, Position
 
+_Cells = Mapping[str, str]
 _DATES = ("reportdate", "todate", "fromdate", "whengenerated", "expiry")
 _BARE_SYMBOL = 8
 """longest ticker; an option symbol that carries its terms is longer"""
@@ -55,7 +57,8 @@ def read(text: str, file: File) -> Book:
     xml = read_elements(text, file.name)
     if "FlexStatementResponse" in xml.roots or (not xml.elements and xml.told):
         told = " ".join(xml.told[key] for key in ("Status", "ErrorCode", "ErrorMessage") if xml.told.get(key))
-        raise SourceError(f"{file.name} is a refusal by IBKR, not a statement: {told or 'no reason given'}")
+        said = masked(told) or "no reason given"
+        raise SourceError(f"{file.name} is a refusal by IBKR, not a statement: {said}")
     if not xml.elements:
         raise SourceError(xml.broken or f"{file.name} holds no FlexStatement: export an Activity Flex Query as XML")
     order = day_order(element.attributes.get(key, "") for element in xml.elements for key in _DATES)
@@ -129,22 +132,30 @@ def _day(attributes: Mapping[str, str], names: tuple[str, ...], order: DayOrder,
             return day(text, order)
         except ValueError as error:
             notes.append(f"{file.name}: {name} {error}")
-    notes.append(f"{file.name} names no date that can be read: the day the file was written is taken")
-    return min(file.modified, file.now).date()
+    notes.append(f"{file.name} names no date that can be read: {file.dated} is taken")
+    return file.dated
 
 
 def _holdings(statement: _Statement, order: DayOrder, file: File) -> list[Holding]:
     more = {element.attributes.get("conid", ""): element.attributes for element in statement.named("SecurityInfo")}
-    return [_holding(element, statement, order, file, more) for element in statement.named("OpenPosition")]
+    rows = statement.named("OpenPosition")
+    known = {**{row.attributes["conid"]: row.attributes for row in rows if row.attributes.get("conid")}, **more}
+    return [_holding(row, statement, order, file, _facts(row, more, known)) for row in rows]
 
 
-def _holding(
-    element: Element, statement: _Statement, order: DayOrder, file: File, more: Mapping[str, Mapping[str, str]]
-) -> Holding:
-    """One OpenPosition row; what it leaves out is taken from the SecurityInfo of the same conid."""
-    info = more.get(element.attributes.get("conid") or "no conid", {})
-    known = {key: value for key, value in info.items() if value}
-    line = Line(element.line, {**known, **{key: value for key, value in element.attributes.items() if value.strip()}})
+def _facts(row: Element, more: Mapping[str, _Cells], known: Mapping[str, _Cells]) -> dict[str, str]:
+    """What the SecurityInfo of the same conid adds to a row, and the contract an option on a future is struck on."""
+    info = more.get(row.attributes.get("conid") or "no conid", {})
+    facts = {key: value for key, value in info.items() if value}
+    struck_on = known.get(row.attributes.get("underlyingconid") or "no conid", {})
+    if struck_on.get("assetcategory", "").upper() == "FUT" and struck_on.get("symbol"):
+        facts["underlying contract"] = struck_on["symbol"]
+    return facts
+
+
+def _holding(element: Element, statement: _Statement, order: DayOrder, file: File, facts: _Cells) -> Holding:
+    """One OpenPosition row; what it leaves out is taken from `facts`."""
+    line = Line(element.line, {**facts, **{key: value for key, value in element.attributes.items() if value.strip()}})
     cells = Cells(line, f"{file.name} line {line.number}")
     dated = _row_day(line, "reportdate", order, cells)
     expiry = _expiry(line, order, cells)
@@ -157,7 +168,7 @@ def _holding(
         right=line.text("putcall").upper()[:1],
         currency=line.text("currency", "currencyprimary").upper(),
         description=line.text("description"),
-        underlying=line.text("underlyingsymbol"),
+        underlying=line.text("underlying contract", "underlyingsymbol"),
     )
     figures = Figures(
         quantity=cells.number("position", "quantity"),
@@ -170,9 +181,15 @@ def _holding(
     )
     account = AccountId(BROKER, line.text("accountid", "clientaccountid") or statement.account.number)
     return Holding(
-        line, account, contract, figures, dated or statement.day, line.text("levelofdetail").upper() == "LOT",
+        line, account, contract, figures, dated or statement.day, _is_lot(line),
         line.text("model"), tuple(cells.reasons),
     )  # fmt: skip
+
+
+def _is_lot(line: Line) -> bool:
+    """Whether the row is one lot of a holding; a query that omits the level of detail gives only lots an open time."""
+    level = line.text("levelofdetail").upper()
+    return level == "LOT" if level else bool(line.text("opendatetime"))
 
 
 def _product(line: Line) -> str:
@@ -184,11 +201,11 @@ def _product(line: Line) -> str:
 
 
 def _expiry(line: Line, order: DayOrder, cells: Cells) -> date | None:
-    """The expiry field; an ambiguous one is not missed where the option symbol carries the date itself."""
+    """The expiry field; an ambiguous one is not missed where the option's symbol or description carries the date."""
     kept = list(cells.reasons)
     found = _row_day(line, "expiry", order, cells)
     listed = line.text("assetcategory", "assetclass").upper() == "OPT" and len(line.text("symbol")) > _BARE_SYMBOL
-    if found is None and listed:
+    if found is None and (listed or ibkr_text.read_option(line.text("description").upper())):
         cells.reasons[:] = kept
     return found
 

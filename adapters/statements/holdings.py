@@ -41,7 +41,7 @@ class Holding:
         """What makes two rows the same holding."""
         named = self.contract
         what = named.local_symbol or named.description or named.symbol
-        return (self.account.number, self.model, named.sec_type, what, named.currency)
+        return (self.account.number, self.model, named.sec_type, what, named.currency, self.line.text("conid"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from adapters.statements import activity, flex, tastytrade, tastytrade_csv
 from adapters.statements.book import NO_ACCOUNT, Book, File, gap
 from adapters.statements.decode import display_name, modified, read_text
 from adapters.statements.detect import Format, detect
+from adapters.statements.overlap import once
 from guardrails.portfolio import merge_markets
 from guardrails.values import Account, AccountId, Position, Source, SourceState, View
 
@@ -54,7 +55,8 @@ def _read(path: Path, now: datetime) -> tuple[File, Book, Format]:
 def _view(file: File, book: Book, form: Format) -> View:
     times = [account.time for account in book.accounts] + [position.time for position in book.positions]
     doubtful = sum(1 for position in book.positions if position.reasons)
-    detail = f"{form.value}: {len(book.positions)} positions, {doubtful} of them not to be trusted"
+    read = f"{doubtful} of them not understood" if doubtful else "every row understood"
+    detail = f"{form.value}: {len(book.positions)} positions, {read}"
     said = book.exclusions(file.name)
     if max(times, default=file.now) > file.now:
         said = (*said, f"{file.name} is dated {max(times):%Y-%m-%d %H:%M} UTC, after the clock it is read by")
@@ -82,22 +84,23 @@ def _merged(views: Sequence[View]) -> View:
             accounts[account.id] = account
     times = [view.source.time for view in views if view.source.time is not None]
     name = "statement:" + "+".join(view.source.name.removeprefix("statement:") for view in views)
+    kept, repeated = once([view.positions for view in views])
     return View(
         source=Source(
             name,
             SourceState.FILE,
             min(times, default=None),
             "; ".join(view.source.detail for view in views),
-            tuple(line for view in views for line in view.source.exclusions),
+            (*(line for view in views for line in view.source.exclusions), *repeated),
         ),
         accounts=tuple(accounts.values()),
-        positions=tuple(replace(position, source=name) for view in views for position in view.positions),
+        positions=tuple(replace(position, source=name) for position in kept),
         market=merge_markets(views),
     )
 
 
 def _owned(view: View) -> View:
-    """Positions of a file that names no account belong to the account of that broker that others name, when it is one."""
+    """Positions of a file that names no account belong to the one account of that broker which others name, if any."""
     numbered = [account.id for account in view.accounts if account.id.number != NO_ACCOUNT]
     owners = {owner.broker: owner for owner in numbered if sum(one.broker == owner.broker for one in numbered) == 1}
     positions = tuple(_given_to(owners.get(held.account.broker), held) for held in view.positions)

@@ -16,6 +16,10 @@ from adapters.statements.fields import shown
 _DELIMITERS = ",;\t"
 TROUBLE = "\x00trouble"
 """name of the cell that holds what is wrong with the line as a whole"""
+_FULL = 5
+"""sections from which a file is a statement as the broker prints it, not an excerpt made by hand"""
+_PAIRS = ["field name", "field value"]
+"""columns of the sections that describe the statement"""
 _SKIPPED = ("total", "subtotal", "notes", "trailer")
 
 
@@ -51,8 +55,25 @@ def lowered(header: Sequence[str]) -> list[str]:
     return [" ".join(name.lower().split()) for name in header]
 
 
+def _trimmed(columns: list[str]) -> list[str]:
+    """The columns without the nameless ones a spreadsheet pads a header with: what stands under those is beyond it."""
+    named_to = max((place for place, name in enumerate(columns, start=1) if name), default=0)
+    return columns[:named_to]
+
+
+def breaks_off_in(text: str, names: Sequence[str]) -> bool:
+    """Whether a full statement ends with a row of a section in `names`: their totals must stand behind them."""
+    ends = [line.split(",", 2)[:2] for line in text.rstrip().splitlines()]
+    kinds = {end[0].strip().strip('"').lower() for end in ends}
+    section, mark = [cell.strip().strip('"').lower() for cell in (*ends[-1], "", "")[:2]]
+    return len(kinds) >= _FULL and section in names and mark in ("header", "data")
+
+
 def _data(number: int, cells: Sequence[str], columns: Sequence[str], *, last: int) -> Line:
-    line = named(number, cells[2:], columns)
+    values = cells[2:]
+    if list(columns) == _PAIRS:  # resaved by hand, `January 1, 2026 - March 31, 2026` has lost its quotes
+        values = [*values[:1], ", ".join(cell for cell in values[1:] if cell)]
+    line = named(number, values, columns)
     mark = cells[1] if len(cells) > 1 else ""
     if mark.lower() != "data":
         return Line(number, {**line.cells, TROUBLE: f"{shown(mark)} is neither Header, Data nor Total"})
@@ -70,7 +91,7 @@ def sections(text: str) -> dict[str, list[Line]]:
         section, mark = cells[0].lower(), cells[1].lower() if len(cells) > 1 else ""
         columns = header.get(section, [])
         if mark == "header":
-            header[section] = lowered(cells[2:])
+            header[section] = _trimmed(lowered(cells[2:]))
         elif mark not in _SKIPPED:
             found[section].append(_data(number, cells, columns, last=last))
     return dict(found)

@@ -118,8 +118,12 @@ def _time(records: Iterable[Mapping[str, object]], file: File) -> tuple[datetime
         return max(
             past
         ), f"{file.name} carries no time of its own: its newest record is of {max(past):%Y-%m-%d %H:%M} UTC"
-    written = min(file.modified, file.now)
-    return written, f"{file.name} carries no time: the file was written {written:%Y-%m-%d %H:%M} UTC"
+    if file.modified > file.now:
+        return (
+            file.now,
+            f"{file.name} carries no time and was written after the time of this assessment: taken as current",
+        )
+    return file.modified, f"{file.name} carries no time: the file was written {file.modified:%Y-%m-%d %H:%M} UTC"
 
 
 def _stamp(text: object) -> datetime | None:

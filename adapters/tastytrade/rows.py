@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from adapters.trust import contradicted, multiplier, vetted
+from adapters.trust import Multiplier, contradicted, multiplier, per_face, vetted
 from guardrails.errors import SymbolError
 from guardrails.instruments import Instrument, Kind
 from guardrails.symbols import tastytrade as symbols
@@ -22,6 +22,9 @@ BROKER = "tastytrade"
 NO_ACCOUNT = "none"
 """stands for the number of an account when a record does not name one"""
 _CALLS = ("maintenance-call-value", "reg-t-call-value", "day-trading-call-value", "day-equity-call-value")
+_DEBT = ("Bond", "Fixed Income Security")
+_BILLS = ("912793", "912794", "912795", "912796", "912797")
+"""issuer part of the CUSIP of every US Treasury bill; a bill is cash that matures, as in `adapters.ibkr.rows`"""
 _SIGNS = {"long": 1.0, "short": -1.0, "zero": 0.0}
 
 
@@ -55,8 +58,8 @@ def to_position(record: Mapping[str, object], reading: Reading) -> Position:
     fields = kebab(record)
     trouble: list[str] = []
     instrument = _instrument(fields, reading, trouble)
-    factor = multiplier(instrument, _figure(fields, "multiplier", trouble))
     quantity = _signed(fields, trouble)
+    factor = _multiplier(instrument, fields, trouble)
     mark, price_notes = _mark(fields, quantity, factor.value, trouble)
     bid, ask = (_figure(fields, name, trouble) for name in ("bid", "ask"))
     position = Position(
@@ -86,12 +89,27 @@ def to_position(record: Mapping[str, object], reading: Reading) -> Position:
 
 
 def _instrument(fields: Mapping[str, object], reading: Reading, trouble: list[str]) -> Instrument:
-    symbol, kind = str(fields.get("symbol") or "").rstrip(), str(fields.get("instrument-type") or "").strip()
+    symbol, kind = str(fields.get("symbol") or "").rstrip(), _kind(fields)
+    if symbol and kind in _DEBT:
+        name = symbol.strip()
+        return Instrument(Kind.CASH if name.startswith(_BILLS) else Kind.BOND, name, name, name)
     try:
         return symbols.parse(symbol, kind, reading.written)
     except SymbolError as error:
         trouble.append(str(error) if symbol else "no symbol")
         return Instrument(Kind.OTHER, symbol.strip() or reading.place, symbol.strip(), symbol.strip())
+
+
+def _kind(fields: Mapping[str, object]) -> str:
+    """The instrument type in words, also where a client library wrote `InstrumentType.EQUITY_OPTION`."""
+    text = str(fields.get("instrument-type") or "").strip()
+    return text.removeprefix("InstrumentType.").replace("_", " ").title()
+
+
+def _multiplier(instrument: Instrument, fields: Mapping[str, object], trouble: list[str]) -> Multiplier:
+    if _kind(fields) not in _DEBT:
+        return multiplier(instrument, _figure(fields, "multiplier", trouble))
+    return per_face(*(finite(fields.get(name)) for name in ("mark", "quantity", "mark-price")))
 
 
 def _figure(fields: Mapping[str, object], name: str, trouble: list[str]) -> float | None:

@@ -106,4 +106,5 @@ def _capped(finding: Finding, portfolio: Portfolio) -> Finding:
     if not portfolio.gaps or finding.check in _OWN_FEED or finding.level not in (Level.OK, Level.WATCH):
         return finding
     text = f"{finding.message} Not cleared: {wording.names(list(portfolio.gaps), 2)}."
-    return replace(finding, level=Level.UNKNOWN, message=text)
+    action = "Restore what is named; until then nothing is cleared."
+    return replace(finding, level=Level.UNKNOWN, message=text, next_action=action)

@@ -175,12 +175,15 @@ def _finding(
         if known is not None
         else f"{wording.percent(share.low)} to {wording.percent(share.high)}"
     )
-    name = group or "no single underlying"
+    text = f"{group} holds {said} of the book's gross {what}, limit {wording.percent(limit)}."
+    if not group:
+        text = f"No underlying that is judged holds any {what}, limit {wording.percent(limit)}."
     return limits.finding(
         f"{what}_concentration",
         subject,
         level,
-        f"{name} holds {said} of the book's gross {what}, limit {wording.percent(limit)}.",
+        text,
+        key=f"max_single_underlying_{what}_pct",
         value=known,
         limit=limit,
         unit="fraction",

@@ -71,6 +71,7 @@ def _judge(position: Position, portfolio: Portfolio, limits: Limits) -> Finding:
         subject,
         level,
         _message(position, days, hours, portfolio),
+        key="short_option_dte",
         value=float(days),
         limit=float(bounds.breach),
         unit="trading days",

@@ -10,7 +10,7 @@ from guardrails import wording
 from guardrails.checks.measured import Measured, judge
 from guardrails.columns import Array, Mask
 from guardrails.exposures import Exposures, Measure
-from guardrails.findings import Finding, Level
+from guardrails.findings import Finding
 from guardrails.limits import Bound, Limits, short_side, size_of, stricter
 from guardrails.portfolio import Portfolio
 
@@ -63,11 +63,7 @@ def short_vega(portfolio: Portfolio, limits: Limits) -> list[Finding]:
         bound,
         sign=-1.0,
     )
-    finding = judge(measured, portfolio, limits, -_middle(exposures.vega_30d), exposures.vega.missing)
-    rule = limits.message_for("max_negative_vega")
-    if rule and finding.level is Level.BREACH:
-        return [replace(finding, message=f"{rule} {finding.message}")]
-    return [finding]
+    return [judge(measured, portfolio, limits, -_middle(exposures.vega_30d), exposures.vega.missing)]
 
 
 def gamma(portfolio: Portfolio, limits: Limits) -> list[Finding]:

@@ -97,13 +97,14 @@ def _daily(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
         level = Level.WATCH
     value = None if fraction is None else -fraction
     earned = wording.money(None if loss.lost is None else -loss.lost, account.currency)
-    text = f"Today, {account.id}: {wording.percent(value)} ({earned})"
+    text = f"Today, {account.id}: " + ("not known" if value is None else f"{wording.percent(value)} ({earned})")
     text += f", limit {wording.percent(-most)}." + (f" {why[0].upper()}{why[1:]}." if why else "")
     return limits.finding(
         "daily_loss",
         f"account:{account.id}",
         level,
         text,
+        key="max_daily_loss_pct",
         value=value,
         limit=-most,
         unit="fraction",
@@ -137,6 +138,13 @@ def _confirmed(loss: Loss, history: AccountHistory, portfolio: Portfolio, limits
     )
 
 
+_DRAWDOWN_ACTIONS = {
+    Level.BREACH: "Cut risk until the book recovers.",
+    Level.UNKNOWN: "Restore the account's net liquidation; its peak is known from the second reading on.",
+    Level.WATCH: "Take no new risk until the book recovers.",
+}
+
+
 def _drawdown(account: Account, limit: float, portfolio: Portfolio, limits: Limits) -> Finding:
     history = portfolio.history.get(account.id, AccountHistory())
     peak, fraction = history.peak, None
@@ -159,11 +167,12 @@ def _drawdown(account: Account, limit: float, portfolio: Portfolio, limits: Limi
         f"account:{account.id}",
         level,
         text,
+        key="max_drawdown_pct",
         value=fraction,
         limit=limit,
         unit="fraction",
         headroom=None if fraction is None else limit - fraction,
         evidence={} if peak is None else {"peak": peak.value, "peak_time": peak.time.isoformat()},
         age=max((portfolio.time - account.time).total_seconds(), 0.0),
-        action="Cut risk until the book recovers." if level is Level.BREACH else "",
+        action=_DRAWDOWN_ACTIONS.get(level, ""),
     )

@@ -118,6 +118,7 @@ def _cushion_finding(account: Account, cushion: Cushion, portfolio: Portfolio, l
         subject,
         level,
         _cushion_message(account, cushion, least),
+        key="min_cushion",
         value=cushion.fraction,
         limit=least,
         unit="fraction",
@@ -190,12 +191,14 @@ def _utilisation_finding(account: Account, limit: float, portfolio: Portfolio, l
     used = max(known, default=None)
     use = Interval(used or 0.0, used or 0.0, missing=bool(absent))
     level = Bound(limit, is_set=True).level(use, limits.matrix.watch_at)
-    text = f"Margin used, {account.id}: {wording.percent(used)} of net liquidation, limit {wording.percent(limit)}."
+    share = "not known" if used is None else f"{wording.percent(used)} of net liquidation"
+    text = f"Margin used, {account.id}: {share}, limit {wording.percent(limit)}."
     return limits.finding(
         "margin_utilisation",
         f"account:{account.id}",
         level,
         text + (f" Not reported: {', '.join(absent)}." if absent else ""),
+        key="max_margin_utilisation",
         value=used,
         limit=limit,
         unit="fraction",

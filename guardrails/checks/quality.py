@@ -116,7 +116,7 @@ def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
         level, action = Level.WATCH, "Sell no new vega until VIX/VIX3M has stayed below its release for the days set."
         text += f" New short vega is blocked: {limits.overlay_reason}."
     elif limits.overlay is None:
-        level, action = Level.UNKNOWN, "Restore the VIX3M feed: an inverted term structure cannot be seen."
+        level, action = Level.UNKNOWN, "Connect a source of daily VIX and VIX3M closes; until then sell no new vega."
         text += f" Whether VIX stands above VIX3M is not known: {limits.overlay_reason}."
     else:
         level, action = Level.OK, ""
@@ -132,7 +132,9 @@ def _source(source: Source, portfolio: Portfolio, limits: Limits) -> Finding:
     age = None if source.time is None else max((portfolio.time - source.time).total_seconds(), 0.0)
     blind = silence(source, limits.matrix.data, portfolio.time, market_open=portfolio.market_open)
     said = f"last word {wording.age(age)} ago" if age is not None else "never heard"
-    text = f"{blind or f'{source.name} is {source.state.value}'}, {said}." + (
+    if source.state is SourceState.FILE and age is not None:
+        said = f"its figures are {wording.age(age)} old"
+    text = f"{blind or f'{source.name} is {_STATES.get(source.state, source.state.value)}'}, {said}." + (
         f" {source.detail}" if source.detail else ""
     )
     return limits.finding(
@@ -142,11 +144,15 @@ def _source(source: Source, portfolio: Portfolio, limits: Limits) -> Finding:
         text,
         evidence={"state": source.state.value, "exclusions": list(source.exclusions)},
         age=age,
-        action="See the Data page for what to switch on." if blind else "",
+        action="Do what the reason says; the Data page lists every source." if blind else "",
     )
 
 
-_ACCOUNT_ACTIONS = {Level.UNKNOWN: "Restore the broker's account feed.", Level.BREACH: "Meet the call."}
+_STATES = {SourceState.FILE: "a file"}
+_ACCOUNT_ACTIONS = {
+    Level.UNKNOWN: "Restore the account feed, or give a statement that has the net asset value.",
+    Level.BREACH: "Meet the call.",
+}
 
 
 def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:

@@ -66,6 +66,7 @@ def _line(portfolio: Portfolio, row: int, size: float, *, missing: bool) -> _Lin
     return _Line(instrument.key, instrument.label, Interval(size, math.inf if missing else size, missing))
 
 
+_KEY = {"position_contracts": "max_position_contracts", "position_notional": "max_position_notional_pct_nlv"}
 _TITLE = {"position_contracts": "Contracts in one line", "position_notional": "Notional of one line"}
 
 
@@ -86,5 +87,6 @@ def _finding(
         action = f"Add nothing to {line.label}."
     return limits.finding(
         check, f"position:{line.key}", level, text,
-        value=value, limit=limit, unit=unit, headroom=headroom, age=portfolio.data_age_seconds, action=action,
+        key=_KEY[check], value=value, limit=limit, unit=unit, headroom=headroom,
+        age=portfolio.data_age_seconds, action=action,
     )  # fmt: skip

@@ -27,8 +27,7 @@ def theta_floor(portfolio: Portfolio, limits: Limits) -> list[Finding]:
             key="min_daily_theta", value=theta.known, limit=floor, unit="USD/day",
             headroom=None if theta.known is None or floor is None else theta.known - floor,
             evidence={"missing": _missing(portfolio)} if theta.missing else {}, age=portfolio.data_age_seconds,
-            action="Sell premium only if vega and gamma allow it; otherwise accept the cost of the hedge."
-            if level is Level.BREACH else "",
+            action=_FLOOR_ACTIONS.get(level, ""),
         )
     ]  # fmt: skip
 
@@ -52,6 +51,10 @@ def theta_cap(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     ]  # fmt: skip
 
 
+_FLOOR_ACTIONS = {
+    Level.BREACH: "Sell premium only if vega and gamma allow it; otherwise accept the cost of the hedge.",
+    Level.UNKNOWN: "Find Greeks for every option.",
+}
 _ACTIONS = {
     Level.WATCH: "Sell no more premium.",
     Level.BREACH: "Sell no more premium.",
@@ -90,6 +93,7 @@ def theta_vega_ratio(portfolio: Portfolio, limits: Limits) -> list[Finding]:
             key="theta_vega_ratio", value=value, limit=limit, unit="ratio",
             headroom=None if value is None or band is None else min(value - band.red_min, band.red_max - value),
             evidence=evidence, age=portfolio.data_age_seconds,
+            action=_FLOOR_ACTIONS[level] if level is Level.UNKNOWN else "",
         )
     ]  # fmt: skip
 

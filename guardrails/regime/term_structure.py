@@ -20,7 +20,7 @@ class TermStructure:
 
     inverted: bool | None = None
     """None: not known, because no recent VIX3M close says so"""
-    reason: str = "VIX3M has not been seen"
+    reason: str = "no close of VIX3M is on record"
     below: int = 0
     """closes in a row below `normal_below`"""
     pending: datetime | None = None

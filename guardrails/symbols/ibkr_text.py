@@ -1,7 +1,7 @@
 """How IBKR spells contracts in one line of text, read and written.
 
 SPX   200117P03205000        localSymbol of an option: OCC
-ESZ6, ZN   DEC 26            localSymbol of a future
+ESZ6, ZN   DEC 26            localSymbol of a future; FESX 20261218 M at Eurex
 EW4N6 C6400                  localSymbol of a future option: no day
 CLNE 15SEP23 10 C            statement
 BRK B                        class share
@@ -25,6 +25,7 @@ _CONTRACT = r"(?P<root>[A-Z0-9]{1,5}?)(?P<month>[FGHJKMNQUVXZ])(?P<year>[0-9]{1,
 _STRIKE = r"(?P<strike>[0-9]+(?:\.[0-9]+)?)"
 _FUTURE = re.compile(_CONTRACT)
 _SPELLED_FUTURE = re.compile(rf"(?P<root>[A-Z0-9]{{1,4}}) +(?P<month>{_MONTH}) ?(?P<year>[0-9]{{2}})")
+_DATED_FUTURE = re.compile(r"(?P<root>[A-Z0-9]{1,5}) +(?P<year>20[0-9]{2})(?P<month>0[1-9]|1[0-2])[0-9]{2} +M")
 _FUTURE_OPTION = re.compile(rf"{_CONTRACT} +(?P<right>[CP]) ?{_STRIKE}")
 _OPTION = re.compile(
     rf"(?P<root>[A-Z0-9]+(?: [A-Z])?) +(?P<day>[0-9]{{1,2}})(?P<month>{_MONTH})(?P<year>[0-9]{{2}})"
@@ -55,6 +56,8 @@ def read_future(text: str, reference: date) -> tuple[str, contracts.Month] | Non
     if found := _SPELLED_FUTURE.fullmatch(text):
         year = contracts.CENTURY + int(found["year"])
         return found["root"], contracts.Month(year, _MONTHS.index(found["month"]) + 1)
+    if found := _DATED_FUTURE.fullmatch(text):
+        return found["root"], contracts.Month(int(found["year"]), int(found["month"]))
     return None
 
 
