@@ -45,7 +45,8 @@ class Settings(BaseSettings):
     guardrails_data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("portfolio-guardrails")))
     guardrails_matrix: Path = Field(default_factory=_default_matrix)
     guardrails_prices: Path | None = None
-    guardrails_refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 2.0
+    guardrails_refresh_seconds: Annotated[float, Field(ge=0.2, le=10)] = 2.0
+    """more than a third of `stale_after_seconds` would make a healthy stream look silent"""
     guardrails_snapshot_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
 
     @field_validator("guardrails_sources", mode="before")

@@ -104,6 +104,14 @@ def test_a_breach_says_how_many_contracts_to_close() -> None:
     assert only(beta_delta(held, with_limits())).next_action.startswith("Close 1 of SPXW 18Dec26 5800P")
 
 
+def test_a_breach_that_no_single_position_can_mend_says_so() -> None:
+    held = book(option("SPXW  261218P05800000", -1, "-0.3 0 0 0"), stock("SPY", 100, 600.0))
+    # 180,000 and 60,000 dollars against 75,000: closing the option is enough; beside twice the stock it is not
+    assert only(beta_delta(held, with_limits())).next_action.startswith("Close 1 of SPXW")
+    held = book(option("SPXW  261218P05800000", -1, "-0.3 0 0 0"), stock("SPY", 200, 600.0))
+    assert "is not enough" in only(beta_delta(held, with_limits())).next_action
+
+
 # 0.35 % of 100,000 is 350 dollars a point; 30 days to expiry, so the weight is 1
 @pytest.mark.parametrize(
     ("vega", "level"), [("2.79", Level.OK), ("2.80", Level.WATCH), ("3.50", Level.WATCH), ("3.51", Level.BREACH)]

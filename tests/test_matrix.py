@@ -434,3 +434,8 @@ def test_the_guide_for_traders_names_every_key() -> None:
     nested = {"watch", "breach", "physical", "cash_am", "cash_pm", "green_min", "green_max", "red_min", "red_max"}
     keys = {path[-1] for path in KEYS} - nested - set(REGIME_NAMES) - {"regimes", "limits"}
     assert sorted(key for key in keys if f"`{key}`" not in guide) == []
+
+
+def test_an_advisory_name_covers_both_forms_and_is_the_absolute_one() -> None:
+    with pytest.raises(MatrixError, match="write max_beta_delta instead of max_beta_delta_pct_nlv"):
+        parse(edited("theta_vega_ratio]", "theta_vega_ratio, max_beta_delta_pct_nlv]"))

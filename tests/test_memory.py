@@ -241,7 +241,9 @@ def test_the_demo_never_seeds_a_live_book(tmp_path: Path) -> None:
     assert read_memory(path, ["demo"]) == some_memory()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"demo": 3}', b"\xff\xfe", b'{"demo": {"accounts": {"x": 1}}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"demo": 3}', b"\xff\xfe", b'{"demo": {"accounts": {"x": 1}}}']
+)
 def test_a_file_that_cannot_be_read_begins_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.json"
     path.write_bytes(content)

@@ -129,7 +129,8 @@ def test_an_adjusted_contract_matches_nothing() -> None:
 
 _LINES = st.builds(
     lambda quantity, expiry, strike, right: f"{quantity} SPY {expiry} {strike}{right}",
-    st.integers(-3, 3), st.sampled_from(["18Dec", "15Jan"]), st.sampled_from([580, 590, 600, 610, 620]), st.sampled_from("CP"),
+    st.integers(-3, 3), st.sampled_from(["18Dec", "15Jan"]), st.sampled_from([580, 590, 600, 610, 620]),
+    st.sampled_from("CP"),
 )  # fmt: skip
 
 

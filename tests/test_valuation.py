@@ -281,7 +281,12 @@ def test_the_price_of_one_unit(quote: dict[str, float | None], price: float | No
 
 
 def test_order_and_length_are_kept() -> None:
-    held = [stock("SPY", 1, 600.0), option(PUT, -1, VENDOR), option("SPXW  261117P05800000", -1), stock("SPY", 2, 600.0)]
+    held = [
+        stock("SPY", 1, 600.0),
+        option(PUT, -1, VENDOR),
+        option("SPXW  261117P05800000", -1),
+        stock("SPY", 2, 600.0),
+    ]
     found = value_positions(held, market(), [], NOW, MATRIX.data, market_open=True)
     assert [p.instrument.key for p in found] == [p.instrument.key for p in held]
     assert {p.account for p in found} == {IBKR}

@@ -137,9 +137,12 @@ def _action(
     if level is Level.UNKNOWN and m.bound.unknown:
         return "Restore the account's net liquidation, or set an absolute limit."
     if level is Level.BREACH and contributor is not None and headroom is not None:
-        closing = min(math.ceil(-headroom / contributor.each - 1e-9), contributor.contracts)
+        needed = math.ceil(-headroom / contributor.each - 1e-9)
         each = wording.amount(contributor.each, m.unit)
-        return f"Close {wording.quantity(closing)} of {contributor.label} (each gives back {each})."
+        if needed > contributor.contracts:
+            all_of_it = f"all {wording.quantity(contributor.contracts)} of {contributor.label}"
+            return f"Closing {all_of_it} is not enough (each gives back {each}): close more besides."
+        return f"Close {wording.quantity(needed)} of {contributor.label} (each gives back {each})."
     if level is Level.WATCH and contributor is not None and headroom is not None:
         more = math.floor(headroom / contributor.each)
         return f"Room for {wording.quantity(more)} more {contributor.label}; add nothing that grows this."

@@ -162,6 +162,9 @@ class RiskMatrix(Strict):
         for key in value:
             if key not in LIMIT_KEYS:
                 raise PydanticCustomError("unknown_limit", "unknown limit", {"key": key})
+            twin = key.removesuffix("_pct_nlv")
+            if twin != key and twin in LIMIT_KEYS:
+                refuse(f"write {twin} instead of {key}: the name covers both forms of the limit")
         return value
 
     @field_validator("regimes")

@@ -1,0 +1,601 @@
+"""Everything that can be set changes an outcome; a key, setting or flag without a case here fails the test.
+
+A case is a scene and two values; the verdict of the scene must differ in the way that is written down. Limits are
+tried in each of the four regimes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from pydantic import BaseModel
+
+from guardrails import cli
+from guardrails.assess import Assessment
+from guardrails.errors import MatrixError
+from guardrails.findings import Level
+from guardrails.http import readyz
+from guardrails.matrix import LIMIT_KEYS, REGIME_NAMES, RiskMatrix, explain
+from guardrails.matrix.schema import DataRules, Override, Regime, RegimeRules
+from guardrails.memory import Memory
+from guardrails.settings import Settings
+from guardrails.values import Observed, Source, SourceState
+from tests.books import IBKR, NOW, option
+from tests.healthy import GENEROUS, SHIPPED, SPX_PUT, World, closes, edited, edited_text, healthy, levels
+
+HEALTHY = healthy()
+VIX_OF = {"low_volatility": 13.0, "neutral_volatility": 17.0, "high_volatility": 25.0, "crisis_mode": 35.0}
+GENEROUS_TEXT = edited_text({f"regimes.*.limits.{key}": value for key, value in GENEROUS.items()})
+
+Verdict = Any
+Scene = Callable[[RiskMatrix], Verdict]
+
+
+def in_regime(name: str, world: World = HEALTHY) -> World:
+    """The same world after sixty closes at a VIX of that regime."""
+    vix = VIX_OF[name]
+    quiet = world.markets(
+        vix=Observed(vix, NOW, "test"),
+        vix3m=Observed(vix + 3, NOW, "test"),
+        vix_closes=closes(vix),
+        vix3m_closes=closes(vix + 3),
+    )
+    return replace(quiet, memory=replace(world.memory, regime=None))
+
+
+def level_of(check: str, world: World = HEALTHY) -> Scene:
+    """The worst level of one check."""
+    return lambda matrix: levels(replace(world, matrix=matrix).assess().snapshot.findings)[check].value
+
+
+def regime_of(world: World) -> Scene:
+    return lambda matrix: replace(world, matrix=matrix).assess().snapshot.regime.name
+
+
+def told(check: str, world: World = HEALTHY) -> Scene:
+    """The messages of one check."""
+
+    def scene(matrix: RiskMatrix) -> str:
+        found = replace(world, matrix=matrix).assess().snapshot.findings
+        return " ".join(finding.message for finding in found if finding.check == check)
+
+    return scene
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scene in which `one` (in an otherwise generous matrix) and `other` give what is written."""
+
+    scene: Scene
+    one: Any
+    other: Any
+    gives: tuple[Verdict, Verdict]
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """other keys the scene needs"""
+
+    def verdicts(self, path: str) -> tuple[Verdict, Verdict]:
+        found = [self.scene(edited({**self.beside, path: value}, GENEROUS_TEXT)) for value in (self.one, self.other)]
+        return found[0], found[1]
+
+
+# --- limits ---
+
+STOCK_LOSS = HEALTHY.account(IBKR, net_liquidation=490_000.0, day_pnl=-10_000.0).position("SPY", day_pnl=-10_000.0)
+"""2 % of the session's start, which our own quotes confirm"""
+AM_PUT = HEALTHY.add("am", option("SPX   261218P05500000", -1, "-0.2 0.0005 4 -1 0.18"))
+"""21 trading days, as the AAPL put; the put near expiry has 5"""
+RED = {"green_min": 0.5, "green_max": 1.0, "red_min": 0.0, "red_max": 2.0}
+WIDE = GENEROUS["theta_vega_ratio"]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A value of a limit that the healthy book (or `world`) breaks, while the generous one is kept."""
+
+    check: str
+    value: Any
+    level: Level
+    world: World = HEALTHY
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    before: Level = Level.OK
+
+
+LIMITS: Mapping[str, Limit] = {
+    "max_beta_delta": Limit("beta_delta", 40.0, Level.BREACH),  # 41 SPX units are held
+    "max_beta_delta_pct_nlv": Limit("beta_delta", 0.24, Level.BREACH),  # 0.246
+    "max_negative_vega": Limit("short_vega", -600.0, Level.BREACH),  # -627
+    "max_negative_vega_pct_nlv": Limit("short_vega", -0.0006, Level.BREACH),
+    "max_gamma": Limit("gamma", 26_000.0, Level.BREACH),  # 26,100
+    "max_gamma_pct_nlv": Limit("gamma", 0.026, Level.BREACH),
+    "max_near_expiry_gamma": Limit("near_expiry_gamma", 7_100.0, Level.BREACH),  # 7,200
+    "max_near_expiry_gamma_pct_nlv": Limit("near_expiry_gamma", 0.0071, Level.BREACH),
+    "min_daily_theta": Limit("theta_floor", 211.0, Level.WATCH),  # 210; advisory
+    "max_daily_theta": Limit("theta_cap", 209.0, Level.WATCH),
+    "max_daily_theta_pct_nlv": Limit("theta_cap", 0.000209, Level.WATCH),
+    "theta_vega_ratio.green_min": Limit("theta_vega_ratio", 0.5, Level.WATCH),  # 0.404
+    "theta_vega_ratio.green_max": Limit("theta_vega_ratio", 0.3, Level.WATCH),
+    "theta_vega_ratio.red_min": Limit(
+        "theta_vega_ratio", 0.45, Level.BREACH, HEALTHY, {"advisory": [], "theta_vega_ratio": RED}, Level.WATCH
+    ),
+    "theta_vega_ratio.red_max": Limit(
+        "theta_vega_ratio",
+        0.35,
+        Level.BREACH,
+        HEALTHY,
+        {"advisory": [], "theta_vega_ratio": {**WIDE, "green_max": 0.3}},
+        Level.WATCH,
+    ),
+    "max_single_underlying_vega_pct": Limit("vega_concentration", 0.03, Level.BREACH),  # AAPL: 20 of 627
+    "max_single_underlying_delta_pct": Limit("delta_concentration", 0.12, Level.BREACH),  # 30 of 240
+    "max_single_underlying_margin_pct": Limit("margin_concentration", 0.19, Level.BREACH),  # 10 of 50
+    "max_position_contracts": Limit("position_contracts", 0, Level.BREACH),
+    "max_position_notional_pct_nlv": Limit("position_notional", 0.59, Level.BREACH),  # 600,000
+    "short_option_dte.physical.watch": Limit("short_option_expiry", 30, Level.WATCH),
+    "short_option_dte.physical.breach": Limit(
+        "short_option_expiry", 30, Level.BREACH, HEALTHY, {"short_option_dte.physical.watch": 30}, Level.WATCH
+    ),
+    "short_option_dte.cash_am.watch": Limit("short_option_expiry", 30, Level.WATCH, AM_PUT),
+    "short_option_dte.cash_am.breach": Limit(
+        "short_option_expiry", 30, Level.BREACH, AM_PUT, {"short_option_dte.cash_am.watch": 30}, Level.WATCH
+    ),
+    "short_option_dte.cash_pm.watch": Limit("short_option_expiry", 5, Level.WATCH),
+    "short_option_dte.cash_pm.breach": Limit(
+        "short_option_expiry", 5, Level.BREACH, HEALTHY, {"short_option_dte.cash_pm.watch": 5}, Level.WATCH
+    ),
+    "min_cushion": Limit("margin_cushion", 0.91, Level.BREACH, HEALTHY, {"watch_cushion": 0.95}, Level.WATCH),  # 0.90
+    "watch_cushion": Limit("margin_cushion", 0.91, Level.WATCH),
+    "max_margin_utilisation": Limit("margin_utilisation", 0.09, Level.BREACH),  # 0.10
+    "max_daily_loss_pct": Limit("daily_loss", 0.019, Level.BREACH, STOCK_LOSS, {}, Level.WATCH),
+    "watch_daily_loss_pct": Limit("daily_loss", 0.021, Level.OK, STOCK_LOSS, {}, Level.WATCH),
+    "max_drawdown_pct": Limit("drawdown", 0.019, Level.BREACH, STOCK_LOSS),
+}
+
+
+def leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Key paths of a model down to what is not a group of keys."""
+    for name, info in model.model_fields.items():
+        path = f"{above}{info.alias or name}"
+        inner = list(_models(info.annotation))
+        if inner:
+            yield from leaves(inner[0], f"{path}.")
+        else:
+            yield path
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _models(part)
+
+
+ALL_LIMITS = {path for path in leaves(Regime) if path.startswith("limits.")}
+
+
+def test_every_limit_has_a_case() -> None:
+    assert {f"limits.{path}" for path in LIMITS} == ALL_LIMITS
+
+
+@pytest.mark.parametrize("regime", REGIME_NAMES)
+@pytest.mark.parametrize("path", sorted(LIMITS))
+def test_every_limit_of_every_regime_changes_its_level(regime: str, path: str) -> None:
+    limit, place = LIMITS[path], f"regimes.{regime}.limits."
+    beside = {
+        (key if key == "advisory" else place + key): value
+        for key, value in limit.beside.items()
+    }  # fmt: skip
+    scene = level_of(limit.check, in_regime(regime, limit.world))
+    before = scene(edited(beside, GENEROUS_TEXT))
+    after = scene(edited({**beside, place + path: limit.value}, GENEROUS_TEXT))
+    assert (before, after) == (limit.before, limit.level)
+
+
+@pytest.mark.parametrize("key", sorted(set(LIMIT_KEYS) - {k for k in LIMIT_KEYS if k.startswith("watch_")}))
+def test_no_limit_is_said_to_be_not_set_and_is_not_green(key: str) -> None:
+    twin = key.removesuffix("_pct_nlv") if key.endswith("_pct_nlv") else f"{key}_pct_nlv"
+    unset = {f"regimes.*.limits.{name}": None for name in (key, twin) if name in LIMIT_KEYS}
+    watches = {"min_cushion": "watch_cushion", "max_daily_loss_pct": "watch_daily_loss_pct"}
+    unset |= {f"regimes.*.limits.{watches[key]}": None} if key in watches else {}
+    check = next(limit.check for path, limit in LIMITS.items() if path.split(".")[0] == key)
+    matrix = edited(unset, GENEROUS_TEXT)
+    assert level_of(check)(matrix) == Level.NOT_APPLICABLE
+    assert "set" in told(check)(matrix)
+
+
+HARD = sorted(
+    path for path, limit in LIMITS.items()
+    if limit.level is Level.BREACH and not path.endswith("_pct_nlv") and "theta_vega" not in path
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [*HARD, "max_position_notional_pct_nlv"])
+def test_any_limit_can_be_made_advisory(path: str) -> None:
+    limit, place = LIMITS[path], "regimes.*.limits."
+    broken = {**{place + key: value for key, value in limit.beside.items()}, place + path: limit.value}
+    scene = level_of(limit.check, limit.world)
+    assert scene(edited(broken, GENEROUS_TEXT)) == Level.BREACH
+    assert scene(edited({**broken, "advisory": [path.split(".", maxsplit=1)[0]]}, GENEROUS_TEXT)) == Level.WATCH
+
+
+@pytest.mark.parametrize("path", [*HARD, "max_position_notional_pct_nlv"])
+def test_any_breach_can_have_a_sentence_of_the_traders_own(path: str) -> None:
+    limit, place = LIMITS[path], "regimes.*.limits."
+    broken = {**{place + key: value for key, value in limit.beside.items()}, place + path: limit.value}
+    said = {**broken, "regimes.*.violation_message": {path.split(".", maxsplit=1)[0]: "Call Ann."}}
+    scene = told(limit.check, limit.world)
+    assert "Call Ann." not in scene(edited(broken, GENEROUS_TEXT))
+    assert scene(edited(said, GENEROUS_TEXT)).startswith("Call Ann. ")
+    assert "Call Ann." not in scene(edited({"regimes.*.violation_message": "Call Ann."}, GENEROUS_TEXT))
+
+
+# --- the rest of the matrix ---
+
+
+def past(world: World, **changes: Any) -> World:
+    return replace(world, memory=replace(world.memory, **changes))
+
+
+def with_closes(*runs: tuple[float, int]) -> World:
+    """A world without regime history but these VIX closes: (value, days) in order; VIX3M 10 % above."""
+    values = [value for value, days in runs for _ in range(days)]
+    dated = [(day, value) for (day, _), value in zip(closes(0.0, len(values)), values, strict=True)]
+    world = HEALTHY.markets(
+        vix=Observed(values[-1], NOW, "test"),
+        vix_closes=tuple(dated),
+        vix3m=Observed(values[-1] * 1.1, NOW, "test"),
+        vix3m_closes=tuple((day, value * 1.1) for day, value in dated),
+    )
+    return past(world, regime=None)
+
+
+def with_ratio(*runs: tuple[float, int]) -> World:
+    """A world at VIX 17 with these VIX/VIX3M ratios: (ratio, days) in order."""
+    ratios = [ratio for ratio, days in runs for _ in range(days)]
+    dated = tuple((day, 17.0 / ratio) for (day, _), ratio in zip(closes(0.0, len(ratios)), ratios, strict=True))
+    world = HEALTHY.markets(vix3m_closes=dated, vix3m=Observed(17.0 / ratios[-1], NOW, "test"))
+    return past(world, regime=None)
+
+
+def escalated(matrix: RiskMatrix) -> str:
+    """The regime after two readings of 31 that are 3 minutes apart."""
+    memory = HEALTHY.memory
+    result: Assessment | None = None
+    for minutes in (0, 3):
+        now = NOW + timedelta(minutes=minutes)
+        world = HEALTHY.markets(vix=Observed(31.0, now, "test"))
+        world = replace(world, now=now, memory=memory, matrix=matrix, source=Source("test", SourceState.LIVE, now))
+        result = world.assess()
+        memory = result.memory
+    assert result is not None
+    return result.snapshot.regime.name
+
+
+def grace(matrix: RiskMatrix) -> str:
+    """Until when a breach caused by the regime alone is not shouted."""
+    before = replace(HEALTHY, matrix=matrix).assess()
+    now = NOW + timedelta(minutes=1)
+    crash = HEALTHY.markets(vix=Observed(35.0, now, "test"))
+    crash = replace(crash, now=now, matrix=matrix, memory=before.memory, source=Source("test", SourceState.LIVE, now))
+    finding = next(f for f in crash.assess().snapshot.findings if f.check == "position_contracts")
+    return str(finding.evidence.get("grace_until"))
+
+
+def reason(matrix: RiskMatrix) -> str:
+    return replace(HEALTHY, matrix=matrix).assess().snapshot.regime.reason
+
+
+def source(state: SourceState, **ago: float) -> World:
+    return replace(HEALTHY, source=Source("test", state, NOW - timedelta(**ago)))
+
+
+def priced(ago: timedelta) -> World:
+    return HEALTHY.priced("AAPL", replace(HEALTHY.market.prices["AAPL"], time=NOW - ago))
+
+
+BIG_LOSS = HEALTHY.account(IBKR, net_liquidation=480_000.0)
+"""4 % of the session's start, against a limit of 3 %"""
+OWN_AGREES = BIG_LOSS.position("SPY", day_pnl=-19_000.0)
+"""our own quotes say 19,000: 0.002 of net liquidation apart"""
+OWN_DENIES = BIG_LOSS.position("SPY", day_pnl=-1_000.0)
+OVERRIDE = {"regime": "crisis_mode", "reason": "FOMC week", "expires": "2026-12-11T16:00:00-05:00"}
+
+CASES: Mapping[str, Case] = {
+    "watch_at": Case(level_of("beta_delta"), 0.8, 0.1, ("OK", "WATCH")),
+    "advisory": Case(
+        level_of("theta_cap"), ["max_daily_theta"], [], ("WATCH", "BREACH"), {"regimes.*.limits.max_daily_theta": 209.0}
+    ),
+    "regime_grace_minutes": Case(
+        grace,
+        60.0,
+        0.0,
+        ("2026-11-18T16:31:00+00:00", "2026-11-18T15:31:00+00:00"),
+        {"regimes.crisis_mode.limits.max_position_contracts": 0, "regime.escalate_minutes": 0.0},
+    ),
+    "exempt_groups": Case(level_of("vega_concentration"), ["SPX"], [], ("OK", "BREACH")),  # SPX: 607 of 627
+    "override.regime": Case(
+        regime_of(HEALTHY), "crisis_mode", "low_volatility", ("crisis_mode", "low_volatility"), {"override": OVERRIDE}
+    ),
+    "override.reason": Case(
+        reason,
+        "FOMC week",
+        "on leave",
+        tuple(
+            f"set by hand until 2026-12-11 16:00 ET: {why}; the rule says neutral_volatility (the first VIX close "
+            "known is 17.00 on 2026-08-25)"
+            for why in ("FOMC week", "on leave")
+        ),
+        {"override": OVERRIDE},
+    ),
+    "override.expires": Case(
+        regime_of(HEALTHY),
+        "2026-11-18T10:31:00-05:00",
+        "2026-11-18T10:30:00-05:00",
+        ("crisis_mode", "neutral_volatility"),
+        {"override": OVERRIDE},
+    ),
+    "data.stale_after_seconds": Case(
+        level_of("source_state", source(SourceState.LIVE, seconds=60)), 30.0, 60.0, ("UNKNOWN", "OK")
+    ),
+    "data.quiet_after_minutes": Case(
+        level_of("position_data", priced(timedelta(minutes=10))), 5.0, 10.0, ("UNKNOWN", "OK")
+    ),
+    "data.vix_stale_after_minutes": Case(
+        level_of("market_regime", HEALTHY.markets(vix=Observed(17.0, NOW - timedelta(minutes=20), "test"))),
+        15.0,
+        20.0,
+        ("UNKNOWN", "OK"),
+    ),
+    "data.account_stale_minutes": Case(
+        level_of("account_data", HEALTHY.account(IBKR, time=NOW - timedelta(minutes=20))), 10.0, 20.0, ("UNKNOWN", "OK")
+    ),
+    "data.statement_max_sessions": Case(
+        level_of("beta_delta", source(SourceState.FILE, days=2)), 1, 2, ("UNKNOWN", "OK")
+    ),
+    "data.mark_tolerance_pct": Case(
+        level_of("position_data", HEALTHY.position(SPX_PUT, mark=12.0)), 0.1, 0.2, ("UNKNOWN", "OK")
+    ),
+    "data.jump_pct_nlv": Case(
+        level_of("daily_loss", HEALTHY.account(IBKR, net_liquidation=560_000.0)), 0.10, 0.12, ("UNKNOWN", "OK")
+    ),
+    "data.agree_pct_nlv": Case(level_of("daily_loss", OWN_AGREES), 0.001, 0.002, ("UNKNOWN", "BREACH")),
+    "data.confirm_readings": Case(level_of("daily_loss", OWN_DENIES), 3, 1, ("UNKNOWN", "BREACH")),
+    "data.open_quiet_minutes": Case(level_of("daily_loss", OWN_AGREES), 61.0, 60.0, ("UNKNOWN", "BREACH")),
+    "regime.down_closes": Case(
+        regime_of(with_closes((25.0, 40), (17.0, 3))), 4, 3, ("high_volatility", "neutral_volatility")
+    ),
+    "regime.down_margin": Case(
+        regime_of(with_closes((25.0, 40), (19.0, 5))), 0.1, 0.05, ("high_volatility", "neutral_volatility")
+    ),
+    "regime.escalate_minutes": Case(escalated, 5.0, 3.0, ("neutral_volatility", "crisis_mode")),
+    "regime.inverted_at": Case(level_of("market_regime", with_ratio((0.98, 40))), 1.0, 0.98, ("UNKNOWN", "WATCH")),
+    "regime.normal_below": Case(level_of("market_regime", with_ratio((0.98, 40))), 0.97, 0.99, ("UNKNOWN", "OK")),
+    "regime.normal_closes": Case(level_of("market_regime", with_ratio((1.05, 40), (0.8, 2))), 3, 2, ("WATCH", "OK")),
+    "regime.no_history": Case(
+        regime_of(past(HEALTHY.markets(vix_closes=()), regime=None)),
+        "high_volatility",
+        "crisis_mode",
+        ("high_volatility", "crisis_mode"),
+    ),
+}
+
+
+def test_every_key_outside_the_limits_has_a_case() -> None:
+    inside = {f"data.{path}" for path in leaves(DataRules)} | {f"regime.{path}" for path in leaves(RegimeRules)}
+    inside |= {f"override.{path}" for path in leaves(Override)}
+    top = {info.alias or name for name, info in RiskMatrix.model_fields.items()}
+    assert set(CASES) == (top - {"version", "data", "regime", "override", "regimes"}) | inside
+    assert {name for name in Regime.model_fields if name != "limits"} == {
+        "vix_min", "vix_max", "violation_message", "allowed_strategies",
+    }  # fmt: skip  # the tests below
+    assert set(yaml.safe_load(SHIPPED)) == top
+
+
+@pytest.mark.parametrize("path", sorted(CASES))
+def test_every_key_changes_an_outcome(path: str) -> None:
+    case = CASES[path]
+    assert case.verdicts(path) == case.gives
+
+
+@pytest.mark.parametrize(("lower", "upper"), list(pairwise(REGIME_NAMES)))
+def test_the_ends_of_a_regime_move_it(lower: str, upper: str) -> None:
+    """At exactly the VIX where the upper regime begins, a threshold one point higher leaves the lower one in force."""
+    edge = yaml.safe_load(SHIPPED)["regimes"][upper]["vix_min"]
+    scene = regime_of(with_closes((float(edge), 40)))
+    assert scene(edited({}, GENEROUS_TEXT)) == upper
+    moved = {f"regimes.{lower}.vix_max": edge + 1, f"regimes.{upper}.vix_min": edge + 1}
+    assert scene(edited(moved, GENEROUS_TEXT)) == lower
+
+
+def test_allowed_strategies_are_read_aloud() -> None:
+    for name in REGIME_NAMES:
+        matrix = edited({f"regimes.{name}.allowed_strategies": ["butterflies only"]})
+        assert "butterflies only" in " ".join(explain(matrix)[name])
+        assert "butterflies only" not in " ".join(explain(edited({}))[name])
+
+
+def test_the_format_version_is_checked() -> None:
+    with pytest.raises(MatrixError, match="version: must be 1"):
+        edited({"version": 2})
+
+
+def test_any_edit_changes_the_version_on_every_finding() -> None:
+    one, other = (
+        replace(HEALTHY, matrix=edited({"watch_at": value}, GENEROUS_TEXT)).assess().snapshot for value in (0.8, 0.81)
+    )
+    assert one.matrix_version != other.matrix_version
+    assert {f.matrix_version for f in other.findings} == {other.matrix_version}
+
+
+# --- settings ---
+
+OPEN = "2026-11-18T10:30"
+HEAD = "Account,Symbol,Type,Quantity,Exp Date,Strike Price,Call/Put,Mark\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("GUARDRAILS_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "risk_matrix.yaml").write_text(SHIPPED, encoding="utf-8")
+    (tmp_path / "tight.yaml").write_text(
+        edited_text({"regimes.*.limits.max_position_contracts": 0}), encoding="utf-8"
+    )  # fmt: skip
+    (tmp_path / "book.csv").write_text(HEAD + "5WT00001,AAPL,STOCK,10,,,,250.00\n", encoding="utf-8")
+    (tmp_path / "prices.csv").write_text("symbol,price,beta,time\nAAPL,300,1.2,2026-11-18T15:30:00Z\n")
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class Command:
+    """Runs the command in this process."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        self.monkeypatch.setattr(sys, "argv", ["guardrails", *arguments])
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        assert isinstance(leaving.value.code, int)
+        return leaving.value.code, self.capsys.readouterr().out
+
+    def snapshot(self, *arguments: str) -> Any:
+        return json.loads(self("check", "--json", "--at", OPEN, *arguments)[1])
+
+
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capsys)
+
+
+def sources_of(snapshot: Any) -> str:
+    return ",".join(row["name"] for row in snapshot["sources"])
+
+
+def test_sources(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sources_of(run.snapshot()) == "demo"
+    monkeypatch.setenv("GUARDRAILS_SOURCES", "statement:book.csv")
+    assert sources_of(run.snapshot()) == "statement:book.csv"
+
+
+def test_demo_scenario(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    calm = run.snapshot()
+    monkeypatch.setenv("GUARDRAILS_DEMO_SCENARIO", "crash")
+    crash = run.snapshot()
+    assert (calm["regime"]["name"], crash["regime"]["name"]) == ("low_volatility", "crisis_mode")
+
+
+def test_matrix(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def contracts(snapshot: Any) -> set[str]:
+        return {f["level"] for f in snapshot["findings"] if f["check"] == "position_contracts"}
+
+    before = contracts(run.snapshot())
+    monkeypatch.setenv("GUARDRAILS_MATRIX", "tight.yaml")
+    assert "BREACH" not in before
+    assert contracts(run.snapshot()) == {"BREACH"}
+
+
+def test_prices(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run.snapshot("--file", "book.csv")["positions"][0]["beta"]
+    monkeypatch.setenv("GUARDRAILS_PRICES", "prices.csv")
+    assert (before, run.snapshot("--file", "book.csv")["positions"][0]["beta"]) == (None, 1.2)
+
+
+def test_data_dir(run: Command, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "data folder: " + str(home / "data") in run("doctor")[1].replace("\n", "")
+    monkeypatch.setenv("GUARDRAILS_DATA_DIR", str(home / "elsewhere"))
+    run("doctor")
+    assert (home / "elsewhere").is_dir()
+
+
+def test_refresh_and_snapshot_seconds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wiring hands both to the engine; with 2 s a cycle of 15 s ago is late, with 4 s it is not."""
+    from pages._engine import wiring  # noqa: PLC0415  # pulls in Streamlit
+
+    found = []
+    for refresh, kept in (("2", "60"), ("4", "90")):
+        monkeypatch.setenv("GUARDRAILS_REFRESH_SECONDS", refresh)
+        monkeypatch.setenv("GUARDRAILS_SNAPSHOT_SECONDS", kept)
+        wiring.clear()  # type: ignore[attr-defined]  # Streamlit's cache
+        engine = wiring().engine
+        found.append((engine.settings.refresh_seconds, engine.settings.snapshot_seconds))
+        assert readyz(engine)[0] == 503
+    wiring.clear()  # type: ignore[attr-defined]  # as above
+    assert found == [(2.0, 60.0), (4.0, 90.0)]  # what they change: test_engine (freshness, quiet cycles)
+
+
+SETTINGS = {
+    "guardrails_sources": test_sources,
+    "guardrails_demo_scenario": test_demo_scenario,
+    "guardrails_matrix": test_matrix,
+    "guardrails_prices": test_prices,
+    "guardrails_data_dir": test_data_dir,
+    "guardrails_refresh_seconds": test_refresh_and_snapshot_seconds,
+    "guardrails_snapshot_seconds": test_refresh_and_snapshot_seconds,
+}
+
+
+def test_every_setting_has_a_test() -> None:
+    assert set(SETTINGS) == set(Settings.model_fields)
+
+
+# --- flags ---
+
+FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    # command line without and with the flag
+    ("check", "source"): (("check", "--at", OPEN), ("check", "--at", OPEN, "--source", "statement:book.csv")),
+    ("check", "file"): (("check", "--at", OPEN), ("check", "--at", OPEN, "--file", "book.csv")),
+    ("check", "prices"): (
+        ("check", "--json", "--at", OPEN, "--file", "book.csv"),
+        ("check", "--json", "--at", OPEN, "--file", "book.csv", "--prices", "prices.csv"),
+    ),
+    ("check", "at"): (("check", "--at", OPEN), ("check", "--at", "2026-11-19T10:30")),
+    ("check", "as_json"): (("check", "--at", OPEN), ("check", "--at", OPEN, "--json")),
+    ("matrix", "path"): (("matrix",), ("matrix", "tight.yaml")),
+}
+
+
+def test_every_flag_has_a_case() -> None:
+    group = typer.main.get_command(cli.app)
+    found = {
+        (command, parameter.name)
+        for command, known in group.commands.items()  # type: ignore[attr-defined]  # it has three
+        for parameter in known.params
+        if parameter.name != "help"
+    }
+    assert found == set(FLAGS)
+
+
+@pytest.mark.parametrize("flag", sorted(FLAGS), ids="-".join)
+def test_every_flag_changes_an_outcome(run: Command, flag: tuple[str, str]) -> None:
+    without, given = (run(*arguments) for arguments in FLAGS[flag])
+    assert without != given
+    assert 64 not in (without[0], given[0])
+
+
+def test_memory_of_the_data_dir_is_used(run: Command, home: Path) -> None:
+    """`check` reads what an engine of the same sources has remembered."""
+    from guardrails.memory import read_memory, write_memory  # noqa: PLC0415  # only here
+
+    def drawdown() -> set[str]:
+        return {f["level"] for f in run.snapshot()["findings"] if f["check"] == "drawdown"}
+
+    assert drawdown() == {"UNKNOWN"}
+    earlier = cli.assess_once(
+        ["demo"], None, edited({}), Settings(), cli.parse_time("2026-11-18T10:20")
+    ).memory  # fmt: skip
+    write_memory(home / "data" / "state.json", ["demo"], earlier)
+    assert read_memory(home / "data" / "state.json", ["demo"]) != Memory()
+    assert drawdown() == {"OK"}
