@@ -124,7 +124,8 @@ def test_a_week_ago_is_a_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dte", "bucket"), [(None, "none"), (-1, "0-7"), (7, "0-7"), (8, "8-30"), (60, "31-60"), (61, "60+")],
+    ("dte", "bucket"),
+    [(None, "none"), (-1, "0-7"), (7, "0-7"), (8, "8-30"), (60, "31-60"), (61, "60+")],
 )
 def test_expiry_buckets(dte: int | None, bucket: str) -> None:
     assert bucket_of(dte) == bucket

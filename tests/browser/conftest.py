@@ -91,7 +91,7 @@ def wait_until_answering(server: Server) -> None:
     pytest.fail(f"the server did not answer within {START_SECONDS} s:\n{server.log.read_text()[-2000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium; skipped where there is none, unless REQUIRE_BROWSER=1."""
     path = shutil.which("chromium")
