@@ -20,11 +20,12 @@ from rich.console import Console
 from guardrails import calendar, report
 from guardrails.assess import Assessment, assess
 from guardrails.brokers import Broker
-from guardrails.engine import READ_TIMEOUT_SECONDS, STATE_FILE, failed_view
+from guardrails.engine import READ_TIMEOUT_SECONDS, STATE_FILE
 from guardrails.errors import GuardrailsError, MatrixError, SettingsError, SourceError
 from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix, explain, load
 from guardrails.memory import read_memory
+from guardrails.outages import failed_view
 from guardrails.settings import SOURCES, Settings, is_source, load_settings
 from guardrails.snapshot import to_json
 from guardrails.values import View

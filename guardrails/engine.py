@@ -13,17 +13,18 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from guardrails.assess import Assessment, assess
 from guardrails.brokers import Broker
 from guardrails.errors import SourceError
-from guardrails.findings import Finding, Level
+from guardrails.findings import Level
 from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, sources_key, write_atomically, write_memory
+from guardrails.outages import about_matrix, about_task, failed_view, unheard
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
-from guardrails.values import Source, SourceState, View
+from guardrails.values import View
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +206,7 @@ class Engine:
             await self._first_words()
         began = time.perf_counter()
         now = self.now()
-        views = [self._views.get(name) or _unheard(name) for name in self.names]
+        views = [self._views.get(name) or unheard(name) for name in self.names]
         result = await asyncio.to_thread(self._judge, views, now)
         self._publish(result)
         self._cycle_seconds = time.perf_counter() - began
@@ -223,8 +224,8 @@ class Engine:
     def _judge(self, views: list[View], now: datetime) -> Assessment:
         self._matrix = self._matrix.reread()
         matrix = self._matrix.matrix
-        extra = [_about_matrix(text, matrix) for text in self._matrix.problems]
-        extra += [_about_task(name, text, matrix) for name, text in sorted(self._problems.items())]
+        extra = [about_matrix(text, matrix) for text in self._matrix.problems]
+        extra += [about_task(name, text, matrix) for name, text in sorted(self._problems.items())]
         return assess(views, matrix, self._memory, now, extra, self.settings.trading)
 
     def _publish(self, result: Assessment) -> None:
@@ -289,34 +290,3 @@ def announce(before: Snapshot | None, after: Snapshot) -> bool:
         log.log(loud, "%s %s %s: %s", finding.level.value, finding.check, finding.subject, finding.message)
     gone = {key for key, level in old.items() if level.rank >= Level.WATCH.rank and key not in new}
     return moved or bool(gone) or before is None or before.level is not after.level
-
-
-def is_fresh(last_cycle: datetime | None, now: datetime, refresh_seconds: float) -> bool:
-    """Whether the last good cycle is at most five periods (and at least 10 s) old."""
-    return last_cycle is not None and now - last_cycle <= timedelta(seconds=max(5 * refresh_seconds, 10.0))
-
-
-def _unheard(name: str) -> View:
-    return View(Source(name, SourceState.CONNECTING, None, "Waiting for the first complete answer."))
-
-
-def failed_view(name: str, last: View | None, said: str) -> View:
-    """The last good view of a source that cannot be read now, marked DOWN; an empty one when there never was any."""
-    if last is None:
-        return View(Source(name, SourceState.DOWN, None, said))
-    return replace(last, source=replace(last.source, state=SourceState.DOWN, detail=said))
-
-
-def _about_matrix(text: str, matrix: RiskMatrix) -> Finding:
-    return Finding(
-        "risk_matrix", "matrix", Level.UNKNOWN, None, None, "", None,
-        f"The risk matrix on disk is not valid, the last valid one stays in force. {text}",
-        next_action="Mend the file; it is taken as soon as it is valid.", matrix_version=matrix.version,
-    )  # fmt: skip
-
-
-def _about_task(name: str, text: str, matrix: RiskMatrix) -> Finding:
-    return Finding(
-        "engine", f"task:{name}", Level.UNKNOWN, None, None, "", None, f"{name} {text}.",
-        next_action="See the log; the task is tried again every period.", matrix_version=matrix.version,
-    )  # fmt: skip

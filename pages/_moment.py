@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from guardrails import calendar, wording
-from guardrails.engine import Engine, Health, is_fresh
+from guardrails.engine import Engine, Health
 from guardrails.findings import Finding, Level, worst
 from guardrails.matrix import RiskMatrix
+from guardrails.outages import is_fresh
 from guardrails.snapshot import Snapshot, SourceRow
 from guardrails.values import SourceState
 

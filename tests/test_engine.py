@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 
 from guardrails import http
-from guardrails.engine import SNAPSHOT_FILE, STATE_FILE, Engine, EngineSettings, announce, is_fresh
+from guardrails.engine import SNAPSHOT_FILE, STATE_FILE, Engine, EngineSettings, announce
 from guardrails.errors import SourceError
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile
 from guardrails.memory import read_memory
+from guardrails.outages import is_fresh
 from guardrails.snapshot import Snapshot, from_json, read_snapshot, to_json
 from guardrails.values import Observed, Source, SourceState, View
 from tests.books import IBKR, NOW, option

@@ -1,0 +1,44 @@
+"""How it is said that something does not work: a source, a task, the matrix on disk, the engine as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from guardrails.findings import Finding, Level
+from guardrails.matrix import RiskMatrix
+from guardrails.values import Source, SourceState, View
+
+
+def is_fresh(last_cycle: datetime | None, now: datetime, refresh_seconds: float) -> bool:
+    """Whether the last good cycle is at most five periods (and at least 10 s) old."""
+    return last_cycle is not None and now - last_cycle <= timedelta(seconds=max(5 * refresh_seconds, 10.0))
+
+
+def unheard(name: str) -> View:
+    """The view of a source that has not answered yet."""
+    return View(Source(name, SourceState.CONNECTING, None, "Waiting for the first complete answer."))
+
+
+def failed_view(name: str, last: View | None, said: str) -> View:
+    """The last good view of a source that cannot be read now, marked DOWN; an empty one when there never was any."""
+    if last is None:
+        return View(Source(name, SourceState.DOWN, None, said))
+    return replace(last, source=replace(last.source, state=SourceState.DOWN, detail=said))
+
+
+def about_matrix(text: str, matrix: RiskMatrix) -> Finding:
+    """The Finding that the file on disk is not valid."""
+    return Finding(
+        "risk_matrix", "matrix", Level.UNKNOWN, None, None, "", None,
+        f"The risk matrix on disk is not valid, the last valid one stays in force. {text}",
+        next_action="Mend the file; it is taken as soon as it is valid.", matrix_version=matrix.version,
+    )  # fmt: skip
+
+
+def about_task(name: str, text: str, matrix: RiskMatrix) -> Finding:
+    """The Finding that a task of the engine fails."""
+    return Finding(
+        "engine", f"task:{name}", Level.UNKNOWN, None, None, "", None, f"{name} {text}.",
+        next_action="See the log; the task is tried again every period.", matrix_version=matrix.version,
+    )  # fmt: skip
