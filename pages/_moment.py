@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from guardrails import calendar, wording
+from guardrails.checks import NOT_CLEARED
 from guardrails.engine import Engine, Health
 from guardrails.findings import Finding, Level, worst
 from guardrails.matrix import RiskMatrix
@@ -25,7 +26,7 @@ _SILENT = {
     SourceState.CONNECTING: "has not delivered a complete book yet",
 }
 
-_CAUSES = {"source_state", "engine", "risk_matrix", "account_data", "position_data", "market_regime"}
+_CAUSES = {"source_state", "engine", "risk_matrix", "market_regime"}
 """checks of the data: when they are UNKNOWN, others follow from them"""
 
 
@@ -73,7 +74,7 @@ def age_of(row: SourceRow, snapshot: Snapshot, now: datetime) -> float | None:
 def urgent(findings: Iterable[Finding]) -> list[Finding]:
     """What needs a person: WATCH or worse, worst first; causes before what they darken, hard limits before advice."""
     loud = [finding for finding in findings if finding.level.rank >= Level.WATCH.rank]
-    return sorted(loud, key=lambda f: (-f.level.rank, f.check not in _CAUSES, f.advisory))
+    return sorted(loud, key=lambda f: (-f.level.rank, NOT_CLEARED in f.evidence, f.check not in _CAUSES, f.advisory))
 
 
 def clock(time: datetime) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from guardrails import wording
+from guardrails.checks import NOT_CLEARED
 from guardrails.findings import Finding, Level
 from guardrails.snapshot import Number, Totals
 from pages._moment import Moment, age_of, clock, session_words, since_words, urgent
@@ -228,19 +229,23 @@ def nothing_yet(moment: Moment, names: Iterable[str]) -> None:
 
 
 def needs_you(moment: Moment) -> None:
-    """Draw what needs a person now, worst first; the rest unfolds."""
+    """Draw what needs a person now, worst first; what only waits for missing data unfolds, and so does the rest."""
     found = [] if moment.snapshot is None else urgent(moment.snapshot.findings)
+    shown = [finding for finding in found if NOT_CLEARED not in finding.evidence][:SHOWN] or found[:SHOWN]
+    folded = [finding for finding in found if finding not in shown]
     if found:
-        st.html(findings_list(found[:SHOWN]))
+        st.html(findings_list(shown))
     else:
         judged = moment.snapshot is not None and any(f.level is Level.OK for f in moment.snapshot.findings)
         words = "Every limit that is set is kept, on data that is complete and current."
         light, words = (Level.OK, words) if judged else (Level.UNKNOWN, "Nothing has been judged.")
         st.html(f'<ul class="pg-list"><li>{pill(light)}<div class="pg-body">{words}</div></li></ul>')
     more = st.container()
-    if len(found) > SHOWN:
-        with more.expander(f"{len(found) - SHOWN} more", key="more_findings"):
-            st.html(findings_list(found[SHOWN:]))
+    if folded:
+        waiting = sum(NOT_CLEARED in finding.evidence for finding in folded)
+        words = f", {waiting} of them cannot be cleared while data is missing" if waiting else ""
+        with more.expander(f"{len(folded)} more{words}", key="more_findings"):
+            st.html(findings_list(folded))
 
 
 def total(totals: Totals, name: str, unit: str = "USD") -> str:

@@ -23,7 +23,10 @@ SUMS = {
     "gamma_1pct_dollars": ("Gamma 1 %", "Change of beta delta $ when the index moves 1 %."),
     "vega_per_point": ("Vega $/pt", "Quantity × vega × multiplier, per volatility point."),
     "theta_per_day": ("Theta $/day", "Quantity × theta × multiplier, per calendar day."),
-    "market_value": ("Value", "Quantity × multiplier × mark, US dollars."),
+    "market_value": (
+        "Value",
+        "Quantity × multiplier × mark, US dollars; 0 for futures, settled every day.",
+    ),
 }
 _IN_OWN_CURRENCY = {"day_pnl", "open_pnl"}
 _OF_CASH = {"day_pnl", "open_pnl", "market_value"}
@@ -57,7 +60,9 @@ def days(dte: int | None) -> str:
 
 
 def figure(row: PositionRow, field: str) -> Number:
-    """A figure of one row; cash has no delta of any kind, which is zero and not unknown."""
+    """A figure of one row; cash has no delta, and a future, settled daily, no value: zero and not unknown."""
+    if row.kind == Kind.FUTURE and field == "market_value":
+        return 0.0
     value: Number = getattr(row, field)
     return 0.0 if value is None and row.kind == Kind.CASH and field not in _OF_CASH else value
 

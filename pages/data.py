@@ -42,7 +42,7 @@ def sources(snapshot: Snapshot, moment: Moment) -> str:
         age = age_of(row, snapshot, moment.now)
         heard = "never heard" if age is None else f"last word {wording.age(age)} ago"
         detail = f"<div>{text(row.detail)}</div>" if row.detail else ""
-        left_out = "".join(f"<div>left out: {text(item)}</div>" for item in row.exclusions)
+        left_out = "".join(f"<div>note: {text(item)}</div>" for item in row.exclusions)
         lines.append(
             f'<li>{pill(Level.UNKNOWN if bad else Level.OK)}<div class="pg-body"><b>{text(row.name)}</b> '
             f'{SAYS[state]}, {heard}.<div class="pg-soft">{detail}{left_out}</div></div></li>'
@@ -60,6 +60,21 @@ def distrusted(snapshot: Snapshot) -> pd.DataFrame:
             "Quantity": [row.quantity for row in rows],
             "Source": [row.source for row in rows],
             "Why": ["; ".join(row.reasons) for row in rows],
+        }
+    )
+
+
+def market(snapshot: Snapshot, moment: Moment) -> pd.DataFrame:
+    """What the market says, with source and age; nothing in a cell is not known."""
+    late = max((moment.now - snapshot.as_of).total_seconds(), 0.0)
+    ages = [None if row.age_seconds is None else row.age_seconds + late for row in snapshot.market]
+    return pd.DataFrame(
+        {
+            "What": [row.symbol for row in snapshot.market],
+            "Value": [row.value for row in snapshot.market],
+            "Beta": [row.beta for row in snapshot.market],
+            "Source": [row.source for row in snapshot.market],
+            "Age": [wording.age(age) for age in ages],
         }
     )
 
@@ -103,6 +118,14 @@ def data() -> None:
         )
     else:
         st.write(f"None of {len(moment.snapshot.positions)}.")
+    st.subheader("Market", help="Price or level, beta to the S&P 500 (empty: taken as 0 to 2), source and age.")
+    st.dataframe(
+        market(moment.snapshot, moment),
+        key="market",
+        hide_index=True,
+        placeholder="?",
+        alt="Prices, betas, sources and ages",
+    )
     st.subheader("Engine")
     st.html(engine_words(moment.health, moment, service.settings.refresh_seconds))
 

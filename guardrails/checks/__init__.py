@@ -78,6 +78,8 @@ SUBJECTS = (
 )
 """forms a Finding's subject can take"""
 
+NOT_CLEARED = "not_cleared"
+"""key of the evidence of a finding that is UNKNOWN only because the book has gaps: which gaps"""
 _OWN_FEED = {"market_regime", "beta_coverage", "source_state"}
 """these do not rest on the book: they report their own gaps, so they need no cap"""
 
@@ -107,4 +109,5 @@ def _capped(finding: Finding, portfolio: Portfolio) -> Finding:
         return finding
     text = f"{finding.message} Not cleared: {wording.names(list(portfolio.gaps), 2)}."
     action = "Restore what is named; until then nothing is cleared."
-    return replace(finding, level=Level.UNKNOWN, message=text, next_action=action)
+    evidence = {**finding.evidence, NOT_CLEARED: list(portfolio.gaps)}
+    return replace(finding, level=Level.UNKNOWN, message=text, next_action=action, evidence=evidence)

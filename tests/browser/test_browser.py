@@ -58,6 +58,7 @@ def test_every_page_says_level_regime_safety_and_time(
     page = look(chromium, calm.url, theme)
     opened.append(page)
     shots.mkdir(parents=True, exist_ok=True)
+    expect(page.locator(".pg-bar")).to_contain_text("UNKNOWN 0", timeout=WAIT_MS)  # a first reading has no drawdown
     for name in PAGES:
         visit(page, name)
         bar = page.locator(".pg-bar").inner_text()
