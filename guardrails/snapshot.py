@@ -133,7 +133,7 @@ class PositionRow:
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """Sums over one underlying group or one expiry bucket."""
+    """Sums over one underlying, underlying group, expiry bucket or account; null where any part is unknown."""
 
     name: str
     delta_dollars: Number
@@ -202,7 +202,10 @@ class Snapshot:
     """worst first"""
     sources: tuple[SourceRow, ...]
     groups: tuple[GroupRow, ...] = ()
+    underlyings: tuple[GroupRow, ...] = ()
     buckets: tuple[GroupRow, ...] = ()
+    account_exposures: tuple[GroupRow, ...] = ()
+    """named by broker and masked account"""
     market: tuple[MarketRow, ...] = ()
     """indices first, then the underlyings held, then currencies"""
     changes: tuple[Change, ...] = ()

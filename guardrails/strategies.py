@@ -61,7 +61,7 @@ def packages(positions: Sequence[Position]) -> tuple[str, ...]:
     """One name per position in the same order, `SPX 18Dec26 iron condor`; legs of one package share the name.
 
     Empty where no strategy can be read: cash, unknown instruments, rows without quantity. Strikes are added where an
-    account holds two packages of one name.
+    account holds two packages, or two lone options, of one name.
     """
     names = [_alone(position) for position in positions]
     books: dict[Hashable, list[int]] = defaultdict(list)
@@ -78,7 +78,7 @@ def packages(positions: Sequence[Position]) -> tuple[str, ...]:
 
 
 def _match(positions: Sequence[Position], rows: Sequence[int]) -> list[_Package]:
-    """Packages of one account and underlying; each step sees only the legs that no earlier step took."""
+    """Packages of one account and underlying; each step sees only the legs that no earlier step took, the rest is alone."""
     legs = [leg for row in rows if (leg := _leg(row, positions[row])) is not None]
     free = sorted(legs, key=lambda leg: (leg.contract, leg.right, leg.strike, leg.row))
     holdings = [(row, units) for row in rows if (units := _units(positions[row]))]
@@ -92,7 +92,7 @@ def _match(positions: Sequence[Position], rows: Sequence[int]) -> list[_Package]
         taken = {leg.row for package in new for leg in package.legs}
         free = [leg for leg in free if leg.row not in taken]
         found += new
-    return found
+    return found + [_Package(_lone(leg), (leg,)) for leg in free]
 
 
 def _leg(row: int, position: Position) -> _Leg | None:
@@ -276,7 +276,15 @@ def _alone(position: Position) -> str:
         return f"{i.symbol} {'short ' if quantity < 0 else ''}{_ALONE[i.kind]}"
     if i.right is None:
         return ""
-    return f"{_title(i)} {'long' if quantity > 0 else 'naked short'} {_WORD[i.right]}"
+    return f"{_title(i)} {_side(quantity)} {_WORD[i.right]}"
+
+
+def _lone(leg: _Leg) -> str:
+    return f"{_side(leg.quantity)} {_WORD[leg.right]}"
+
+
+def _side(quantity: float) -> str:
+    return "long" if quantity > 0 else "naked short"
 
 
 def _title(instrument: Instrument) -> str:

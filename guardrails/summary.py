@@ -11,8 +11,8 @@ import numpy as np
 from guardrails import calendar
 from guardrails.checks.loss import loss_of
 from guardrails.checks.margin import cushions
-from guardrails.columns import LINEAR, Mask
-from guardrails.exposures import BUCKETS, Exposures, Interval
+from guardrails.columns import LINEAR, Index
+from guardrails.exposures import BUCKETS, Exposures, Interval, Measure
 from guardrails.findings import Finding, Level, worst
 from guardrails.instruments import Instrument
 from guardrails.limits import Limits
@@ -64,8 +64,10 @@ def summarise(
         positions=_positions(portfolio, by_subject),
         findings=tuple(findings),
         sources=tuple(_source(source, portfolio.time) for source in portfolio.sources),
-        groups=_groups(e.groups, e),
-        buckets=_buckets(e),
+        groups=_rows_by_group(e),
+        underlyings=_rows_by_underlying(e),
+        buckets=_rows_by_class(BUCKETS, e.bucket, e),
+        account_exposures=_rows_by_class([str(account) for account in e.columns.accounts], e.columns.account, e),
         market=_market(portfolio),
         matrix_version=limits.matrix.version,
     )
@@ -237,26 +239,29 @@ def _unit(instrument: Instrument, greek: float | None, linear: float) -> float |
     return linear if instrument.kind in LINEAR else None
 
 
-def _groups(names: Sequence[str], e: Exposures) -> tuple[GroupRow, ...]:
+def _rows_by_group(e: Exposures) -> tuple[GroupRow, ...]:
+    size = len(e.groups)
+    weighted = [measure.by(e.group_of_underlying, size) for measure in (e.beta_delta(), e.beta_gamma())]
+    return _rows(e.groups, e.group, e, weighted)
+
+
+def _rows_by_underlying(e: Exposures) -> tuple[GroupRow, ...]:
+    return _rows(e.underlyings, e.underlying, e, [e.beta_delta(), e.beta_gamma()])
+
+
+def _rows_by_class(names: Sequence[str], index: Index, e: Exposures) -> tuple[GroupRow, ...]:
+    """For classes that cut through underlyings; -1 is in none."""
+    weighted = [e.beta_delta_by(index, len(names)), e.beta_gamma_by(index, len(names))]
+    return _rows(names, index, e, weighted)
+
+
+def _rows(names: Sequence[str], index: Index, e: Exposures, weighted: Sequence[Measure]) -> tuple[GroupRow, ...]:
     size = len(names)
-    beta_delta = e.beta_delta().by(e.group_of_underlying, size)
-    beta_gamma = e.beta_gamma().by(e.group_of_underlying, size)
-    plain = [measure.by(e.group, size) for measure in (e.delta, e.vega, e.vega_30d, e.theta)]
-    counts = np.bincount(e.group, minlength=size)
-    return tuple(
-        _group_row(name, [m.at(i) for m in (plain[0], beta_delta, beta_gamma, *plain[1:])], int(counts[i]))
-        for i, name in enumerate(names)
-    )
-
-
-def _buckets(e: Exposures) -> tuple[GroupRow, ...]:
-    rows = [np.asarray(e.bucket == i) for i in range(len(BUCKETS))]
-    return tuple(_group_row(name, _sums(e, rows[i]), int(rows[i].sum())) for i, name in enumerate(BUCKETS))
-
-
-def _sums(e: Exposures, rows: Mask) -> list[Interval]:
-    plain = [measure.total(rows) for measure in (e.delta, e.vega, e.vega_30d, e.theta)]
-    return [plain[0], e.beta_delta(rows).total(), e.beta_gamma(rows).total(), *plain[1:]]
+    inside = np.where(index < 0, size, index)
+    delta, vega, vega_30d, theta = (m.by(inside, size + 1) for m in (e.delta, e.vega, e.vega_30d, e.theta))
+    counts = np.bincount(inside, minlength=size + 1)
+    columns = (delta, *weighted, vega, vega_30d, theta)
+    return tuple(_group_row(name, [c.at(i) for c in columns], int(counts[i])) for i, name in enumerate(names))
 
 
 def _group_row(name: str, sums: Sequence[Interval], positions: int) -> GroupRow:

@@ -18,7 +18,7 @@ from pages._parts import counted, nothing_yet
 from pages._tables import SUMS, added, bucket_of, chosen, formats, leg_table, package_table
 
 MANY = 2000
-"""rows from which a table is sent piece by piece"""
+"""rows from which the table of legs is sent piece by piece; that of packages cannot be, because it is selected from"""
 PICTURED = 8
 """underlyings in the picture; the rest is added up"""
 SHADES = ("#c2410c", "#d9a400", "#4c8dd6", "#7a6bb0")
@@ -69,7 +69,6 @@ def tables(picks: dict[str, list[str]]) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         placeholder="?",
-        lazy=len(packages) > MANY,
         alt="Packages with their sums",
     )
     selected = packages.iloc[[i for i in picked["selection"]["rows"] if i < len(packages)]]

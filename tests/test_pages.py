@@ -97,7 +97,7 @@ def book(count: int = 4) -> View:
     strikes = [4000 + 5 * i for i in range(count)]
     owners = (IBKR, IBKR, TASTY, TASTY)
     options = [
-        option(f"SPXW  261218P0{k}000", 1.0 if i % 2 else -1.0, GREEKS, mark=2.0, account=owners[i % 4])
+        option(f"SPXW  261218P{k:05d}000", 1.0 if i % 2 else -1.0, GREEKS, mark=2.0, account=owners[i % 4])
         for i, k in enumerate(strikes)
     ]
     return view(*options, accounts=[account(), account(TASTY)], at=market({"SPX": 1.0}))
@@ -212,3 +212,10 @@ def test_a_thousand_positions_are_drawn(start: Start) -> None:
     start(book(1000))
     for page in ("risk.py", "positions.py"):
         assert not shown(page).run().exception
+
+
+def test_more_rows_than_are_sent_at_once_are_still_drawn(start: Start) -> None:
+    strikes = range(4000, 4000 + 5 * 2100, 5)
+    rows = [option(f"SPXW  261218P{strike:05d}000", -1.0, GREEKS, mark=2.0) for strike in strikes]
+    start(view(*rows, at=market({"SPX": 1.0})))
+    assert len(shown("positions.py").dataframe[0].value) == 2100

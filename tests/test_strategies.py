@@ -119,6 +119,14 @@ def test_two_packages_of_one_name_are_told_apart_by_strikes() -> None:
     assert names(book) == [first, first, second, second]
 
 
+def test_two_lone_options_of_one_expiry_are_not_one_package() -> None:
+    assert names("-1 SPY 18Dec 600P\n-2 SPY 18Dec 580P\n-1 SPY 15Jan 600P") == [
+        "SPY 18Dec26 naked short put 600",
+        "SPY 18Dec26 naked short put 580",
+        "SPY 15Jan27 naked short put",
+    ]
+
+
 def test_an_adjusted_contract_matches_nothing() -> None:
     short, long = held("-1 SPX 18Dec 5700P"), held("1 SPX 18Dec 5600P")
     i = long.instrument

@@ -40,11 +40,13 @@ def test_the_four_routes_answer_before_any_browser(calm: Server) -> None:
 
 
 def test_a_foreign_host_name_is_refused(calm: Server) -> None:
+    ready(calm)
     assert calm.get("/api/snapshot", host="evil.example")[0] == 400
     assert calm.get("/api/snapshot", host="localhost")[0] == 200
 
 
 def test_account_numbers_are_masked_on_the_wire(calm: Server) -> None:
+    ready(calm)
     body = calm.get("/api/snapshot")[1] + calm.get("/metrics")[1] + calm.get("/readyz")[1]
     assert "•••" in json.loads(calm.get("/api/snapshot")[1])["accounts"][0]["account"]
     assert "U1234567" not in body
