@@ -177,8 +177,11 @@ class Engine:
             try:
                 await job()
             except Exception as error:  # the loop outlives whatever a job does
-                self._problems[name] = f"failed ({type(error).__name__}); see the log"
-                log.exception("%s failed", name)
+                told = isinstance(error, SourceError)
+                said = str(error) if told else f"failed ({type(error).__name__}); see the log"
+                if self._problems.get(name) != said:  # once, not every period
+                    log.warning("%s: %s", name, said, exc_info=None if told else error)
+                self._problems[name] = said
             else:
                 self._problems.pop(name, None)
             await asyncio.sleep(self.settings.refresh_seconds)

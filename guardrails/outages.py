@@ -39,6 +39,6 @@ def about_matrix(text: str, matrix: RiskMatrix) -> Finding:
 def about_task(name: str, text: str, matrix: RiskMatrix) -> Finding:
     """The Finding that a task of the engine fails."""
     return Finding(
-        "engine", f"task:{name}", Level.UNKNOWN, None, None, "", None, f"{name} {text}.",
+        "engine", f"task:{name}", Level.UNKNOWN, None, None, "", None, f"{name}: {text}.",
         next_action="See the log; the task is tried again every period.", matrix_version=matrix.version,
     )  # fmt: skip

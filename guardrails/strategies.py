@@ -78,7 +78,7 @@ def packages(positions: Sequence[Position]) -> tuple[str, ...]:
 
 
 def _match(positions: Sequence[Position], rows: Sequence[int]) -> list[_Package]:
-    """Packages of one account and underlying; each step sees only the legs that no earlier step took, the rest is alone."""
+    """Packages of one account and underlying; each step sees only what no earlier one took, the rest stays alone."""
     legs = [leg for row in rows if (leg := _leg(row, positions[row])) is not None]
     free = sorted(legs, key=lambda leg: (leg.contract, leg.right, leg.strike, leg.row))
     holdings = [(row, units) for row in rows if (units := _units(positions[row]))]

@@ -16,8 +16,8 @@ from guardrails.snapshot import Number, PositionRow
 from pages._parts import say
 
 SUMS = {
-    "day_pnl": ("Day P&L", "Change of value since the last close, in the currency of the position."),
-    "open_pnl": ("Open P&L", "Value now − what was paid, in the currency of the position."),
+    "day_pnl": ("Day P&L", "Change of value since the last close, US dollars."),
+    "open_pnl": ("Open P&L", "Value now − what was paid, US dollars."),
     "delta_dollars": ("Delta $", "Quantity × delta × multiplier × price of the underlying."),
     "beta_delta_dollars": ("Beta delta $", "Delta $ × beta to the S&P 500."),
     "gamma_1pct_dollars": ("Gamma 1 %", "Change of beta delta $ when the index moves 1 %."),
@@ -28,7 +28,6 @@ SUMS = {
         "Quantity × multiplier × mark, US dollars; 0 for futures, settled every day.",
     ),
 }
-_IN_OWN_CURRENCY = {"day_pnl", "open_pnl"}
 _OF_CASH = {"day_pnl", "open_pnl", "market_value"}
 UNIT = {
     "delta": ("Delta", "Of one unit, per $1 of the underlying.", "%.3f"),
@@ -46,9 +45,7 @@ def bucket_of(dte: int | None) -> str:
 
 
 def added(rows: Sequence[PositionRow], field: str) -> Number:
-    """The sum over `rows`; None when any part is unknown or gains in two currencies would be added."""
-    if field in _IN_OWN_CURRENCY and any(row.currency != "USD" for row in rows):
-        return None
+    """The sum over `rows`; None when any part is unknown."""
     values = [figure(row, field) for row in rows]
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None

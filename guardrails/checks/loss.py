@@ -61,7 +61,11 @@ def daily_loss(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     if not portfolio.accounts:
         return [
             limits.finding(
-                "daily_loss", "portfolio", Level.UNKNOWN, "No account has been read.", action="Connect a broker."
+                "daily_loss",
+                "portfolio",
+                Level.UNKNOWN,
+                "Daily loss: no account has been read.",
+                action="Connect a broker or a statement.",
             )
         ]
     return [_daily(account, portfolio, limits) for account in portfolio.accounts]
@@ -75,7 +79,11 @@ def drawdown(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     if not portfolio.accounts:
         return [
             limits.finding(
-                "drawdown", "portfolio", Level.UNKNOWN, "No account has been read.", action="Connect a broker."
+                "drawdown",
+                "portfolio",
+                Level.UNKNOWN,
+                "Drawdown: no account has been read.",
+                action="Connect a broker or a statement.",
             )
         ]
     return [_drawdown(account, limit, portfolio, limits) for account in portfolio.accounts]

@@ -170,6 +170,7 @@ def _cushion_action(level: Level, short: str, cushion: Cushion) -> str:
     return "Add no position that takes margin." if level is Level.WATCH else ""
 
 
+_TITLES = {"margin_cushion": "Margin cushion", "margin_utilisation": "Margin used"}
 _UTILISATION_ACTIONS = {
     Level.BREACH: "Close what takes the most margin.",
     Level.UNKNOWN: "Read the margin figures at the broker.",
@@ -211,5 +212,9 @@ def _utilisation_finding(account: Account, limit: float, portfolio: Portfolio, l
 
 def _no_account(check: str, limits: Limits) -> Finding:
     return limits.finding(
-        check, "portfolio", Level.UNKNOWN, "No account has been read.", action="Connect a broker or a statement."
+        check,
+        "portfolio",
+        Level.UNKNOWN,
+        f"{_TITLES[check]}: no account has been read.",
+        action="Connect a broker or a statement.",
     )
