@@ -24,7 +24,7 @@ from guardrails.engine import READ_TIMEOUT_SECONDS, STATE_FILE
 from guardrails.errors import GuardrailsError, MatrixError, SettingsError, SourceError
 from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix, explain, load
-from guardrails.memory import read_memory
+from guardrails.memory import read_memory, remembered_as
 from guardrails.outages import failed_view
 from guardrails.settings import SOURCES, Settings, is_source, load_settings
 from guardrails.snapshot import to_json
@@ -96,7 +96,8 @@ def assess_once(
 
     sources = open_sources(names, settings.guardrails_demo_scenario, prices)
     views = asyncio.run(_views(sources, now))
-    memory = read_memory(settings.guardrails_data_dir / STATE_FILE, [source.name for source in sources])
+    kept_as = remembered_as((source.name for source in sources), settings.guardrails_demo_scenario)
+    memory = read_memory(settings.guardrails_data_dir / STATE_FILE, kept_as)
     return assess(views, rules, memory, now)
 
 

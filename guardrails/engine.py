@@ -21,7 +21,7 @@ from guardrails.brokers import Broker
 from guardrails.errors import SourceError
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile, RiskMatrix
-from guardrails.memory import Memory, read_memory, sources_key, write_atomically, write_memory
+from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
 from guardrails.outages import about_matrix, about_task, failed_view, unheard
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
 from guardrails.values import View
@@ -55,6 +55,8 @@ class EngineSettings:
     refresh_seconds: float = 2.0
     snapshot_seconds: float = 60.0
     trading: str = "read-only"
+    scenario: str = ""
+    """of the demo, if it runs: each has a memory of its own"""
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
     """a source that has not answered by then is DOWN until it does"""
     first_words_seconds: float = FIRST_WORDS_SECONDS
@@ -79,7 +81,8 @@ class Engine:
         self._views: dict[str, View] = {}
         self._problems: dict[str, str] = {}
         self._changes: tuple[Change, ...] = ()
-        self._memory = read_memory(self._state_file, self.names)
+        self._scenario = settings.scenario
+        self._memory = read_memory(self._state_file, remembered_as(self.names, self._scenario))
         self._cycles = 0
         self._last_cycle: datetime | None = None
         self._cycle_seconds: float | None = None
@@ -109,8 +112,9 @@ class Engine:
         problems = tuple(f"{name}: {text}" for name, text in sorted(self._problems.items()))
         return Health(alive, self._last_cycle, self._cycle_seconds, self._cycles, problems, self._writable)
 
-    def forget(self) -> None:
-        """Begin the next cycle with an empty memory: the demo does so when its market is exchanged for another."""
+    def forget(self, scenario: str) -> None:
+        """Begin the next cycle with an empty memory, because the demo's market was exchanged for that of `scenario`."""
+        self._scenario = scenario
         self._forgetting.set()
 
     def start(self) -> None:
@@ -258,7 +262,7 @@ class Engine:
             return
         try:
             write_atomically(self._snapshot_file, to_json(self.latest))
-            write_memory(self._state_file, self.names, self._memory)
+            write_memory(self._state_file, remembered_as(self.names, self._scenario), self._memory)
         except OSError:
             self._writable = False
             raise

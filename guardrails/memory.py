@@ -78,6 +78,11 @@ def sources_key(sources: Iterable[str]) -> str:
     return ",".join(sorted(set(sources)))
 
 
+def remembered_as(sources: Iterable[str], scenario: str) -> tuple[str, ...]:
+    """The names under which the memory of `sources` is kept: each scenario of the demo is a market of its own."""
+    return tuple(f"demo:{scenario}" if name == "demo" and scenario else name for name in sources)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` with `content` so that a reader or a crash sees the old or the new file, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

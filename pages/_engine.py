@@ -46,7 +46,10 @@ def wiring() -> Wiring:
         sources,
         MatrixFile.open(settings.guardrails_matrix),
         EngineSettings(
-            settings.guardrails_data_dir, settings.guardrails_refresh_seconds, settings.guardrails_snapshot_seconds
+            settings.guardrails_data_dir,
+            settings.guardrails_refresh_seconds,
+            settings.guardrails_snapshot_seconds,
+            scenario=settings.guardrails_demo_scenario,
         ),
         clock=lambda: datetime.now(UTC),
     )

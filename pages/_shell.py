@@ -37,7 +37,7 @@ def bar() -> None:
 def switch_scenario() -> None:
     if wired.demo is not None:
         wired.demo.switch(st.session_state.scenario, wired.engine.now())
-        wired.engine.forget()  # another market has another history
+        wired.engine.forget(wired.demo.scenario)  # another market has another history
 
 
 with st.container(key="header", horizontal=True, vertical_alignment="center", gap="small"):

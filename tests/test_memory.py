@@ -16,6 +16,7 @@ from guardrails.memory import (
     account_key,
     read_memory,
     remember,
+    remembered_as,
     sources_key,
     write_atomically,
     write_memory,
@@ -301,3 +302,8 @@ def test_histories_survive_as_they_are(tmp_path: Path) -> None:
     memory = replace(Memory(), accounts={account_key(IBKR): held})
     write_memory(path, ["ibkr"], memory)
     assert read_memory(path, ["ibkr"]).accounts[account_key(IBKR)] == held
+
+
+def test_each_scenario_of_the_demo_is_remembered_apart() -> None:
+    assert remembered_as(["demo", "statement:a.xml"], "crash") == ("demo:crash", "statement:a.xml")
+    assert remembered_as(["ibkr"], "crash") == ("ibkr",)
