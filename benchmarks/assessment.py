@@ -45,8 +45,8 @@ def column_sums(e: Exposures) -> tuple[tuple[Interval, ...], Sums]:
     accounts = tuple(str(account) for account in columns.accounts)
     sums: dict[str, tuple[tuple[str, ...], tuple[Measure, ...]]] = {
         "underlying": (
-            e.underlyings,
-            (*(m.by(e.underlying, len(e.underlyings)) for m in plain), beta_delta, beta_gamma),
+            e.columns.underlyings,
+            (*(m.by(e.columns.underlying, len(e.columns.underlyings)) for m in plain), beta_delta, beta_gamma),
         ),
         "group": (e.groups, (*(m.by(e.group, len(e.groups)) for m in plain), *beta_by_group)),
     }

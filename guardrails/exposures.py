@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from guardrails.columns import Array, Columns, Index, Mask, classes, read_columns
 from guardrails.products import SP500, VOLATILITY_GROUP, group_of
@@ -92,21 +91,11 @@ class Exposures:
     """Measures over the positions of a Portfolio, in their order, and what they are grouped by."""
 
     columns: Columns
-    quantity: Array
-    multiplier: Array
-    spot: Array
-    fx: Array
-    dte: NDArray[np.int64]
-    """calendar days to expiry, -1 for what does not expire"""
-    is_option: Mask
-    is_cash: Mask
     delta: Measure
     gamma: Measure
     vega: Measure
     vega_30d: Measure
     theta: Measure
-    underlyings: tuple[str, ...]
-    underlying: Index
     groups: tuple[str, ...]
     group: Index
     """group of each row"""
@@ -128,12 +117,12 @@ class Exposures:
 
     def beta_delta(self, rows: Mask | None = None) -> Measure:
         """Beta-weighted dollar delta by underlying, netted within the underlying before the beta bounds apply."""
-        netted = _select(self.delta, rows).by(self.underlying, len(self.underlyings))
+        netted = _select(self.delta, rows).by(self.columns.underlying, len(self.columns.underlyings))
         return _scaled(netted, self.beta_low, self.beta_high)
 
     def beta_gamma(self, rows: Mask | None = None) -> Measure:
         """Beta-weighted 1 % dollar gamma by underlying, for a 1 % move of the index."""
-        netted = _select(self.gamma, rows).by(self.underlying, len(self.underlyings))
+        netted = _select(self.gamma, rows).by(self.columns.underlying, len(self.columns.underlyings))
         return _scaled(netted, *self._beta_squares())
 
     def beta_delta_by(self, index: Index, size: int) -> Measure:
@@ -145,8 +134,8 @@ class Exposures:
         return self._weighted_by(self.gamma, self._beta_squares(), index, size)
 
     def _weighted_by(self, measure: Measure, factors: tuple[Array, Array], index: Index, size: int) -> Measure:
-        width = len(self.underlyings)
-        cells = measure.by(np.where(index < 0, size, index) * width + self.underlying, (size + 1) * width)
+        width = len(self.columns.underlyings)
+        cells = measure.by(np.where(index < 0, size, index) * width + self.columns.underlying, (size + 1) * width)
         low = np.tile(factors[0], size + 1)
         high = low if factors[0] is factors[1] else np.tile(factors[1], size + 1)
         sums = _scaled(cells, low, high).by(np.repeat(np.arange(size + 1), width), size + 1)
@@ -182,20 +171,11 @@ def measure_exposures(positions: Sequence[Position], market: Market, now: dateti
     low, high, unweighted = _betas(names, market, columns)
     return Exposures(
         columns=columns,
-        quantity=columns.quantity,
-        multiplier=columns.multiplier,
-        spot=columns.spot,
-        fx=columns.fx,
-        dte=columns.dte,
-        is_option=columns.is_option,
-        is_cash=columns.is_cash,
         delta=measures.delta(),
         gamma=measures.gamma(),
         vega=(vega := measures.vega()),
         vega_30d=_scaled(vega, weight := np.sqrt(30.0 / np.maximum(columns.dte, 1)), weight),
         theta=measures.theta(),
-        underlyings=columns.underlyings,
-        underlying=columns.underlying,
         groups=groups,
         group=group_of_underlying[columns.underlying],
         group_of_underlying=group_of_underlying,

@@ -56,7 +56,7 @@ class Portfolio:
 
     def lacks(self, row: int) -> tuple[str, ...]:
         """What a readable position lacks, apart from Greeks, before its exposure is known."""
-        position, columns = self.positions[row], self.exposures
+        position, columns = self.positions[row], self.exposures.columns
         if position.reasons or columns.is_cash[row]:
             return ()
         found = []

@@ -117,7 +117,7 @@ def _unread(portfolio: Portfolio) -> bool:
 def _known_parts(e: Exposures) -> dict[str, float]:
     """Sums over the positions that are known, which say something but are not the total."""
     weighed = e.beta_low == e.beta_high
-    beta = np.where(weighed, e.beta_low, 0.0)[e.underlying]
+    beta = np.where(weighed, e.beta_low, 0.0)[e.columns.underlying]
     columns = {
         "delta_dollars": (e.delta, 1.0),
         "beta_delta_dollars": (e.delta, beta),
@@ -177,13 +177,17 @@ def _position(
     row: int, p: Position, strategy: str, portfolio: Portfolio, levels: Mapping[str, Sequence[Level]]
 ) -> PositionRow:
     e, i = portfolio.exposures, p.instrument
-    under = int(e.underlying[row])
-    beta = float(e.beta_low[under]) if e.beta_low[under] == e.beta_high[under] and not e.is_cash[row] else None
+    under = int(e.columns.underlying[row])
+    beta = float(e.beta_low[under]) if e.beta_low[under] == e.beta_high[under] and not e.columns.is_cash[row] else None
     delta = _exact(e.delta.low[row], e.delta.missing[row])
     gamma = _exact(e.gamma.low[row], e.gamma.missing[row])
     quoted = None if i.is_option else portfolio.market.prices.get(i.symbol)
     mark = p.mark if p.mark is not None or quoted is None else quoted.value
-    value = None if mark is None else _number(float(e.quantity[row] * e.multiplier[row] * e.fx[row]) * mark)
+    value = (
+        None
+        if mark is None
+        else _number(float(e.columns.quantity[row] * e.columns.multiplier[row] * e.columns.fx[row]) * mark)
+    )
     reasons = (*p.reasons, *portfolio.lacks(row))
     if i.is_option and not reasons and p.greeks is None:
         reasons = ("no Greeks: " + (p.notes[-1] if p.notes else "none were delivered"),)
@@ -217,7 +221,7 @@ def _position(
         iv=greeks.iv if greeks else None,
         greeks_source=greeks.source if greeks else None,
         greeks_age_seconds=max((portfolio.time - greeks.time).total_seconds(), 0.0) if greeks else None,
-        spot=_number(e.spot[row]),
+        spot=_number(e.columns.spot[row]),
         beta=beta,
         delta_dollars=delta,
         beta_delta_dollars=None if beta is None or delta is None else delta * beta,
@@ -246,7 +250,7 @@ def _rows_by_group(e: Exposures) -> tuple[GroupRow, ...]:
 
 
 def _rows_by_underlying(e: Exposures) -> tuple[GroupRow, ...]:
-    return _rows(e.underlyings, e.underlying, e, [e.beta_delta(), e.beta_gamma()])
+    return _rows(e.columns.underlyings, e.columns.underlying, e, [e.beta_delta(), e.beta_gamma()])
 
 
 def _rows_by_class(names: Sequence[str], index: Index, e: Exposures) -> tuple[GroupRow, ...]:
@@ -272,8 +276,12 @@ def _group_row(name: str, sums: Sequence[Interval], positions: int) -> GroupRow:
 def _market(portfolio: Portfolio) -> tuple[MarketRow, ...]:
     """Indices, the underlyings held, currencies; a missing price is a row without a value."""
     market, e, now = portfolio.market, portfolio.exposures, portfolio.time
-    betas = {name: float(e.beta_low[i]) for i, name in enumerate(e.underlyings) if e.beta_low[i] == e.beta_high[i]}
-    held = [name for i, name in enumerate(e.underlyings) if not np.all(e.is_cash[e.underlying == i])]
+    betas = {
+        name: float(e.beta_low[i]) for i, name in enumerate(e.columns.underlyings) if e.beta_low[i] == e.beta_high[i]
+    }
+    held = [
+        name for i, name in enumerate(e.columns.underlyings) if not np.all(e.columns.is_cash[e.columns.underlying == i])
+    ]
     names = ["SPX", "SPY", *sorted(set(held) - {"SPX", "SPY"})]
     quoted = [("VIX", market.vix), ("VIX3M", market.vix3m), *((name, market.prices.get(name)) for name in names)]
     quoted += [(f"{currency}/USD", rate) for currency, rate in sorted(market.fx.items())]

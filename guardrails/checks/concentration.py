@@ -110,7 +110,7 @@ def _of_margin(by_group: Mapping[str, float]) -> _Shares:
 
 def _held(portfolio: Portfolio, account: AccountId) -> set[str]:
     exposures = portfolio.exposures
-    rows = exposures.columns.of_account(account) & ~exposures.is_cash
+    rows = exposures.columns.of_account(account) & ~exposures.columns.is_cash
     return {exposures.groups[place] for place in np.unique(exposures.group[rows])}
 
 

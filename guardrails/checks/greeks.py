@@ -74,8 +74,8 @@ def gamma(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 def near_expiry_gamma(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """The same over what expires within seven calendar days, where gamma explodes."""
     exposures = portfolio.exposures
-    dated = (exposures.dte >= 0) & (exposures.dte <= NEAR_EXPIRY_DAYS)
-    undated = (exposures.dte < 0) & (exposures.is_option | exposures.columns.is_unmodelled)
+    dated = (exposures.columns.dte >= 0) & (exposures.columns.dte <= NEAR_EXPIRY_DAYS)
+    undated = (exposures.columns.dte < 0) & (exposures.columns.is_option | exposures.columns.is_unmodelled)
     near = dated | undated  # what does not say when it expires may do so tomorrow
     return [
         _gamma("near_expiry_gamma", "max_near_expiry_gamma", "Gamma expiring within 7 days", portfolio, limits, near)
@@ -89,7 +89,7 @@ def _gamma(check: str, key: str, title: str, portfolio: Portfolio, limits: Limit
     value = exposures.beta_gamma(rows).total()
     bound = stricter(absolute, relative, portfolio.net_liquidation, "net liquidation")
     measured = Measured(check, key, title, "USD per 1 %", value, short_side(value), bound, sign=-1.0)
-    squares = np.maximum(exposures.beta_low**2, exposures.beta_high**2)[exposures.underlying]
+    squares = np.maximum(exposures.beta_low**2, exposures.beta_high**2)[exposures.columns.underlying]
     use = -_middle(exposures.gamma) * squares
     missing = exposures.gamma.missing if rows is None else exposures.gamma.missing & rows
     return judge(measured, portfolio, limits, use if rows is None else np.where(rows, use, 0.0), missing)
@@ -97,7 +97,7 @@ def _gamma(check: str, key: str, title: str, portfolio: Portfolio, limits: Limit
 
 def _beta_rows(exposures: Exposures) -> Array:
     middle = (exposures.beta_low + exposures.beta_high) / 2.0
-    return _middle(exposures.delta) * middle[exposures.underlying]
+    return _middle(exposures.delta) * middle[exposures.columns.underlying]
 
 
 def _middle(measure: Measure) -> Array:

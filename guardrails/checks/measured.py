@@ -78,7 +78,7 @@ def largest(portfolio: Portfolio, use_by_row: Array) -> Contributor | None:
     if not len(use_by_row):
         return None
     row = int(np.argmax(np.where(np.isfinite(use_by_row), use_by_row, 0.0)))
-    contracts = abs(float(portfolio.exposures.quantity[row]))
+    contracts = abs(float(portfolio.exposures.columns.quantity[row]))
     use = float(use_by_row[row])
     if not (math.isfinite(use) and use > 0 and contracts > 0):
         return None

@@ -28,10 +28,10 @@ def position_contracts(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 
 def position_notional(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Notional of one instrument, |q| x multiplier x price of what it is struck on, against net liquidation."""
-    share, exposures = limits.keys.max_position_notional_pct_nlv, portfolio.exposures
-    notional = np.abs(exposures.quantity * exposures.multiplier * exposures.spot * exposures.fx)
+    share, columns = limits.keys.max_position_notional_pct_nlv, portfolio.exposures.columns
+    notional = np.abs(columns.quantity * columns.multiplier * columns.spot * columns.fx)
     bound = stricter(None, share, portfolio.net_liquidation, "net liquidation")
-    return _report("position_notional", "USD", portfolio, limits, bound, notional, ~exposures.is_cash)
+    return _report("position_notional", "USD", portfolio, limits, bound, notional, ~columns.is_cash)
 
 
 @dataclass(frozen=True, slots=True)

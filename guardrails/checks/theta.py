@@ -103,11 +103,11 @@ def implied_ratio(portfolio: Portfolio) -> float | None:
     exposures: Exposures = portfolio.exposures
     vega = np.where(exposures.vega.missing, 0.0, exposures.vega.low)
     iv = exposures.columns.iv
-    rows = exposures.is_option & (vega < 0) & np.isfinite(iv) & (exposures.dte > 0)
+    rows = exposures.columns.is_option & (vega < 0) & np.isfinite(iv) & (exposures.columns.dte > 0)
     if not rows.any():
         return None
     weights = -vega[rows]
-    return float(weights @ (iv[rows] * 100.0 / (2.0 * exposures.dte[rows])) / weights.sum())
+    return float(weights @ (iv[rows] * 100.0 / (2.0 * exposures.columns.dte[rows])) / weights.sum())
 
 
 def _not_applicable(theta: float, vega: float, net_liquidation: float | None) -> str:
