@@ -15,6 +15,8 @@ from guardrails.products import FUTURES, FutureSpec, product_root
 from guardrails.values import Position
 
 _ONE_BY_DEFINITION = (Kind.EQUITY, Kind.CRYPTO, Kind.CASH)
+NO_CURRENCY = "XXX"
+"""ISO 4217 for none: what stands where a record names no currency, so that nothing converts from it"""
 _VALUE_TOLERANCE = 0.02
 """a broker's value and quantity × multiplier × price may differ by their rounding, not by more than this share"""
 _PRICE_ROUNDING = 0.01

@@ -91,6 +91,7 @@ def build_portfolio(
 
 
 def _limits(state: RegimeState, matrix: RiskMatrix) -> Limits:
+    grace = timedelta(minutes=matrix.regime_grace_minutes)
     return Limits(
         regime=state.name,
         keys=matrix.regime(state.name).limits,
@@ -98,7 +99,7 @@ def _limits(state: RegimeState, matrix: RiskMatrix) -> Limits:
         overlay=state.overlay,
         overlay_reason=state.term.reason,
         regime_reason=state.reason,
-        regime_changed=state.changed_at,
+        grace_until=None if state.changed_at is None else state.changed_at + grace,
         regime_known=state.known,
     )
 
@@ -125,18 +126,15 @@ def _with_causes(
         return findings
     before = replace(limits, regime=state.previous, keys=matrix.regime(state.previous).limits)
     old = {(f.check, f.subject): f.level for f in checks.run(portfolio, before)}
-    return [_caused(finding, old, limits, state, matrix) for finding in findings]
+    return [_caused(finding, old, limits, state) for finding in findings]
 
 
-def _caused(
-    finding: Finding, old: dict[tuple[str, str], Level], limits: Limits, state: RegimeState, matrix: RiskMatrix
-) -> Finding:
+def _caused(finding: Finding, old: dict[tuple[str, str], Level], limits: Limits, state: RegimeState) -> Finding:
     if finding.level is not Level.BREACH:
         return finding
     if old.get((finding.check, finding.subject), Level.OK) is Level.BREACH:
         return replace(finding, evidence={**finding.evidence, "cause": "book"})
-    changed = limits.regime_changed
-    until = None if changed is None else changed + timedelta(minutes=matrix.regime_grace_minutes)
+    until = limits.grace_until
     evidence = {**finding.evidence, "cause": "limit", "grace_until": None if until is None else until.isoformat()}
     text = f"{finding.message} The limit moved with the regime (from {state.previous}), not the book."
     return replace(finding, evidence=evidence, message=text)

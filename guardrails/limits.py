@@ -35,9 +35,14 @@ class Limits:
     """inverted volatility term structure: no new short vega; None when it cannot be known"""
     overlay_reason: str = ""
     regime_reason: str = ""
-    regime_changed: datetime | None = None
+    grace_until: datetime | None = None
+    """until then a breach that only the change of regime causes is not shouted; None while no change was seen"""
     regime_known: bool = True
     """False while the volatility index is missing or stale, so that the regime is only kept"""
+
+    def in_grace(self, now: datetime) -> bool:
+        """Whether the grace after a change of regime still runs."""
+        return self.grace_until is not None and now < self.grace_until
 
     def message_for(self, key: str) -> str:
         """The trader's own sentence for a breach of `key` in this regime, or nothing."""

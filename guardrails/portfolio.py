@@ -69,6 +69,10 @@ class Portfolio:
             found.append(f"no rate from {position.currency} to USD")
         return tuple(found)
 
+    def age_of(self, time: datetime) -> float:
+        """Seconds from `time` to the moment of this portfolio; 0 when it lies ahead of our clock."""
+        return max((self.time - time).total_seconds(), 0.0)
+
     def usd(self, value: float | None, currency: str) -> float | None:
         """`value` in US dollars at the dated rate; None when the value or the rate is missing."""
         return in_usd(value, currency, self.market)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
@@ -57,13 +57,13 @@ def summarise(
             vix3m=None if market.vix3m is None else market.vix3m.value,
             overlay=state.overlay,
             previous=state.previous,
-            grace_until=_grace_until(state, limits, portfolio.time),
+            grace_until=limits.grace_until if limits.in_grace(portfolio.time) else None,
         ),
         totals=totals_of(portfolio),
         accounts=tuple(_account(account, portfolio, by_subject) for account in portfolio.accounts),
         positions=_positions(portfolio, by_subject),
         findings=tuple(findings),
-        sources=tuple(_source(source, portfolio.time) for source in portfolio.sources),
+        sources=tuple(_source(source, portfolio) for source in portfolio.sources),
         groups=_rows_by_group(e),
         underlyings=_rows_by_underlying(e),
         buckets=_rows_by_class(BUCKETS, e.bucket, e),
@@ -151,7 +151,7 @@ def _account(account: Account, portfolio: Portfolio, levels: Mapping[str, Sequen
         broker=account.id.broker,
         source=account.source,
         as_of=account.time,
-        age_seconds=max((portfolio.time - account.time).total_seconds(), 0.0),
+        age_seconds=portfolio.age_of(account.time),
         currency=account.currency,
         net_liquidation=usd(account.net_liquidation),
         excess_liquidity=usd(None if current is None else current.excess),
@@ -220,7 +220,7 @@ def _position(
         theta=_unit(i, greeks.theta if greeks else None, 0.0),
         iv=greeks.iv if greeks else None,
         greeks_source=greeks.source if greeks else None,
-        greeks_age_seconds=max((portfolio.time - greeks.time).total_seconds(), 0.0) if greeks else None,
+        greeks_age_seconds=portfolio.age_of(greeks.time) if greeks else None,
         spot=_number(e.columns.spot[row]),
         beta=beta,
         delta_dollars=delta,
@@ -275,7 +275,7 @@ def _group_row(name: str, sums: Sequence[Interval], positions: int) -> GroupRow:
 
 def _market(portfolio: Portfolio) -> tuple[MarketRow, ...]:
     """Indices, the underlyings held, currencies; a missing price is a row without a value."""
-    market, e, now = portfolio.market, portfolio.exposures, portfolio.time
+    market, e = portfolio.market, portfolio.exposures
     betas = {
         name: float(e.beta_low[i]) for i, name in enumerate(e.columns.underlyings) if e.beta_low[i] == e.beta_high[i]
     }
@@ -288,22 +288,14 @@ def _market(portfolio: Portfolio) -> tuple[MarketRow, ...]:
     return tuple(
         MarketRow(name, None, betas.get(name), "", None)
         if found is None
-        else MarketRow(name, found.value, betas.get(name), found.source, max((now - found.time).total_seconds(), 0.0))
+        else MarketRow(name, found.value, betas.get(name), found.source, portfolio.age_of(found.time))
         for name, found in quoted
     )
 
 
-def _source(source: Source, now: datetime) -> SourceRow:
-    age = None if source.time is None else max((now - source.time).total_seconds(), 0.0)
+def _source(source: Source, portfolio: Portfolio) -> SourceRow:
+    age = None if source.time is None else portfolio.age_of(source.time)
     return SourceRow(source.name, source.state.value, age, source.detail, source.exclusions)
-
-
-def _grace_until(state: RegimeState, limits: Limits, now: datetime) -> datetime | None:
-    """Until when a breach that only the new regime causes is not shouted; None when that time is over."""
-    if state.changed_at is None:
-        return None
-    until = state.changed_at + timedelta(minutes=limits.matrix.regime_grace_minutes)
-    return until if now < until else None
 
 
 def _next_change(portfolio: Portfolio) -> datetime | None:

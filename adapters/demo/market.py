@@ -123,11 +123,6 @@ def levels_at(scenario: Scenario, seed: int, seconds: float) -> Levels:
     )
 
 
-def carry_of(symbol: str) -> float:
-    """Cost of carry of an underlying a year: rate less dividend yield."""
-    return RATE - UNDERLYINGS[symbol].dividend
-
-
 def future_price(index: float, years: float) -> float:
     """Fair value of an index future, on its tick of 0.25."""
     return round(index * math.exp((RATE - YIELD) * years) * 4.0) / 4.0

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from adapters.trust import Multiplier, contradicted, future_spec, multiplier, per_face, vetted
+from adapters.trust import NO_CURRENCY, Multiplier, contradicted, future_spec, multiplier, per_face, vetted
 from guardrails.errors import SymbolError
 from guardrails.instruments import Instrument, Kind
 from guardrails.products import INDEX_ROOTS
@@ -165,7 +165,7 @@ def to_position(contract: Contract, figures: Figures, reading: Reading) -> Posit
         multiplier_source=factor.source,
         source=reading.source,
         time=reading.time,
-        currency=contract.currency or "XXX",
+        currency=contract.currency or NO_CURRENCY,
         mark=_scaled(figures.price, scale),
         mark_time=None if figures.price is None else reading.time,
         average_price=_scaled(cost, scale),
@@ -225,9 +225,9 @@ def to_account(values: Iterable[AccountValue], account: AccountId, source: str, 
     """The account of one set of account values; nothing is known while AccountReady is false."""
     rows = list(values)
     if any(row.tag == "AccountReady" and row.value.lower() == "false" for row in rows):
-        return Account(account, source, time, currency="XXX", expected_views=VIEWS)
+        return Account(account, source, time, currency=NO_CURRENCY, expected_views=VIEWS)
     total = next((row for row in rows if row.tag == "NetLiquidation" and row.currency not in ("", "BASE")), None)
-    base = total.currency if total else "XXX"
+    base = total.currency if total else NO_CURRENCY
     figures = {row.tag: finite(row.value) for row in rows if row.currency in ("", base)}
     return Account(
         id=account,

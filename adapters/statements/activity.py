@@ -18,6 +18,7 @@ from adapters.statements.book import NO_ACCOUNT, Book, Cells, File, Line, gap, p
 from adapters.statements.fields import day, shown
 from adapters.statements.holdings import Holding, settle
 from adapters.statements.sections import TROUBLE, breaks_off_in, sections
+from adapters.trust import NO_CURRENCY
 from guardrails.errors import SourceError
 from guardrails.values import AccountId, Market, Position
 
@@ -87,7 +88,7 @@ def _about(parts: Mapping[str, Sequence[Line]], file: File) -> _About:
         for line in parts.get(section, [])
     }
     account = AccountId(BROKER, (fields.get("account") or NO_ACCOUNT).split()[0])
-    base = fields.get("base currency", "").upper() or money.NO_CURRENCY
+    base = fields.get("base currency", "").upper() or NO_CURRENCY
     period = _PERIOD_DAY.findall(fields.get("period", ""))
     for text in ([f"{period[-1][0]}, {period[-1][1]}"] if period else []) + [fields.get("whengenerated", "")]:
         try:

@@ -16,6 +16,7 @@ from adapters.statements.book import NO_ACCOUNT, Book, Cells, File, LeftOut, Lin
 from adapters.statements.fields import DayOrder, day, day_order, masked
 from adapters.statements.flex_xml import Element, FlexXml, read_elements
 from adapters.statements.holdings import Holding, settle
+from adapters.trust import NO_CURRENCY
 from guardrails.errors import SourceError
 from guardrails.symbols import ibkr_text
 from guardrails.values import AccountId, Market, Position
@@ -119,7 +120,7 @@ def _base_by_rate(elements: Iterable[Element]) -> str:
         for element in elements
         if element.tag == "OpenPosition" and element.attributes.get("fxratetobase", "") in ("1", "1.0")
     } - {""}
-    return ones.pop() if len(ones) == 1 else money.NO_CURRENCY
+    return ones.pop() if len(ones) == 1 else NO_CURRENCY
 
 
 def _day(attributes: Mapping[str, str], names: tuple[str, ...], order: DayOrder, file: File, notes: list[str]) -> date:

@@ -13,11 +13,10 @@ from datetime import date
 
 from adapters.statements.book import File
 from adapters.statements.fields import number
+from adapters.trust import NO_CURRENCY
 from guardrails import calendar
 from guardrails.values import Account, AccountId, Observed, Position
 
-NO_CURRENCY = "XXX"
-"""ISO 4217 for no currency: nothing converts from it"""
 DOLLAR = "USD"
 
 

@@ -82,7 +82,7 @@ def _judge(position: Position, portfolio: Portfolio, limits: Limits) -> Finding:
             "settlement": instrument.settlement.value,
             "in_the_money": in_the_money(position, portfolio),
         },
-        age=max((now - position.time).total_seconds(), 0.0),
+        age=portfolio.age_of(position.time),
         action=_action(position, hours) if level.rank >= Level.WATCH.rank else "",
     )
 

@@ -125,7 +125,7 @@ def _daily(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
             "confirming_readings": len(history.losing),
             "confirmed_by_own_quotes": loss.agrees(data.agree_pct_nlv),
         },
-        age=max((portfolio.time - account.time).total_seconds(), 0.0),
+        age=portfolio.age_of(account.time),
         action="Take no new risk today; exits stay open." if level.rank >= Level.UNKNOWN.rank else "",
     )
 
@@ -181,6 +181,6 @@ def _drawdown(account: Account, limit: float, portfolio: Portfolio, limits: Limi
         unit="fraction",
         headroom=None if fraction is None else limit - fraction,
         evidence={} if peak is None else {"peak": peak.value, "peak_time": peak.time.isoformat()},
-        age=max((portfolio.time - account.time).total_seconds(), 0.0),
+        age=portfolio.age_of(account.time),
         action=_DRAWDOWN_ACTIONS.get(level, ""),
     )

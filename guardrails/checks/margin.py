@@ -132,7 +132,7 @@ def _cushion_finding(account: Account, cushion: Cushion, portfolio: Portfolio, l
             else account.next_margin_change.isoformat(),
             "watch_at": watch,
         },
-        age=max((portfolio.time - account.time).total_seconds(), 0.0),
+        age=portfolio.age_of(account.time),
         action=_cushion_action(level, wording.money(cushion.short_of(least), account.currency), cushion),
     )
 
@@ -205,7 +205,7 @@ def _utilisation_finding(account: Account, limit: float, portfolio: Portfolio, l
         unit="fraction",
         headroom=None if used is None else limit - used,
         evidence={"absent": absent},
-        age=max((portfolio.time - account.time).total_seconds(), 0.0),
+        age=portfolio.age_of(account.time),
         action=_UTILISATION_ACTIONS.get(level, ""),
     )
 

@@ -108,7 +108,7 @@ def beta_coverage(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Whether the regime rests on fresh volatility data, and whether an inverted curve blocks new short vega."""
     vix = portfolio.market.vix
-    age = None if vix is None else max((portfolio.time - vix.time).total_seconds(), 0.0)
+    age = None if vix is None else portfolio.age_of(vix.time)
     text = f"Regime {limits.regime}: {limits.regime_reason}."
     if not limits.regime_known:
         level, action = Level.UNKNOWN, "Restore the VIX feed; until then the regime may tighten but not relax."
@@ -129,7 +129,7 @@ def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 
 
 def _source(source: Source, portfolio: Portfolio, limits: Limits) -> Finding:
-    age = None if source.time is None else max((portfolio.time - source.time).total_seconds(), 0.0)
+    age = None if source.time is None else portfolio.age_of(source.time)
     blind = silence(source, limits.matrix.data, portfolio.time, market_open=portfolio.market_open)
     said = f"last word {wording.age(age)} ago" if age is not None else "never heard"
     if source.state is SourceState.FILE and age is not None:
@@ -156,7 +156,7 @@ _ACCOUNT_ACTIONS = {
 
 
 def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
-    age = max((portfolio.time - account.time).total_seconds(), 0.0)
+    age = portfolio.age_of(account.time)
     live = any(source.name == account.source and source.state is SourceState.LIVE for source in portfolio.sources)
     late = account_age(account, limits.matrix.data, portfolio.time, live=live and portfolio.market_open)
     level, text = Level.OK, f"{account.id}: figures are {wording.age(age)} old."
