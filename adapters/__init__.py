@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 
 from guardrails.brokers import Broker
-from guardrails.settings import Scenario
+from guardrails.settings import Settings
 
 STATEMENT = "statement:"
 
 
-def open_sources(names: Iterable[str], scenario: Scenario = Scenario.CALM, prices: Path | None = None) -> list[Broker]:
-    """The sources in GUARDRAILS_SOURCES: `demo` and `statement:PATH`; each room is imported only when it is asked for.
+def open_sources(names: Iterable[str], settings: Settings, clock: Callable[[], datetime]) -> list[Broker]:
+    """The sources called `names`, as in GUARDRAILS_SOURCES; each room is imported only when it is asked for.
 
-    All statements are one source, because tastytrade's positions and balances come in two files; `prices` is theirs.
+    All statements are one source, because tastytrade's positions and balances come in two files.
     """
     sources: list[Broker] = []
     wanted = list(dict.fromkeys(names))
     if "demo" in wanted:
         from adapters.demo import DemoSource  # noqa: PLC0415  # rooms are imported when asked for
 
-        sources.append(DemoSource(scenario))
+        sources.append(DemoSource(settings.guardrails_demo_scenario))
+    if "ibkr" in wanted:
+        from adapters.ibkr.source import Gateway, IbkrSource  # noqa: PLC0415  # as above
+
+        account = settings.ibkr_account
+        gateway = Gateway(
+            settings.ibkr_host,
+            settings.ibkr_port,
+            settings.ibkr_client_id,
+            account.get_secret_value() if account else "",
+            settings.ibkr_market_data_lines,
+        )
+        sources.append(IbkrSource(gateway, clock))
     files = [Path(name.removeprefix(STATEMENT)) for name in wanted if name.startswith(STATEMENT)]
     if files:
         from adapters.statements import StatementSource  # noqa: PLC0415  # as above
 
-        sources.append(StatementSource(files, prices))
+        sources.append(StatementSource(files, settings.guardrails_prices))
     return sources

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from guardrails.orders import Order, Preview
 from guardrails.values import View
 
 
@@ -20,3 +22,36 @@ class Broker(Protocol):
 
     async def close(self) -> None:
         """Release what the source holds; called once, also after errors."""
+
+
+@runtime_checkable
+class LiveBroker(Broker, Protocol):
+    """A source with a connection of its own: it changes between two looks."""
+
+    async def changed(self) -> None:
+        """Return when something happened that must not wait for the next look: the link was lost or is back."""
+
+    async def settle(self) -> None:
+        """Return when all that was asked for has answered or was refused; the caller bounds the time.
+
+        For a single look, which would otherwise come before the first quotes.
+        """
+
+    async def preview(self, order: Order) -> Preview:
+        """What the broker says `order` would do to the account's margin; nothing is sent to an exchange."""
+
+
+class TradingBroker(LiveBroker, Protocol):
+    """A source that orders can be sent to; every call comes from the order gate. No adapter offers it yet."""
+
+    async def submit(self, order: Order, key: str) -> None:
+        """Send `order` under its unique `key`; what became of it is told by `events` alone."""
+
+    async def cancel(self, key: str) -> None:
+        """Ask for the order of `key` to be cancelled; what became of it is told by `events` alone."""
+
+    async def orders(self) -> tuple[Order, ...]:
+        """The orders that rest at the broker now, whoever sent them."""
+
+    def events(self) -> AsyncIterator[object]:
+        """What becomes of orders, in the order in which the broker says it."""

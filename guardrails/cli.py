@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from guardrails import calendar, report
 from guardrails.assess import Assessment, assess
-from guardrails.brokers import Broker
+from guardrails.brokers import Broker, LiveBroker
 from guardrails.engine import READ_TIMEOUT_SECONDS, STATE_FILE
 from guardrails.errors import GuardrailsError, MatrixError, SettingsError, SourceError
 from guardrails.findings import Level
@@ -32,6 +33,8 @@ from guardrails.values import View
 
 EXIT = {Level.NOT_APPLICABLE: 0, Level.OK: 0, Level.WATCH: 1, Level.BREACH: 2, Level.UNKNOWN: 3}
 EXIT_CRASH, EXIT_USAGE = 3, 64
+SETTLE_TIMEOUT_SECONDS = 30.0
+"""how long one look waits for the first quotes of a live source"""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Risk guardrails for an options book.")
 log = logging.getLogger(__name__)
@@ -55,10 +58,11 @@ def check(
             message = f"--source {name!r} must be one of {', '.join(SOURCES)}"
             raise typer.BadParameter(message)
     settings = load_settings()
-    now = datetime.now(UTC) if at is None else parse_time(at)
+    if prices is not None:
+        settings = settings.model_copy(update={"guardrails_prices": prices})
     names = [f"statement:{path}" for path in file or ()] or source or list(settings.guardrails_sources)
     matrix = load(settings.guardrails_matrix)
-    result = assess_once(names, prices or settings.guardrails_prices, matrix, settings, now)
+    result = assess_once(names, matrix, settings, None if at is None else parse_time(at))
     if as_json:
         sys.stdout.buffer.write(to_json(result.snapshot) + b"\n")
     else:
@@ -88,17 +92,22 @@ def doctor() -> int:
     return report.print_doctor(_probe(settings), console)
 
 
-def assess_once(
-    names: Sequence[str], prices: Path | None, rules: RiskMatrix, settings: Settings, now: datetime
-) -> Assessment:
-    """One assessment of the sources called `names`; a source that cannot be read is DOWN, not an exception."""
+def assess_once(names: Sequence[str], rules: RiskMatrix, settings: Settings, at: datetime | None = None) -> Assessment:
+    """One assessment of the sources called `names` as of `at`, or of the moment at which they have answered.
+
+    A source that cannot be read is DOWN, not an exception.
+    """
     from adapters import open_sources  # noqa: PLC0415  # the command line is one of the three places that know both sides
 
-    sources = open_sources(names, settings.guardrails_demo_scenario, prices)
-    views = asyncio.run(_views(sources, now))
+    sources = open_sources(names, settings, _clock)
+    views = asyncio.run(_views(sources, at))
     kept_as = remembered_as((source.name for source in sources), settings.guardrails_demo_scenario)
     memory = read_memory(settings.guardrails_data_dir / STATE_FILE, kept_as)
-    return assess(views, rules, memory, now)
+    return assess(views, rules, memory, at or _clock())
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
 
 
 def parse_time(text: str) -> datetime:
@@ -115,14 +124,19 @@ def parse_time(text: str) -> datetime:
         raise typer.BadParameter(message) from error
 
 
-async def _views(sources: Sequence[Broker], now: datetime) -> list[View]:
-    return [await _view(source, now) for source in sources]
+async def _views(sources: Sequence[Broker], at: datetime | None) -> list[View]:
+    return list(await asyncio.gather(*(_view(source, at) for source in sources)))
 
 
-async def _view(source: Broker, now: datetime) -> View:
+async def _view(source: Broker, at: datetime | None) -> View:
+    """One view of `source`, given the time to settle; closes it."""
     try:
+        if isinstance(source, LiveBroker):
+            with suppress(TimeoutError):  # what has not answered by then is missing, and said to be
+                async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
+                    await source.settle()
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-            return await source.view(now)
+            return await source.view(at or _clock())
     except SourceError as error:
         return failed_view(source.name, None, str(error))
     except Exception as error:
@@ -164,8 +178,8 @@ def _probe_data_dir(folder: Path) -> tuple[str, bool, str]:
 def _probe_source(name: str, settings: Settings) -> tuple[str, bool, str]:
     from adapters import open_sources  # noqa: PLC0415  # as in assess_once
 
-    source = open_sources([name], settings.guardrails_demo_scenario, settings.guardrails_prices)[0]
-    view = asyncio.run(_view(source, datetime.now(UTC)))
+    source = open_sources([name], settings, _clock)[0]
+    view = asyncio.run(_view(source, None))
     counted = f"{len(view.accounts)} accounts, {len(view.positions)} positions"
     told = f"{view.source.state.value}, {counted}. {view.source.detail}"
     works = bool(view.accounts or view.positions)

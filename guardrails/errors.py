@@ -4,7 +4,8 @@
     ├── SymbolError          a symbol that no known scheme can read
     ├── MatrixError          risk_matrix.yaml breaks a rule (carries every problem with its line)
     ├── SettingsError        an environment variable or .env line is unknown or wrong
-    └── SourceError          a source cannot give any book at all (file missing, not a statement, ...)
+    ├── SourceError          a source cannot give any book at all (file missing, not a statement, ...)
+    └── OrderError           an order that names no possible trade
 
 Bad rows inside a readable file are not exceptions: they come back as UNKNOWN positions.
 """
@@ -37,3 +38,7 @@ class SettingsError(GuardrailsError):
 
 class SourceError(GuardrailsError):
     """A source cannot give any book at all."""
+
+
+class OrderError(GuardrailsError):
+    """An order that names no possible trade."""

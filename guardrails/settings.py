@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from guardrails.errors import SettingsError
 
 _PREFIX = "GUARDRAILS_"
-SOURCES = ("demo", "statement:PATH")
+SOURCES = ("demo", "ibkr", "statement:PATH")
 """what GUARDRAILS_SOURCES may name today"""
 
 
@@ -48,6 +48,14 @@ class Settings(BaseSettings):
     guardrails_refresh_seconds: Annotated[float, Field(ge=0.2, le=10)] = 2.0
     """more than a third of `stale_after_seconds` would make a healthy stream look silent"""
     guardrails_snapshot_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    ibkr_host: str = "127.0.0.1"
+    ibkr_port: Annotated[int, Field(ge=1, le=65535)] = 4002
+    """TWS 7496 (paper 7497), IB Gateway 4001 (paper 4002)"""
+    ibkr_client_id: Annotated[int, Field(ge=0, le=999_999_999)] = 17
+    ibkr_account: SecretStr | None = None
+    """full account number; None reads every account of the login"""
+    ibkr_market_data_lines: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """quotes IBKR lets this login stream at once, as TWS shows under Account, Market Data Connections"""
 
     @field_validator("guardrails_sources", mode="before")
     @classmethod
@@ -67,7 +75,7 @@ class Settings(BaseSettings):
 
 def is_source(name: str) -> bool:
     """Whether `name` is one of `SOURCES`."""
-    return name == "demo" or (name.startswith("statement:") and name != "statement:")
+    return name in ("demo", "ibkr") or (name.startswith("statement:") and name != "statement:")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -158,6 +158,8 @@ class Account:
     cash_flows: float | None = None
     """deposits minus withdrawals since `prior_net_liquidation`; None when not reported"""
     margin_call: bool | None = None
+    sma: float | None = None
+    """special memorandum account (Reg T): a margin account in which it is below zero at the close is liquidated"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,19 @@ class SourceState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """One kind of message a source sends, watched by itself, so that a busy one cannot hide a dead one."""
+
+    name: str
+    """`positions`, `account IBKR •••4567`, `quotes`, ..."""
+    time: datetime | None
+    """when it last said anything; None when it never did"""
+    works: bool | None = True
+    """False when it does not, None while it has not been heard yet"""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One source at one moment."""
 
@@ -217,6 +232,19 @@ class Source:
     detail: str = ""
     exclusions: tuple[str, ...] = ()
     """what it left out and why, in plain words"""
+    condition: str = ""
+    """stable short name of what it is in: `connected`, `refused`, `client_id_in_use`, ...; empty for files"""
+    since: datetime | None = None
+    """since when it has been in this condition"""
+    action: str = ""
+    """the one thing a person should do about it, empty when nothing"""
+    retries: int = 0
+    """attempts to connect since the last time it was connected"""
+    streams: tuple[Stream, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """what works only in part (delayed quotes, quotes in turns), in plain words"""
+    clock_skew: float | None = None
+    """seconds by which its clock is surely ahead of ours (negative: behind); 0 when it may be right; None unknown"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,16 @@ class Wiring:
     settings: Settings
 
 
+def clock() -> datetime:
+    """The clock of this process."""
+    return datetime.now(UTC)
+
+
 @st.cache_resource(show_spinner=False)
 def wiring() -> Wiring:
     """The engine of this process and what it was made from, built once; a GuardrailsError says why it cannot be."""
     settings = load_settings()
-    sources = open_sources(settings.guardrails_sources, settings.guardrails_demo_scenario, settings.guardrails_prices)
+    sources = open_sources(settings.guardrails_sources, settings, clock)
     engine = Engine(
         sources,
         MatrixFile.open(settings.guardrails_matrix),
@@ -51,7 +56,7 @@ def wiring() -> Wiring:
             settings.guardrails_snapshot_seconds,
             scenario=settings.guardrails_demo_scenario,
         ),
-        clock=lambda: datetime.now(UTC),
+        clock,
     )
     demo = next((source for source in sources if source.name == "demo"), None)
     return Wiring(engine, cast("Demo | None", demo), settings)

@@ -594,7 +594,7 @@ def test_memory_of_the_data_dir_is_used(run: Command, home: Path) -> None:
 
     assert drawdown() == {"UNKNOWN"}
     earlier = cli.assess_once(
-        ["demo"], None, edited({}), Settings(), cli.parse_time("2026-11-18T10:20")
+        ["demo"], edited({}), Settings(), cli.parse_time("2026-11-18T10:20")
     ).memory  # fmt: skip
     write_memory(home / "data" / "state.json", ["demo:calm"], earlier)
     assert read_memory(home / "data" / "state.json", ["demo:calm"]) != Memory()

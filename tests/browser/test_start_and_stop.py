@@ -110,7 +110,8 @@ def test_the_first_start_at_a_terminal_asks_nothing_and_opens_the_browser(tmp_pa
 def test_the_demo_imports_no_broker_library() -> None:
     brokers = "('ib_async', 'ibapi', 'tastytrade')"
     code = (
-        "import app, sys; from adapters import open_sources; open_sources(('demo',)); "
+        "import app, sys; from adapters import open_sources; from guardrails.settings import Settings; "
+        "from datetime import UTC, datetime; open_sources(('demo',), Settings(), lambda: datetime.now(UTC)); "
         f"print([name for name in sys.modules if name.split('.')[0] in {brokers}])"
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
