@@ -12,12 +12,13 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from guardrails.assess import Assessment, assess
-from guardrails.brokers import Broker
+from guardrails.brokers import Broker, LiveBroker
 from guardrails.errors import SourceError
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile, RiskMatrix
@@ -33,6 +34,8 @@ READ_TIMEOUT_SECONDS = 20.0
 FIRST_WORDS_SECONDS = 5.0
 STOP_TIMEOUT_SECONDS = 5.0
 _KEPT_CHANGES = 20
+_HEAR_SECONDS = 0.1
+"""at most ten times a second, should a connection flap"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Engine:
         self._asked_to_stop = threading.Event()
         self._due = asyncio.Event()
         self._heard = asyncio.Event()
+        self._prompt = asyncio.Event()
         self._forgetting = threading.Event()
 
     @property
@@ -159,12 +163,18 @@ class Engine:
 
     async def _run(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        self._due, self._heard = asyncio.Event(), asyncio.Event()  # of this loop, should it be started again
+        # of this loop, should it be started again
+        self._due, self._heard, self._prompt = asyncio.Event(), asyncio.Event(), asyncio.Event()
         if self._asked_to_stop.is_set():
             self._stopping.set()
         jobs: dict[str, Callable[[], Awaitable[None]]] = {
             f"read {source.name}": lambda source=source: self._read(source) for source in self._sources  # type: ignore[misc]  # bound per source
         }  # fmt: skip
+        jobs |= {
+            f"hear {source.name}": lambda source=source: self._hear(source)  # type: ignore[misc]  # as above
+            for source in self._sources
+            if isinstance(source, LiveBroker)
+        }
         jobs |= {"assess": self._assess, "record": self._record}
         try:
             async with asyncio.TaskGroup() as group:
@@ -188,7 +198,25 @@ class Engine:
                 self._problems[name] = said
             else:
                 self._problems.pop(name, None)
+            await self._until_due(name)
+
+    async def _until_due(self, name: str) -> None:
+        """One period; an assessment may be due earlier."""
+        if name != "assess":
             await asyncio.sleep(self.settings.refresh_seconds)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._prompt.wait(), self.settings.refresh_seconds)
+        self._prompt.clear()
+
+    async def _hear(self, source: LiveBroker) -> None:
+        """Read and assess at once whenever `source` says that something changed."""
+        while True:
+            await source.changed()
+            with suppress(Exception):  # it is told by the task that reads every period
+                await self._read(source)
+            self._prompt.set()
+            await asyncio.sleep(_HEAR_SECONDS)
 
     async def _read(self, source: Broker) -> None:
         """One view of one source; when that fails, the last good one stays with its age and says so."""

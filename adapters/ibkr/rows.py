@@ -251,6 +251,7 @@ def to_account(values: Iterable[AccountValue], account: AccountId, source: str, 
         ),
         expected_views=VIEWS,
         next_margin_change=_epoch(figures.get("LookAheadNextChange")),
+        sma=figures.get("SMA"),
     )
 
 

@@ -1,0 +1,350 @@
+"""One connection to TWS or IB Gateway, from the handshake until it is lost; made anew for every attempt.
+
+The client library forgets everything when the socket closes, never reconnects, never notices a half-open socket, and
+some of its requests never end. So: every await has a timeout, the other side is asked for its time twice a second,
+positions are asked for again every few seconds, and what was read is kept here with the time at which it was heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import ib_async
+from ib_async.ib import StartupFetch
+from ib_async.wrapper import RequestError
+
+from adapters.ibkr import conditions
+from adapters.ibkr.conditions import Lost
+from guardrails.redaction import redact
+
+log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
+PHASE_SECONDS = 4.0
+"""of each phase of the handshake"""
+PROBE_SECONDS, PROBE_ANSWER_SECONDS, GIVE_UP_SECONDS = 0.5, 1.2, 5.0
+"""how often it is asked whether the other side lives, when it counts as not answering, when the socket is given up"""
+CONFIRM_SECONDS, HURRY_SECONDS, ANSWER_SECONDS = 10.0, 1.0, 5.0
+"""how often positions are read whole, how often while they are in doubt, and how long any single answer may take"""
+POSITIONS_SILENT_SECONDS = 30.0
+_MARGIN_TAGS = frozenset({"NetLiquidation", "MaintMarginReq", "ExcessLiquidity"})
+_NEVER_ENDS = frozenset({321})
+"""a request answered by one of these stays open for ever in the client library"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Where TWS or IB Gateway is, and what may be asked of it."""
+
+    host: str = "127.0.0.1"
+    port: int = 4002
+    client_id: int = 17
+    account: str = field(default="", repr=False)
+    """full number; empty for every account of the login"""
+    lines: int = 100
+    """quotes that may stream at once"""
+
+
+class Refused(Exception):  # noqa: N818  # an answer, not a fault of ours
+    """IBKR answered a request with an error; the text has no account number."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        super().__init__(f"{code}: {redact(text)}")
+
+
+class Skew:
+    """How far the other clock is ahead, from answers in whole seconds: each one bounds it, together they narrow it."""
+
+    KEPT = 8
+
+    def __init__(self) -> None:
+        self._bounds: list[tuple[float, float]] = []
+
+    def heard(self, told: datetime, sent: datetime, received: datetime) -> None:
+        """Take in one answer: the true time was in [told, told + 1 s) at some moment from `sent` to `received`."""
+        bound = ((told - received).total_seconds(), (told - sent).total_seconds() + 1.0)
+        self._bounds = [*self._bounds[1 - self.KEPT :], bound]
+        if self._low > self._high:  # a clock was set: what was heard before no longer counts
+            self._bounds = [bound]
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds by which the other clock is surely ahead (negative: behind), 0 when it may be right."""
+        if not self._bounds:
+            return None
+        return self._low if self._low > 0 else self._high if self._high < 0 else 0.0
+
+    @property
+    def _low(self) -> float:
+        return max(low for low, _ in self._bounds)
+
+    @property
+    def _high(self) -> float:
+        return min(high for _, high in self._bounds)
+
+
+class Session:
+    """Open it, run it until `Lost` is raised, abandon it. `signal` is called when something must be seen at once."""
+
+    def __init__(self, gateway: Gateway, clock: Callable[[], datetime], signal: Callable[[], None]) -> None:
+        self.gateway, self.clock, self.signal = gateway, clock, signal
+        self.ib = ib_async.IB()
+        self.ib.RaiseRequestErrors = True
+        self.accounts: tuple[str, ...] = ()
+        self.rows: dict[tuple[str, int], ib_async.Position] = {}
+        self.rows_time: datetime | None = None
+        self.listed: list[ib_async.Position] = []
+        """the first list of positions, not yet believed"""
+        self.account_times: dict[str, datetime] = {}
+        self.pnl: dict[str, ib_async.PnL] = {}
+        self.pnl_times: dict[str, datetime] = {}
+        self.executions_known = False
+        self.working_orders: int | None = None
+        self.answered: datetime | None = None
+        self.silent = False
+        self.link_lost = False
+        self.resynchronising = False
+        self.doubted = False
+        """the last list of positions cannot be true"""
+        self.broken_farms: set[str] = set()
+        self.skew = Skew()
+        self.contract_errors: dict[int, tuple[int, str]] = {}
+        """by contract id: why its quotes do not come"""
+        self.on_quotes_lost: Callable[[], None] = lambda: None
+        self.on_no_line: Callable[[int], None] = lambda con_id: None  # noqa: ARG005  # until quotes stream
+        self.previewing = asyncio.Lock()
+        self._codes: dict[int, str] = {}
+        self._reread = asyncio.Event()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    async def open(self, fetch: StartupFetch) -> None:
+        """Handshake, positions and account figures; Lost with the condition when any of it fails."""
+        ib, gateway = self.ib, self.gateway
+        ib.errorEvent += self._on_error
+        ib.client.apiError += self._on_end
+        ib.client.conn.disconnected += self._on_end  # the client is silent when it is shut out during the handshake
+        ib.disconnectedEvent += self._on_end
+        ib.accountValueEvent += self._on_account_value
+        ib.positionEvent += self._on_position
+        ib.pnlEvent += self._on_pnl
+        attempt = asyncio.ensure_future(
+            ib.connectAsync(
+                gateway.host, gateway.port, gateway.client_id, timeout=PHASE_SECONDS, readonly=True,
+                raiseSyncErrors=True, fetchFields=fetch,
+            )
+        )  # fmt: skip
+        try:
+            await asyncio.wait({attempt, self._ended}, timeout=5 * PHASE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await self._judge_attempt(attempt)
+        finally:
+            if not attempt.done():
+                attempt.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await attempt
+        self._check_accounts()
+        self.listed = ib.positions()
+        for account in self.accounts:
+            self.pnl[account] = ib.reqPnL(account)
+
+    async def _judge_attempt(self, attempt: asyncio.Future[object]) -> None:
+        host, port = self.gateway.host, self.gateway.port
+        if not attempt.done() and self._ended.done():
+            await asyncio.wait({attempt}, timeout=0.2)  # a refused connection ends both, a closed one only the first
+        error = attempt.exception() if attempt.done() and not attempt.cancelled() else None
+        if attempt.done() and error is None and not attempt.cancelled():
+            return
+        if isinstance(error, ConnectionRefusedError):
+            raise Lost(conditions.refused(host, port, self.clock()))
+        if isinstance(error, ConnectionError) and error.args and isinstance(error.args[0], list):
+            raise Lost(conditions.unsynchronised([str(name) for name in error.args[0]]))
+        if isinstance(error, OSError) and not isinstance(error, (TimeoutError, ConnectionError)):
+            raise Lost(conditions.unreachable(host, port, error.strerror or type(error).__name__))
+        if isinstance(error, TimeoutError) and self.ib.client.conn.numMsgSent == 0:
+            raise Lost(conditions.unreachable(host, port, "no answer"))
+        closed = self._ended.done() and not isinstance(error, TimeoutError)
+        raise Lost(
+            conditions.of_handshake(self._codes, closed=closed, host=host, port=port, client_id=self.gateway.client_id)
+        )
+
+    def _check_accounts(self) -> None:
+        offered = tuple(self.ib.managedAccounts())
+        wanted = self.gateway.account
+        if wanted and wanted not in offered:
+            raise Lost(conditions.unknown_account(wanted, offered))
+        self.accounts = (wanted,) if wanted else offered
+
+    def abandon(self) -> None:
+        """Close the socket for good, also when bytes are stuck in it, and let go of every handler."""
+        ib, transport = self.ib, self.ib.client.conn.transport
+        ib.errorEvent -= self._on_error
+        ib.client.apiError -= self._on_end
+        ib.client.conn.disconnected -= self._on_end
+        ib.disconnectedEvent -= self._on_end
+        ib.accountValueEvent -= self._on_account_value
+        ib.positionEvent -= self._on_position
+        ib.pnlEvent -= self._on_pnl
+        ib.wrapper.setTimeout(0)
+        with suppress(Exception):
+            ib.disconnect()
+        if transport is not None:
+            transport.abort()
+
+    async def watch(self) -> None:
+        """Return never; raise Lost when the other side hangs up or does not answer for long."""
+        self.answered = self.clock()
+        while True:
+            if self._ended.done():
+                raise Lost(conditions.DROPPED)
+            sent = self.clock()
+            try:
+                told = await self.named("currentTime", self.ib.reqCurrentTimeAsync, PROBE_ANSWER_SECONDS)
+            except (TimeoutError, ConnectionError):
+                if self._ended.done():
+                    continue
+                if not self.silent:
+                    self.silent = True
+                    self.signal()
+                if self.clock() - self.answered > timedelta(seconds=GIVE_UP_SECONDS):
+                    raise Lost(conditions.NOT_ANSWERING) from None
+                continue
+            self.answered = received = self.clock()
+            if self.silent:
+                self.silent = False
+                self.signal()
+            else:
+                self.skew.heard(told, sent, received)
+            await asyncio.wait({self._ended}, timeout=PROBE_SECONDS)
+
+    async def confirm(self, believe: Callable[[list[ib_async.Position]], bool]) -> None:
+        """Return never: read all positions again and again; `believe` may refuse a list that cannot be true."""
+        while True:
+            pause = HURRY_SECONDS if self.doubted or self.resynchronising else CONFIRM_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._reread.wait(), pause)
+            self._reread.clear()
+            await self.read_positions(believe)
+
+    async def read_positions(self, believe: Callable[[list[ib_async.Position]], bool]) -> None:
+        """Read the positions whole; what does not answer leaves the old ones with their age."""
+        try:
+            listed = await self.named("positions", self.ib.reqPositionsAsync, ANSWER_SECONDS)
+        except (TimeoutError, ConnectionError):
+            return
+        self.doubted = not believe(listed)
+        if not self.doubted:
+            self.replace_rows(listed)
+            if self.resynchronising and not self.link_lost:
+                self.resynchronising = False
+                self.signal()
+
+    def replace_rows(self, listed: Iterable[ib_async.Position]) -> None:
+        """Take `listed` for the whole truth; of one contract the last row counts, and 0 is nothing."""
+        rows = {(row.account, row.contract.conId): row for row in listed}
+        self.rows = {key: row for key, row in rows.items() if row.position != 0}
+        self.rows_time = self.clock()
+
+    async def read_orders_and_fills(self) -> None:
+        """Today's executions and the number of resting orders; on some gateways neither is ever answered."""
+        with suppress(TimeoutError, ConnectionError, Refused):
+            await self.answer(self.ib.reqExecutionsAsync(), ANSWER_SECONDS)
+            self.executions_known = True
+        with suppress(TimeoutError, ConnectionError, Refused):
+            trades = await self.named("openOrders", self.ib.reqAllOpenOrdersAsync, ANSWER_SECONDS)
+            self.working_orders = sum(1 for trade in trades if not trade.isDone())
+
+    async def named(self, name: str, ask: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:
+        """The answer to a request that has a name instead of a number: of two at once the first would never end."""
+        async with self._locks[name]:
+            return await asyncio.wait_for(ask(), seconds)
+
+    async def answer(
+        self, asked: Awaitable[_Answer], seconds: float, contract: ib_async.Contract | None = None
+    ) -> _Answer:
+        """The answer within `seconds`; Refused with IBKR's words, also for refusals the client library waits after."""
+        refusal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task: asyncio.Future[_Answer] = asyncio.ensure_future(asked)
+        if contract is not None:
+            self._waiting[id(contract)] = refusal
+        try:
+            await asyncio.wait([task, refusal], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]  # futures of two results
+            if refusal.done():
+                refusal.result()
+            if not task.done():
+                raise TimeoutError
+            return task.result()
+        except RequestError as error:
+            raise Refused(error.code, error.message) from None
+        finally:
+            if contract is not None:
+                self._waiting.pop(id(contract), None)
+            refusal.cancel()
+            if not task.done():
+                task.cancel()
+
+    async def details(self, contract: ib_async.Contract) -> list[ib_async.ContractDetails]:
+        """What IBKR knows of `contract`, one entry for each match; Refused when there is none."""
+        return await self.answer(self.ib.reqContractDetailsAsync(contract), ANSWER_SECONDS, contract)
+
+    def _on_end(self, *_: object) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+            self.signal()
+
+    def _on_account_value(self, value: ib_async.AccountValue) -> None:
+        if value.tag in _MARGIN_TAGS:
+            self.account_times[value.account] = self.clock()
+
+    def _on_position(self, row: ib_async.Position) -> None:
+        key = (row.account, row.contract.conId)
+        if row.position == 0:
+            self.rows.pop(key, None)
+        elif self.rows_time is not None:
+            self.rows[key] = row
+
+    def _on_pnl(self, pnl: ib_async.PnL) -> None:
+        self.pnl_times[pnl.account] = self.clock()
+
+    def _on_error(self, number: int, code: int, text: str, contract: ib_async.Contract | None) -> None:
+        self._codes[code] = text
+        if contract is not None and code in _NEVER_ENDS:
+            waiting = self._waiting.get(id(contract))
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(Refused(code, text))
+        streamed = number in self.ib.wrapper.reqId2Ticker
+        if contract is not None and streamed and code in conditions.NO_QUOTES:
+            self.contract_errors[contract.conId] = (code, redact(text))
+        elif contract is not None and streamed and code == conditions.NO_LINE_LEFT:
+            self.on_no_line(contract.conId)
+        elif code in (conditions.LINK_LOST, conditions.SERVER_BROKEN):
+            self.link_lost = True
+            self.signal()
+        elif code in (conditions.DATA_LOST, conditions.LINK_BACK):
+            self.link_lost, self.resynchronising = False, True
+            self._reread.set()
+            if code == conditions.DATA_LOST:
+                self.on_quotes_lost()
+            self.signal()
+        elif code in conditions.FARM_BROKEN | conditions.FARM_OK:
+            self._on_farm(code, text)
+        elif code == conditions.PORT_CHANGED:
+            self._on_end()
+
+    def _on_farm(self, code: int, text: str) -> None:
+        """Note which farm is broken; its name stands behind the colon."""
+        name, before = text.rpartition(":")[2].strip(), bool(self.broken_farms)
+        if code in conditions.FARM_BROKEN:
+            self.broken_farms.add(name)
+        else:
+            self.broken_farms.discard(name)
+        if before != bool(self.broken_farms):
+            self.signal()

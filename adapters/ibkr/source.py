@@ -1,0 +1,142 @@
+"""TWS or IB Gateway as a Broker: what its present session says, or the last good read with its age when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import ib_async
+
+from adapters.ibkr import history, state, view
+from adapters.ibkr.conditions import Condition
+from adapters.ibkr.previews import preview
+from adapters.ibkr.session import Gateway, Session
+from adapters.ibkr.streams import Streams
+from adapters.ibkr.supervisor import Supervisor
+from guardrails import calendar
+from guardrails.orders import Order, Preview
+from guardrails.values import Source, SourceState, View, finite
+
+__all__ = ["Gateway", "IbkrSource"]
+
+SETTLE_POLL_SECONDS = 0.1
+GREEKS_SECONDS = 6.0
+"""Greeks come some seconds after the quotes, or never; one look waits no longer for them"""
+
+
+class IbkrSource:
+    """Implements `guardrails.brokers.LiveBroker`. Everything runs on the loop on which it is first read."""
+
+    name = view.SOURCE
+
+    def __init__(self, gateway: Gateway, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._kept = Supervisor(gateway, clock)
+        self._last: View | None = None
+        self._condition: tuple[Condition, datetime] | None = None
+
+    async def view(self, now: datetime) -> View:
+        """What is held and what it is worth; while the link is gone, the last read, marked."""
+        self._kept.begin()
+        session, streams = self._kept.session, self._kept.streams
+        if session is not None and streams is not None and session.rows_time is not None:
+            streams.collect()
+            self._last = _composed(self._kept, session, streams, now)
+        condition = state.condition_of(self._kept, now)
+        if self._condition is None or self._condition[0].name != condition.name:
+            self._condition = (condition, now)
+        source = self._source(condition, now)
+        return View(source) if self._last is None else replace(self._last, source=source)
+
+    async def changed(self) -> None:
+        """Return when the link was lost or is back."""
+        self._kept.begin()
+        await self._kept.event.wait()
+        self._kept.event.clear()
+
+    async def settle(self) -> None:
+        """Return when the book is synchronised and every line has said what it can, or when there is no connection."""
+        self._kept.begin()
+        while not (self._kept.session is None and self._kept.retries > 1) and not self._settled():  # noqa: ASYNC110  # many small things, none of which has an event
+            await asyncio.sleep(SETTLE_POLL_SECONDS)
+
+    async def preview(self, order: Order) -> Preview:
+        """Margin and commission as IBKR itself estimates them; what it does not say is unknown, not an exception."""
+        session = self._kept.session
+        if session is None:
+            return Preview(self._clock(), unknown="not connected to IBKR: margin unknown")
+        return await preview(session, self._kept.directory, order)
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._kept.close()
+
+    def _settled(self) -> bool:
+        kept, session, streams = self._kept, self._kept.session, self._kept.streams
+        if session is None or streams is None or session.rows_time is None:
+            return False
+        if not kept.directory.resolved(session.rows.values()) or not streams.wants:
+            return False
+        asked = all(symbol in kept.closes or symbol in kept.no_closes for symbol in history.SYMBOLS)
+        return asked and streams.settled(GREEKS_SECONDS)
+
+    def _source(self, condition: Condition, now: datetime) -> Source:
+        kept, session = self._kept, self._kept.session
+        held = 0 if self._last is None else len(self._last.positions)
+        detail = condition.sentence
+        if condition.state is SourceState.LIVE:
+            detail = f"{condition.sentence} {held} positions in {len(session.accounts) if session else 0} account(s)."
+        last = None if self._last is None else self._last.source.time
+        return Source(
+            name=self.name,
+            state=condition.state,
+            time=session.answered if session is not None and session.answered is not None else last,
+            detail=detail,
+            condition=condition.name,
+            since=now if self._condition is None else self._condition[1],
+            action=condition.action,
+            retries=kept.retries,
+            streams=state.streams_of(kept, now),
+            warnings=state.warnings_of(kept),
+            clock_skew=None if session is None else session.skew.seconds,
+        )
+
+
+def _composed(kept: Supervisor, session: Session, streams: Streams, now: datetime) -> View:
+    """The book as the session has it; its source is that of the session, to be judged by the caller."""
+    heard = view.Heard(
+        rows=tuple(row for row in session.rows.values() if row.account in session.accounts),
+        rows_time=session.rows_time or now,
+        accounts=session.accounts,
+        values=tuple(session.ib.accountValues()),
+        account_times=dict(session.account_times),
+        pnl={number: finite(pnl.dailyPnL) for number, pnl in session.pnl.items()},
+        directory=kept.directory,
+        quotes=streams.quotes,
+        contract_errors=session.contract_errors,
+        rotating=streams.rotating,
+        executed=_executed(session, now) if session.executions_known else None,
+        closes=kept.closes,
+    )
+    positions = view.positions_of(heard, now)
+    market = view.market_of(heard, positions)
+    return View(Source(view.SOURCE, SourceState.LIVE, session.answered), view.accounts_of(heard), positions, market)
+
+
+def _executed(session: Session, now: datetime) -> view.Executed:
+    """Today's fills by account and contract; of a corrected execution the last version counts."""
+    today = calendar.exchange_date(now)
+    latest: dict[str, ib_async.Execution] = {}
+    contracts: dict[str, int] = {}
+    for fill in sorted(session.ib.fills(), key=lambda fill: fill.execution.execId):
+        if calendar.exchange_date(fill.execution.time) == today:
+            root = fill.execution.execId.rpartition(".")[0] or fill.execution.execId
+            latest[root], contracts[root] = fill.execution, fill.contract.conId
+    executed: defaultdict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+    for root, execution in latest.items():
+        signed = execution.shares if execution.side == "BOT" else -execution.shares
+        executed[execution.acctNumber, contracts[root]].append((signed, execution.price))
+    return executed

@@ -1,0 +1,171 @@
+"""Streaming quotes within the lines IBKR grants: what matters most always, the rest in turns.
+
+Requests are paced so that a preview or a positions request never waits behind a hundred subscriptions: the client
+library sends everything through one queue, 45 messages a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import ib_async
+
+from adapters.ibkr import conditions, lines
+from adapters.ibkr.quotes import DataType, Quote, read_quote
+from adapters.ibkr.session import Session
+
+PER_SECOND, BURST = 30.0, 25.0
+"""of the 45 messages a second the client library sends; the rest is left for what is more urgent"""
+LOOK_SECONDS = 0.2
+DWELL, RETRY = timedelta(seconds=5), timedelta(seconds=60)
+"""how long a line stays with one contract while others wait, and after what time a refused one is asked for again"""
+
+
+class Streams:
+    """The subscriptions of one session. `quotes` and `seen` outlive it: they are the source's memory."""
+
+    def __init__(self, session: Session, quotes: dict[int, Quote], seen: dict[int, datetime]) -> None:
+        self._session, self.quotes, self.seen = session, quotes, seen
+        self.wants: tuple[lines.Want, ...] = ()
+        self.contracts: dict[int, ib_async.Contract] = {}
+        """what to subscribe to, by contract id, with an exchange"""
+        self.rotating: frozenset[int] = frozenset()
+        self.active: dict[int, datetime] = {}
+        self.heard: datetime | None = None
+        """when the last tick came, of anything"""
+        self._budget = session.gateway.lines
+        self._tickers: dict[int, ib_async.Ticker] = {}
+        self._taken: dict[int, tuple[datetime | None, object]] = {}
+        self._first_asked: dict[int, datetime] = {}
+        self._refused: dict[int, datetime] = {}
+        self._delayed: set[int] = set()
+        self._tokens, self._filled = BURST, time.monotonic()
+        session.on_quotes_lost = self._forget
+        session.on_no_line = self._no_line
+
+    def want(self, wants: Sequence[lines.Want], contracts: Mapping[int, ib_async.Contract]) -> None:
+        """Stream `wants` from now on; what is no longer among them is cancelled."""
+        self.contracts = dict(contracts)
+        self.wants = tuple(want for want in wants if want.con_id in self.contracts)
+
+    def settled(self, patience: float) -> bool:
+        """Whether everything wanted was seen with what it can give, was refused, or had a line for `patience` s."""
+        now = self._session.clock()
+        return all(self._answered(want.con_id, now, patience) for want in self.wants)
+
+    def _answered(self, con_id: int, now: datetime, patience: float) -> bool:
+        since = self._first_asked.get(con_id)
+        waited = since is not None and (now - since).total_seconds() > patience
+        return waited or con_id in self._session.contract_errors or con_id in self.seen
+
+    async def run(self) -> None:
+        """Return never: keep the subscriptions what they should be, and take in what they say."""
+        while True:
+            self.collect()
+            await self._adjust()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def collect(self) -> None:
+        """Take in what the tickers say now."""
+        for con_id, ticker in self._tickers.items():
+            said = (ticker.time, ticker.modelGreeks)
+            if ticker.time is None or self._taken.get(con_id) == said:
+                continue
+            self._taken[con_id] = said
+            self.quotes[con_id] = read_quote(ticker, self.quotes.get(con_id))
+            self.heard = ticker.time if self.heard is None else max(self.heard, ticker.time)
+            if self._complete(con_id):
+                self.seen[con_id] = self._session.clock()
+            if self._session.contract_errors.get(con_id, (10090, ""))[0] != 10090:
+                del self._session.contract_errors[con_id]  # it speaks after all
+
+    def _complete(self, con_id: int) -> bool:
+        """Whether the contract has said what it can: an option its Greeks, anything else a price."""
+        quote, contract = self.quotes.get(con_id), self.contracts.get(con_id)
+        if quote is None or contract is None:
+            return False
+        if contract.secType in ("OPT", "FOP"):
+            return quote.model is not None
+        return quote.last is not None or quote.bid is not None or quote.close is not None
+
+    async def _adjust(self) -> None:
+        now = self._session.clock()
+        self._note_refusals(now)
+        wants = [want for want in self.wants if want.con_id not in self._refused]
+        plan = lines.plan(wants, self._budget, self.active, self.seen, now, DWELL)
+        self.rotating = plan.rotating
+        for con_id in plan.cancel:
+            await self._token()
+            self._cancel(con_id)
+        for con_id in plan.subscribe:
+            await self._token()
+            if con_id in self.contracts and self._session.ib.isConnected():
+                self._subscribe(con_id)
+                self.collect()
+
+    def _note_refusals(self, now: datetime) -> None:
+        """Give back the lines of refused contracts; ask once for delayed quotes, and anew after a while."""
+        for con_id, (code, _) in list(self._session.contract_errors.items()):
+            if con_id not in self.active or code == 10090:
+                continue
+            self._drop_line(con_id)
+            if code in conditions.TRY_DELAYED and con_id not in self._delayed:
+                self._delayed.add(con_id)
+            else:
+                self._refused[con_id] = now
+        for con_id, since in list(self._refused.items()):
+            if now - since > RETRY:
+                del self._refused[con_id]
+
+    def _subscribe(self, con_id: int) -> None:
+        ib, delayed = self._session.ib, con_id in self._delayed
+        if delayed:
+            ib.reqMarketDataType(DataType.DELAYED)
+        self._tickers[con_id] = ib.reqMktData(self.contracts[con_id])
+        self.active[con_id] = self._session.clock()
+        self._first_asked.setdefault(con_id, self.active[con_id])
+        if delayed:
+            ib.reqMarketDataType(DataType.FROZEN)
+
+    def _cancel(self, con_id: int) -> None:
+        contract = self._drop_line(con_id)
+        self.seen[con_id] = self._session.clock()  # it had its turn, whether or not it said anything
+        if contract is not None and self._session.ib.isConnected():
+            self._session.ib.cancelMktData(contract)
+            # a ticker taken up again would date its old prices by its first new tick
+            self._session.ib.wrapper.tickers.pop(hash(contract), None)
+
+    def _drop_line(self, con_id: int) -> ib_async.Contract | None:
+        self.active.pop(con_id, None)
+        ticker = self._tickers.pop(con_id, None)
+        self._taken.pop(con_id, None)
+        return None if ticker is None else ticker.contract
+
+    def _forget(self) -> None:
+        """All subscriptions are gone: begin anew."""
+        for con_id in list(self.active):
+            self._cancel(con_id)
+
+    def _no_line(self, con_id: int) -> None:
+        """TWS has fewer lines free than we were told (its own watch lists count): keep to what works."""
+        self._drop_line(con_id)
+        self._budget = max(1, min(self._budget - 1, len(self.active)))
+
+    @property
+    def budget(self) -> int:
+        """Lines in use at most."""
+        return self._budget
+
+    async def _token(self) -> None:
+        """Wait for the right to send one message; previews go first."""
+        async with self._session.previewing:
+            pass
+        now = time.monotonic()
+        self._tokens = min(BURST, self._tokens + (now - self._filled) * PER_SECOND)
+        self._filled = now
+        if self._tokens < 1.0:
+            await asyncio.sleep((1.0 - self._tokens) / PER_SECOND)
+        self._tokens -= 1.0

@@ -1,0 +1,164 @@
+"""Keeps one connection: connects, runs a session until it is lost, waits, connects anew with the same client id."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import ib_async
+from ib_async.ib import StartupFetch
+
+from adapters.ibkr import conditions, history, money
+from adapters.ibkr.conditions import Condition, Lost
+from adapters.ibkr.directory import Directory
+from adapters.ibkr.quotes import DataType, Quote
+from adapters.ibkr.session import Gateway, Session
+from adapters.ibkr.streams import Streams
+from adapters.ibkr.wants import wanted
+from guardrails.values import SourceState
+
+log = logging.getLogger(__name__)
+
+BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0)
+KNOCK_SECONDS = 0.5
+"""a port on which nothing listens is tried again at once: it costs nobody anything"""
+LEARN_SECONDS = 0.5
+HISTORY_EVERY, HISTORY_RETRY = timedelta(minutes=30), timedelta(minutes=1)
+_ACCOUNTS = (
+    StartupFetch.ACCOUNT_UPDATES | StartupFetch.SUB_ACCOUNT_UPDATES,
+    StartupFetch.SUB_ACCOUNT_UPDATES,
+    StartupFetch.ACCOUNT_UPDATES,
+)
+"""account figures come by two requests; some gateways answer only one of them, so each is tried alone in turn"""
+
+
+class Supervisor:
+    """The present session, if any, and what outlives sessions. All of it belongs to the loop it was begun on."""
+
+    def __init__(self, gateway: Gateway, clock: Callable[[], datetime]) -> None:
+        self.gateway, self.clock = gateway, clock
+        self.directory = Directory()
+        self.quotes: dict[int, Quote] = {}
+        self.closes: dict[str, history.Closes] = {}
+        self.no_closes: dict[str, str] = {}
+        self.session: Session | None = None
+        """synchronised, or with the last rows while the new ones are in doubt"""
+        self.streams: Streams | None = None
+        self.trouble: Condition = conditions.CONNECTING
+        """why there is no session"""
+        self.retries = 0
+        self.event = asyncio.Event()
+        self._seen: dict[int, datetime] = {}
+        self._held: dict[tuple[str, int], ib_async.Position] = {}
+        self._held_time: datetime | None = None
+        self._fetch = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Start to connect at the first look, and again should this ever end."""
+        if self._task is None or self._task.done():
+            self.event.set()  # whoever still waits for the old one looks again
+            self.event = asyncio.Event()  # of this loop
+            self._task = asyncio.create_task(self._supervise(), name="ibkr")
+
+    async def close(self) -> None:
+        """End the connection."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _supervise(self) -> None:
+        while True:
+            began = self.clock()
+            condition = await self._one_session()
+            if condition.name != self.trouble.name:
+                log.warning("IBKR: %s", condition.sentence)
+            lasted = self.session is not None and self.clock() - began > timedelta(minutes=1)
+            self.trouble, self.session, self.streams = condition, None, None
+            self.retries = 1 if lasted else self.retries + 1
+            self.event.set()
+            await asyncio.sleep(self._pause(condition))
+
+    def _pause(self, condition: Condition) -> float:
+        seconds = BACKOFF[min(self.retries, len(BACKOFF)) - 1]
+        if condition.name in ("refused", "dropped"):
+            seconds = KNOCK_SECONDS
+        elif condition.name == "account_unanswered":
+            self._fetch = (self._fetch + 1) % len(_ACCOUNTS)
+        return seconds * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, not a secret
+
+    async def _one_session(self) -> Condition:
+        """Why the session ended, or did not begin."""
+        session = Session(self.gateway, self.clock, self.event.set)
+        try:
+            await session.open(StartupFetch.POSITIONS | _ACCOUNTS[self._fetch])
+            session.doubted = not self._believed(session, session.listed)
+            if session.doubted:
+                session.rows, session.rows_time = dict(self._held), self._held_time
+            else:
+                session.replace_rows(session.listed)
+            self.directory.retry()
+            session.ib.reqMarketDataType(DataType.FROZEN)  # after hours the last quotes of the day
+            self.streams = Streams(session, self.quotes, self._seen)
+            self.session, self.retries = session, 0
+            self.event.set()
+            await self._run(session, self.streams)
+        except Lost as lost:
+            return lost.condition
+        except Exception as error:  # the supervisor outlives whatever a session does
+            log.exception("the IBKR session failed")
+            return Condition(
+                "failed", SourceState.DOWN, f"The connection failed ({type(error).__name__}).", "See the log."
+            )
+        finally:
+            self._held, self._held_time = session.rows or self._held, session.rows_time or self._held_time
+            session.abandon()
+        return conditions.DROPPED
+
+    async def _run(self, session: Session, streams: Streams) -> None:
+        """Raise Lost when the session is over."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(session.watch())
+                group.create_task(session.confirm(lambda listed: self._believed(session, listed)))
+                group.create_task(streams.run())
+                group.create_task(self._learn(session, streams))
+                group.create_task(self._read_closes(session))
+                group.create_task(session.read_orders_and_fills())
+        except ExceptionGroup as several:
+            lost, rest = several.split(Lost)
+            raise (lost or rest or several).exceptions[0] from None
+
+    def _believed(self, session: Session, listed: list[ib_async.Position]) -> bool:
+        """Whether a list of positions can be true: an empty one must agree with the account's own figures."""
+        if any(row.position for row in listed if row.account in session.accounts):
+            return True
+        values = session.ib.accountValues()
+        return all(money.holds_nothing(money.rows_of(values, number)) is True for number in session.accounts)
+
+    async def _learn(self, session: Session, streams: Streams) -> None:
+        """Return never: find out about what is held, and stream what matters."""
+        while True:
+            held = [row for row in session.rows.values() if row.account in session.accounts]
+            await self.directory.learn(session, held)
+            streams.want(*wanted(held, self.directory, session.clock()))
+            await asyncio.sleep(LEARN_SECONDS)
+
+    async def _read_closes(self, session: Session) -> None:
+        """Return never: keep the daily closes of VIX and VIX3M."""
+        while True:
+            pause = HISTORY_EVERY
+            for symbol in history.SYMBOLS:
+                closes, reason = await history.closes_of(session, self.directory, symbol)
+                if closes:
+                    self.closes[symbol] = closes
+                    self.no_closes.pop(symbol, None)
+                else:
+                    self.no_closes[symbol], pause = reason, HISTORY_RETRY
+            await asyncio.sleep(pause.total_seconds())

@@ -1,0 +1,164 @@
+"""From what one session has heard to accounts, positions and market; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+import ib_async
+
+from adapters.ibkr import money, rows
+from adapters.ibkr.contracts import described, figures
+from adapters.ibkr.directory import Directory
+from adapters.ibkr.quotes import Quote, apply, to_price
+from adapters.trust import NO_CURRENCY
+from guardrails.calendar import exchange_date
+from guardrails.errors import SymbolError
+from guardrails.instruments import Kind
+from guardrails.values import Account, AccountId, Market, Observed, Position, Price, finite
+
+SOURCE = "ibkr"
+MODEL = "ibkr model"
+"""an underlying without a quote of its own is taken from the option model's underlying price"""
+Executed = Mapping[tuple[str, int], Sequence[tuple[float, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Everything one session has said, as the client library has it, with the times at which it was heard."""
+
+    rows: tuple[ib_async.Position, ...]
+    rows_time: datetime
+    accounts: tuple[str, ...]
+    values: tuple[ib_async.AccountValue, ...]
+    account_times: Mapping[str, datetime]
+    pnl: Mapping[str, float | None]
+    directory: Directory
+    quotes: Mapping[int, Quote]
+    contract_errors: Mapping[int, tuple[int, str]]
+    rotating: frozenset[int] = frozenset()
+    executed: Executed | None = None
+    """today's fills by account and contract: signed quantity, price; None when IBKR did not say"""
+    closes: Mapping[str, tuple[tuple[date, float], ...]] = field(default_factory=dict)
+
+
+def accounts_of(heard: Heard) -> tuple[Account, ...]:
+    """The money of every account; one of which nothing was heard is there without figures."""
+    return tuple(_account(number, heard) for number in heard.accounts)
+
+
+def positions_of(heard: Heard, now: datetime) -> tuple[Position, ...]:
+    """Every row, also those that cannot be understood, and cash in foreign currencies."""
+    return (*(_position(row, heard, now) for row in heard.rows), *_cash(heard, now))
+
+
+def market_of(heard: Heard, positions: Sequence[Position]) -> Market:
+    """Prices of everything that is no option, VIX and VIX3M, rates, daily closes."""
+    prices = dict(_prices(heard))
+    for row, position in zip(heard.rows, positions, strict=False):  # foreign cash follows the rows
+        _from_model(position, heard.quotes.get(row.contract.conId), prices)
+    fx: dict[str, Observed] = {}
+    for number in heard.accounts:
+        time = heard.account_times.get(number)
+        if time is not None:
+            fx.update(money.rates(money.rows_of(heard.values, number), time, SOURCE))
+    return Market(
+        vix=_level(prices.get("VIX")),
+        vix3m=_level(prices.get("VIX3M")),
+        vix_closes=heard.closes.get("VIX", ()),
+        vix3m_closes=heard.closes.get("VIX3M", ()),
+        prices=prices,
+        fx=fx,
+    )
+
+
+def _account(number: str, heard: Heard) -> Account:
+    identity, time = AccountId(rows.BROKER, number), heard.account_times.get(number)
+    if time is None:
+        return Account(identity, SOURCE, heard.rows_time, currency=NO_CURRENCY, expected_views=rows.VIEWS)
+    account = rows.to_account(money.rows_of(heard.values, number), identity, SOURCE, time)
+    return replace(account, day_pnl=finite(heard.pnl.get(number)))
+
+
+def _reading(number: str, heard: Heard, now: datetime) -> rows.Reading:
+    today = exchange_date(now)
+    identity = AccountId(rows.BROKER, number)
+    return rows.Reading(identity, SOURCE, heard.rows_time, written=today, today=today, place="IBKR position")
+
+
+def _position(row: ib_async.Position, heard: Heard, now: datetime) -> Position:
+    con_id = row.contract.conId
+    listing, quote = heard.directory.listings.get(con_id), heard.quotes.get(con_id)
+    details = None if listing is None else listing.details
+    contract = described(row.contract, details, underlying_local_symbol=heard.directory.futures.get(con_id, ""))
+    reading = _reading(row.account, heard, now)
+    reasons, notes = _doubts(con_id, heard)
+    reading = replace(reading, reasons=reasons, notes=notes)
+    price = None if quote is None or contract.sec_type in ("OPT", "FOP") else quote.last
+    position = rows.to_position(contract, figures(row, price), reading)
+    if quote is None or position.instrument.kind is Kind.CASH:
+        return position
+    executed = () if heard.executed is None else heard.executed.get((row.account, con_id), ())
+    priced = apply(position, quote, executed=executed)
+    return priced if heard.executed is not None else replace(priced, day_pnl=None)
+
+
+def _doubts(con_id: int, heard: Heard) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Reasons against a row and notes about it that do not lie in the row itself."""
+    listing, error = heard.directory.listings.get(con_id), heard.contract_errors.get(con_id)
+    reasons = (listing.reason,) if listing is not None and listing.reason and listing.contract is None else ()
+    notes = []
+    if error is not None:
+        notes.append(f"IBKR gives no quotes for it ({error[0]}: {error[1]})")
+    if con_id in heard.rotating:
+        notes.append("its quote is refreshed in turns: more options are held than market data lines are free")
+    return reasons, tuple(notes)
+
+
+def _cash(heard: Heard, now: datetime) -> Iterator[Position]:
+    """Foreign cash of the ledger, unless the currency is already a position of its own."""
+    for number in heard.accounts:
+        if number not in heard.account_times:
+            continue
+        listed = {row.contract.symbol for row in heard.rows if row.account == number and row.contract.secType == "CASH"}
+        reading = replace(_reading(number, heard, now), time=heard.account_times[number])
+        for position in money.cash(money.rows_of(heard.values, number), reading.account, reading):
+            if position.instrument.symbol not in listed:
+                yield position
+
+
+def _prices(heard: Heard) -> Iterator[tuple[str, Price]]:
+    for symbol, con_id in heard.directory.underlyings.items():
+        quote = heard.quotes.get(con_id)
+        price = None if quote is None else to_price(quote, SOURCE)
+        if price is not None:
+            yield symbol, price
+
+
+def _from_model(position: Position, quote: Quote | None, prices: dict[str, Price]) -> None:
+    """Take the underlying's price from the option model where the underlying has no quote of its own."""
+    name = position.instrument.underlying
+    if not position.instrument.is_option or quote is None or quote.model is None or quote.underlying_price is None:
+        return
+    held, time = prices.get(name), quote.model.time
+    if held is None or (held.source == MODEL and held.time < time):
+        prices[name] = Price(quote.underlying_price, time, MODEL)
+
+
+def _level(price: Price | None) -> Observed | None:
+    return None if price is None else Observed(price.value, price.time, price.source)
+
+
+def instrument_of(row: ib_async.Position, directory: Directory, today: date) -> str:
+    """Key of what a row holds, empty when it cannot be understood."""
+    listing = directory.listings.get(row.contract.conId)
+    try:
+        contract = described(
+            row.contract,
+            None if listing is None else listing.details,
+            underlying_local_symbol=directory.futures.get(row.contract.conId, ""),
+        )
+        return rows.instrument(contract, today).key
+    except SymbolError:
+        return ""
