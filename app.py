@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from guardrails import http
+from guardrails import http, redaction
 from guardrails.engine import Engine
 from guardrails.errors import GuardrailsError
 
@@ -63,6 +63,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     """The engine runs exactly as long as the server."""
     from pages._engine import engine  # noqa: PLC0415  # inside the hook: only now does Streamlit's cache exist
 
+    redaction.install()
     try:
         service = engine()
     except GuardrailsError as error:

@@ -14,7 +14,7 @@ from guardrails.instruments import Instrument, Kind
 from guardrails.products import FUTURES, FutureSpec, product_root
 from guardrails.values import Position
 
-_ONE_BY_DEFINITION = (Kind.EQUITY, Kind.CRYPTO, Kind.CASH)
+ONE_BY_DEFINITION = (Kind.EQUITY, Kind.CRYPTO, Kind.CASH)
 NO_CURRENCY = "XXX"
 """ISO 4217 for none: what stands where a record names no currency, so that nothing converts from it"""
 _VALUE_TOLERANCE = 0.02
@@ -37,7 +37,7 @@ def multiplier(instrument: Instrument, stated: float | None) -> Multiplier:
     """The multiplier of the record, 1 for shares, coins and cash, else of the futures table; else None and a reason."""
     if stated is not None and not (math.isfinite(stated) and stated > 0):
         return Multiplier(None, "", (f"multiplier {stated:g} is not above zero",))
-    if instrument.kind in _ONE_BY_DEFINITION:
+    if instrument.kind in ONE_BY_DEFINITION:
         if stated not in (None, 1.0):
             return Multiplier(None, "", (f"multiplier {stated:g} contradicts {instrument.kind.value}, which has 1",))
         return Multiplier(1.0)

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from guardrails import calendar, report
+from guardrails import calendar, redaction, report, wording
 from guardrails.assess import Assessment, assess
 from guardrails.brokers import Broker, LiveBroker
 from guardrails.engine import READ_TIMEOUT_SECONDS, STATE_FILE
@@ -29,7 +29,7 @@ from guardrails.memory import read_memory, remembered_as
 from guardrails.outages import failed_view
 from guardrails.settings import SOURCES, Settings, is_source, load_settings
 from guardrails.snapshot import to_json
-from guardrails.values import View
+from guardrails.values import Source, SourceState, Stream, View
 
 EXIT = {Level.NOT_APPLICABLE: 0, Level.OK: 0, Level.WATCH: 1, Level.BREACH: 2, Level.UNKNOWN: 3}
 EXIT_CRASH, EXIT_USAGE = 3, 64
@@ -179,15 +179,35 @@ def _probe_source(name: str, settings: Settings) -> tuple[str, bool, str]:
     from adapters import open_sources  # noqa: PLC0415  # as in assess_once
 
     source = open_sources([name], settings, _clock)[0]
-    view = asyncio.run(_view(source, None))
+    return _told(asyncio.run(_view(source, None)))
+
+
+def _told(view: View) -> tuple[str, bool, str]:
+    """What one look at a source found; a source that does not speak now does not work, whatever it said before."""
+    source, name = view.source, f"source {view.source.name}"
+    if not (view.accounts or view.positions or source.condition):
+        return name, False, source.detail or "gives nothing"
+    speaks = source.state in (SourceState.LIVE, SourceState.CLOSED, SourceState.FILE)
+    condition = f" ({wording.plain(source.condition)})" if source.condition else ""
     counted = f"{len(view.accounts)} accounts, {len(view.positions)} positions"
-    told = f"{view.source.state.value}, {counted}. {view.source.detail}"
-    works = bool(view.accounts or view.positions)
-    return f"source {source.name}", works, told.strip() if works else view.source.detail or "gives nothing"
+    lines = [
+        f"{source.state.value}{condition}, {counted}. {source.detail}".strip(),
+        *(f"does not work: {stream.name}{_why(stream, source)}" for stream in source.streams if stream.works is False),
+        *(f"works in part: {warning}" for warning in source.warnings),
+        *([f"its clock {wording.skew(source.clock_skew)}"] if source.clock_skew else []),
+        *([f"what to do: {source.action}"] if source.action else []),
+    ]
+    return name, speaks and bool(view.accounts or view.positions), "\n".join(lines)
+
+
+def _why(stream: Stream, source: Source) -> str:
+    """Why a stream does not work, unless its source has just said it."""
+    return f", {stream.detail}" if stream.detail and stream.detail != source.detail else ""
 
 
 def main() -> None:
     """Run the command and exit with its code."""
+    redaction.install()
     try:
         code = app(standalone_mode=False)
     except typer.Exit as leaving:

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from guardrails.engine import Engine
 from guardrails.findings import Level
 from guardrails.outages import is_fresh
-from guardrails.snapshot import Snapshot, to_json
+from guardrails.snapshot import Snapshot, SourceRow, to_json
 from guardrails.values import SourceState
 
 Answer = tuple[int, str, bytes]
@@ -29,7 +29,6 @@ def readyz(engine: Engine) -> Answer:
     health, now, snapshot = engine.health(), engine.now(), engine.latest
     fresh = health.alive and is_fresh(health.last_cycle, now, engine.settings.refresh_seconds)
     sources = [] if snapshot is None or engine.restored else snapshot.sources
-    heard = [{"name": s.name, "state": s.state, "age_seconds": s.age_seconds, "detail": s.detail} for s in sources]
     ready = fresh and health.store_writable and bool(sources) and all(s.state in _GOOD_STATES for s in sources)
     body = {
         "status": "ready" if ready else "not ready",
@@ -40,9 +39,28 @@ def readyz(engine: Engine) -> Answer:
             "problems": list(health.problems),
         },
         "store": {"writable": health.store_writable},
-        "sources": heard,
+        "sources": [_readiness(source) for source in sources],
     }
     return _json(200 if ready else 503, body)
+
+
+def _readiness(source: SourceRow) -> dict[str, object]:
+    return {
+        "name": source.name,
+        "state": source.state,
+        "condition": source.condition,
+        "since": None if source.since is None else source.since.isoformat(),
+        "age_seconds": source.age_seconds,
+        "detail": source.detail,
+        "action": source.action,
+        "retries": source.retries,
+        "warnings": list(source.warnings),
+        "clock_skew": source.clock_skew,
+        "streams": [
+            {"name": stream.name, "works": stream.works, "age_seconds": stream.age_seconds, "detail": stream.detail}
+            for stream in source.streams
+        ],
+    }
 
 
 def snapshot(engine: Engine) -> Answer:
@@ -87,17 +105,39 @@ def _snapshot_metrics(latest: Snapshot, registry: CollectorRegistry, *, restored
     )
     for check in dict.fromkeys(finding.check for finding in latest.findings):
         checks.labels(check).set(max(f.level.rank for f in latest.findings if f.check == check))
-    ages = Gauge("guardrails_source_age_seconds", "Seconds since a source spoke", ["source"], registry=registry)
-    up = Gauge("guardrails_source_up", "1 while a source answers", ["source"], registry=registry)
-    for source in latest.sources:
-        up.labels(source.name).set(source.state in _GOOD_STATES)
-        if source.age_seconds is not None:
-            ages.labels(source.name).set(source.age_seconds)
+    _source_metrics(latest, registry)
     totals = Gauge("guardrails_total", "Totals of the book in US dollars", ["measure"], registry=registry)
     for name in ("net_liquidation", "beta_delta_dollars", "gamma_1pct_dollars", "vega_30d_per_point", "theta_per_day"):
         value = getattr(latest.totals, name)
         if value is not None:
             totals.labels(name).set(value)
+
+
+def _source_metrics(latest: Snapshot, registry: CollectorRegistry) -> None:
+    ages = Gauge("guardrails_source_age_seconds", "Seconds since a source spoke", ["source"], registry=registry)
+    up = Gauge("guardrails_source_up", "1 while a source answers", ["source"], registry=registry)
+    retries = Gauge(
+        "guardrails_source_retries", "Attempts to connect since it was last connected", ["source"], registry=registry
+    )
+    streams = Gauge(
+        "guardrails_source_stream_age_seconds",
+        "Seconds since one kind of message of a source came",
+        ["source", "stream"],
+        registry=registry,
+    )
+    skews = Gauge(
+        "guardrails_clock_skew_seconds", "Seconds a source's clock is ahead of ours", ["source"], registry=registry
+    )
+    for source in latest.sources:
+        up.labels(source.name).set(source.state in _GOOD_STATES)
+        retries.labels(source.name).set(source.retries)
+        if source.age_seconds is not None:
+            ages.labels(source.name).set(source.age_seconds)
+        if source.clock_skew is not None:
+            skews.labels(source.name).set(source.clock_skew)
+        for stream in source.streams:
+            if stream.age_seconds is not None:
+                streams.labels(source.name, stream.name).set(stream.age_seconds)
 
 
 def _json(status: int, body: object) -> Answer:

@@ -21,6 +21,9 @@ MARKS = {
     Level.NOT_APPLICABLE: ("–", "dim"),
 }
 
+_UNDER = "\n" + " " * 13
+"""further lines stand under the first, right of its mark"""
+
 
 def print_snapshot(snapshot: Snapshot, console: Console) -> None:
     """Level, findings, totals, accounts and sources."""
@@ -37,7 +40,8 @@ def print_snapshot(snapshot: Snapshot, console: Console) -> None:
             markup=False,
         )
     for source in snapshot.sources:
-        console.print(f"{source.name}: {source.state}, {source.detail}", markup=False)
+        condition = f" ({wording.plain(source.condition)})" if source.condition else ""
+        console.print(f"{source.name}: {source.state}{condition}, {source.detail}", markup=False)
         for exclusion in source.exclusions:
             console.print(f"  note: {exclusion}", markup=False)
 
@@ -46,7 +50,7 @@ def print_doctor(found: Sequence[tuple[str, bool, str]], console: Console) -> in
     """Print what `found` says; 3 when something does not work, else 0."""
     for name, works, told in found:
         mark = Text("● works  ", "green") if works else Text("✖ missing", "bold red")
-        console.print(Text.assemble(mark, f"  {name}: {told}"))
+        console.print(Text.assemble(mark, f"  {name}: {told}".replace("\n", _UNDER)))
     return 0 if all(works for _, works, _ in found) else 3
 
 

@@ -27,10 +27,11 @@ from guardrails.snapshot import (
     RegimeNow,
     Snapshot,
     SourceRow,
+    StreamRow,
     Totals,
 )
 from guardrails.strategies import packages
-from guardrails.values import Account, MarginView, Position, Source, SourceState
+from guardrails.values import Account, MarginView, Position, Source, SourceState, Stream, finite
 
 
 def summarise(
@@ -163,6 +164,7 @@ def _account(account: Account, portfolio: Portfolio, levels: Mapping[str, Sequen
         day_pnl_broker=usd(account.day_pnl),
         next_margin_change=account.next_margin_change,
         level=worst(own),
+        sma=usd(finite(account.sma)),
     )
 
 
@@ -294,8 +296,27 @@ def _market(portfolio: Portfolio) -> tuple[MarketRow, ...]:
 
 
 def _source(source: Source, portfolio: Portfolio) -> SourceRow:
-    age = None if source.time is None else portfolio.age_of(source.time)
-    return SourceRow(source.name, source.state.value, age, source.detail, source.exclusions)
+    return SourceRow(
+        name=source.name,
+        state=source.state.value,
+        age_seconds=None if source.time is None else portfolio.age_of(source.time),
+        detail=source.detail,
+        exclusions=source.exclusions,
+        condition=source.condition,
+        since=source.since,
+        action=source.action,
+        retries=source.retries,
+        streams=tuple(_stream(stream, source, portfolio) for stream in source.streams),
+        warnings=source.warnings,
+        clock_skew=finite(source.clock_skew),
+    )
+
+
+def _stream(stream: Stream, source: Source, portfolio: Portfolio) -> StreamRow:
+    """The row of `stream`; nothing can be said to work while its source is down."""
+    works = None if stream.works and source.state is SourceState.DOWN else stream.works
+    age = None if stream.time is None else portfolio.age_of(stream.time)
+    return StreamRow(stream.name, works, age, stream.detail)
 
 
 def _next_change(portfolio: Portfolio) -> datetime | None:

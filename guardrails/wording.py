@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 MINUS = "−"
 _SCALES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -54,11 +55,28 @@ def age(seconds: float | None) -> str:
     return f"{max(seconds, 0.0):.0f} s"
 
 
-def names(items: list[str], most: int = 5) -> str:
+def names(items: Sequence[str], most: int = 5, between: str = ", ") -> str:
     """`A, B and 3 more`."""
     if len(items) <= most:
-        return ", ".join(items)
-    return ", ".join(items[:most]) + f" and {len(items) - most} more"
+        return between.join(items)
+    return between.join(items[:most]) + f" and {len(items) - most} more"
+
+
+def plain(name: str) -> str:
+    """A stable short name as words: `client id in use` from `client_id_in_use`."""
+    return name.replace("_", " ")
+
+
+def attempts(retries: int) -> str:
+    """`1 attempt to connect so far`, `12 attempts …`; nothing when there was none."""
+    return f"{retries} attempt{'' if retries == 1 else 's'} to connect so far" if retries else ""
+
+
+def skew(seconds: float) -> str:
+    """How another clock differs from ours: `is 3.2 s ahead of ours`, `agrees with ours`."""
+    if abs(seconds) < 0.05:
+        return "agrees with ours"
+    return f"is {abs(seconds):,.1f} s {'ahead of' if seconds > 0 else 'behind'} ours"
 
 
 def amount(value: float | None, unit: str) -> str:

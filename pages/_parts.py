@@ -62,10 +62,11 @@ TITLES = {
     "position_data": "Position data",
     "account_data": "Account data",
     "source_state": "Sources",
+    "clock_skew": "Clocks",
 }
 _NO_BAR = {
     "short_option_expiry", "theta_floor", "theta_vega_ratio", "market_regime", "greeks_coverage", "beta_coverage",
-    "position_data", "account_data", "source_state", "risk_matrix", "engine",
+    "position_data", "account_data", "source_state", "clock_skew", "risk_matrix", "engine",
 }  # fmt: skip
 _TELLS_ITS_AGE = {"account_data", "source_state"}
 _SAYABLE = 3.0
@@ -217,7 +218,8 @@ def _sources(moment: Moment) -> str:
     for row in moment.snapshot.sources:
         age = wording.age(age_of(row, moment.snapshot, moment.now))
         words.append(f"{text(row.name)} <b>{text(row.state)}</b> {age}")
-    return " · ".join(words) or "no source"
+    shown = " · ".join(words) or "no source"
+    return f'<a href="connections" target="_self" style="color:inherit" title="To Connections">{shown}</a>'
 
 
 def nothing_yet(moment: Moment, names: Iterable[str]) -> None:

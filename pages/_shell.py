@@ -21,6 +21,7 @@ page = st.navigation(
         st.Page("risk.py", title="Risk", icon=":material/traffic:", default=True),
         st.Page("positions.py", title="Positions", icon=":material/table_rows:"),
         st.Page("limits.py", title="Limits", icon=":material/rule:"),
+        st.Page("connections.py", title="Connections", icon=":material/cable:"),
         st.Page("data.py", title="Data", icon=":material/database:"),
     ],
     position="top",

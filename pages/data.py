@@ -1,4 +1,4 @@
-"""Data: what each source says and leaves out, what cannot be trusted and why, and whether the engine itself works."""
+"""Data: what cannot be trusted and why, what the sources leave out, and whether the engine itself works."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from guardrails import wording
 from guardrails.engine import Health
 from guardrails.findings import Level
 from guardrails.snapshot import Snapshot
-from guardrails.values import SourceState
 from pages._engine import engine
-from pages._moment import Moment, age_of, clock, read
+from pages._moment import Moment, clock, read
 from pages._parts import findings_list, nothing_yet, pill, text
 
 COVERAGE = (
@@ -23,31 +22,16 @@ COVERAGE = (
     "risk_matrix",
     "engine",
 )
-SAYS = {
-    SourceState.LIVE: "speaks",
-    SourceState.CONNECTING: "is being read for the first time",
-    SourceState.STALE: "has gone silent",
-    SourceState.DOWN: "is not connected",
-    SourceState.CLOSED: "is quiet because its market is closed",
-    SourceState.FILE: "is a file: a picture of one past moment",
-}
 
 
-def sources(snapshot: Snapshot, moment: Moment) -> str:
-    """HTML of the sources: state in words, age, detail, what they leave out."""
-    lines = []
-    for row in snapshot.sources:
-        state = SourceState(row.state)
-        bad = moment.old or state in (SourceState.STALE, SourceState.DOWN, SourceState.CONNECTING)
-        age = age_of(row, snapshot, moment.now)
-        heard = "never heard" if age is None else f"last word {wording.age(age)} ago"
-        detail = f"<div>{text(row.detail)}</div>" if row.detail else ""
-        left_out = "".join(f"<div>note: {text(item)}</div>" for item in row.exclusions)
-        lines.append(
-            f'<li>{pill(Level.UNKNOWN if bad else Level.OK)}<div class="pg-body"><b>{text(row.name)}</b> '
-            f'{SAYS[state]}, {heard}.<div class="pg-soft">{detail}{left_out}</div></div></li>'
-        )
-    return f'<ul class="pg-list">{"".join(lines) or "<li>No source is configured: set GUARDRAILS_SOURCES.</li>"}</ul>'
+def left_out(snapshot: Snapshot) -> str:
+    """HTML of what each source leaves out, and why."""
+    lines = [
+        f'<li><b>{text(row.name)}</b><div class="pg-body">{text(item)}</div></li>'
+        for row in snapshot.sources
+        for item in row.exclusions
+    ]
+    return f'<ul class="pg-list pg-wide">{"".join(lines)}</ul>' if lines else "<div>Nothing.</div>"
 
 
 def distrusted(snapshot: Snapshot) -> pd.DataFrame:
@@ -105,8 +89,6 @@ def data() -> None:
     if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
-    st.subheader("Sources")
-    st.html(sources(moment.snapshot, moment))
     st.subheader("Coverage")
     order = [finding for name in COVERAGE for finding in moment.snapshot.findings if finding.check == name]
     st.html(findings_list(order))
@@ -118,6 +100,8 @@ def data() -> None:
         )
     else:
         st.write(f"None of {len(moment.snapshot.positions)}.")
+    st.subheader("Left out by the sources")
+    st.html(left_out(moment.snapshot))
     st.subheader("Market", help="Price or level, beta to the S&P 500 (empty: taken as 0 to 2), source and age.")
     st.dataframe(
         market(moment.snapshot, moment),

@@ -46,7 +46,7 @@ FAMILIES = {
     "Data": (
         (
             "market_regime", "greeks_coverage", "beta_coverage", "position_data", "account_data", "source_state",
-            "risk_matrix", "engine",
+            "clock_skew", "risk_matrix", "engine",
         ),
         "Whether the figures can be trusted: sources, accounts, positions, Greeks, betas, VIX.",
     ),
@@ -80,7 +80,8 @@ def account_tile(row: AccountRow, now_words: str) -> None:
         )
         change = "" if row.next_margin_change is None else f" · margin changes {day_and_time(row.next_margin_change)}"
         cushion = f"Cushion {wording.percent(row.cushion)} at its worst"
-        st.caption(f"{cushion} · maintenance {wording.money(row.maintenance)}{change}")
+        sma = "" if row.sma is None else f" · SMA {wording.money(row.sma)}"
+        st.caption(f"{cushion} · maintenance {wording.money(row.maintenance)}{sma}{change}")
 
 
 def _day(row: AccountRow) -> str | None:
@@ -201,14 +202,15 @@ def risk() -> None:
     needs_you(moment)
     with st.grid(max(min(len(snapshot.accounts), 3), 1), min_column_width=430):
         for row in snapshot.accounts:
-            account_tile(row, f"figures {wording.age(row.age_seconds)} old")
+            account_tile(row, f"figures and margin {wording.age(row.age_seconds)} old")
     st.subheader("Limits")
     limits(snapshot)
     st.subheader("Expiring")
     if snapshot.positions:
         st.html(expiring(snapshot, moment))
     else:
-        st.write("The sources report no position. If you hold some, look at Data: an empty answer is not a flat book.")
+        empty = "an empty answer is not a flat book"
+        st.write(f"The sources report no position. If you hold some, look at Connections: {empty}.")
     st.subheader("The whole book")
     totals(snapshot)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from guardrails import checks
 from guardrails.checks.loss import daily_loss, drawdown
 from guardrails.checks.quality import (
     account_data,
@@ -14,11 +16,12 @@ from guardrails.checks.quality import (
     greeks_coverage,
     market_regime,
     position_data,
-    source_state,
 )
+from guardrails.checks.sources import clock_skew, source_state
 from guardrails.findings import Finding, Level
+from guardrails.limits import Limits
 from guardrails.portfolio import AccountHistory, Portfolio
-from guardrails.values import Observed, Source, SourceState
+from guardrails.values import Observed, Source, SourceState, Stream
 from tests.books import IBKR, NOW, account, book, market, option, stock, with_limits
 
 YESTERDAY = NOW - timedelta(days=1)
@@ -132,6 +135,115 @@ def test_a_quiet_feed_is_closed_only_while_the_market_is() -> None:
 
 def test_no_source_is_unknown() -> None:
     assert source_state(replace(book(), sources=()), with_limits())[0].level is Level.UNKNOWN
+
+
+def told(check: Callable[[Portfolio, Limits], list[Finding]], *sources: Source) -> list[Finding]:
+    return check(replace(book(), sources=sources), with_limits())
+
+
+LINKED = Source("ibkr", SourceState.LIVE, NOW, condition="connected", since=NOW - timedelta(minutes=3))
+
+
+def test_a_source_that_works_in_part_is_watched_and_says_what() -> None:
+    warned = replace(LINKED, warnings=("delayed quotes for 2 contracts.", "quotes in turns", "w3", "w4"))
+    finding = told(source_state, warned)[0]
+    assert finding.level is Level.WATCH
+    assert "Works in part: delayed quotes for 2 contracts.; quotes in turns; w3 and 1 more." in finding.message
+    assert finding.evidence["warnings"] == list(warned.warnings)
+    assert finding.next_action
+
+
+@pytest.mark.parametrize(("works", "level"), [(True, Level.OK), (None, Level.OK), (False, Level.WATCH)])
+def test_a_stream_that_does_not_work_is_named(*, works: bool | None, level: Level) -> None:
+    both = (Stream("quotes", NOW), Stream("account IBKR •••4567", None, works))
+    finding = told(source_state, replace(LINKED, streams=both))[0]
+    assert finding.level is level
+    assert ("Does not work: account IBKR •••4567." in finding.message) is (level is Level.WATCH)
+
+
+def test_a_warning_never_softens_a_dead_source() -> None:
+    dead = replace(
+        LINKED, state=SourceState.DOWN, warnings=("delayed quotes",), streams=(Stream("x", NOW, works=False),)
+    )
+    assert told(source_state, dead)[0].level is Level.UNKNOWN
+
+
+def test_a_source_says_condition_since_when_last_word_retries_and_what_to_do() -> None:
+    refused = replace(
+        LINKED, state=SourceState.DOWN, time=NOW - timedelta(minutes=4), detail="Nothing listens on 127.0.0.1:4002.",
+        condition="client_id_in_use", retries=7, action="Start TWS.",
+    )  # fmt: skip
+    finding = told(source_state, refused)[0]
+    assert finding.message == (
+        "ibkr cannot be reached or read for 4 min, client id in use for 3 min, last word 4 min ago, "
+        "7 attempts to connect so far. Nothing listens on 127.0.0.1:4002."
+    )
+    assert finding.next_action == "Start TWS."
+
+
+def test_a_source_that_works_needs_no_action() -> None:
+    finding = told(source_state, LINKED)[0]
+    assert finding.message == "ibkr is live, connected for 3 min, last word 0 s ago."
+    assert finding.next_action == ""
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("seconds", "level"),
+    [
+        (0.0, Level.OK),
+        (2.0, Level.OK),
+        (2.001, Level.WATCH),
+        (60.0, Level.WATCH),
+        (60.001, Level.UNKNOWN),
+        (float("nan"), Level.UNKNOWN),
+    ],
+)
+def test_clocks_ahead_and_behind(seconds: float, level: Level, sign: int) -> None:
+    finding = told(clock_skew, replace(LINKED, clock_skew=sign * seconds))[0]
+    assert (finding.level, finding.limit, finding.unit) == (level, 2.0, "s")
+    assert finding.subject == "source:ibkr"
+    assert ("NTP" in finding.next_action) is (level is not Level.OK)
+
+
+def test_clocks_in_words() -> None:
+    ahead, behind = told(clock_skew, replace(LINKED, clock_skew=3.2), replace(LINKED, clock_skew=-3600.0))
+    assert ahead.message == "The clock of ibkr is 3.2 s ahead of ours: ages are wrong by as much."
+    assert ahead.headroom == pytest.approx(-1.2)
+    assert behind.message == "The clock of ibkr is 3,600.0 s behind ours: no age can be trusted."
+
+
+def test_without_a_clock_there_is_nothing_to_compare() -> None:
+    silent = told(clock_skew, LINKED, replace(LINKED, name="other"))
+    assert [(f.subject, f.level) for f in silent] == [("portfolio", Level.NOT_APPLICABLE)]
+    one = told(clock_skew, LINKED, replace(LINKED, name="other", clock_skew=0.0))
+    assert [(f.subject, f.level) for f in one] == [("source:other", Level.OK)]
+
+
+def test_clocks_and_sources_are_not_darkened_by_gaps() -> None:
+    held = replace(book(gaps=("ibkr has gone silent",)), sources=(replace(LINKED, clock_skew=3.0, warnings=("w",)),))
+    found = checks.run(held, with_limits(), (source_state, clock_skew))
+    assert [f.level for f in found] == [Level.WATCH, Level.WATCH]
+
+
+@pytest.mark.parametrize(
+    ("sma", "level"),
+    [(None, Level.OK), (0.0, Level.OK), (1.0, Level.OK), (-0.01, Level.WATCH), (float("nan"), Level.OK)],
+)
+def test_sma_below_zero_is_watched(sma: float | None, level: Level) -> None:
+    assert account_data(book(accounts=[account(sma=sma)]), with_limits())[0].level is level
+
+
+def test_sma_says_what_will_happen_and_hides_behind_nothing() -> None:
+    finding = account_data(book(accounts=[account(sma=-1_200.0)]), with_limits())[0]
+    assert "SMA is −$1,200" in finding.message
+    assert finding.next_action
+    late = account(sma=-1_200.0, time=NOW - timedelta(hours=1))
+    unsure = account_data(book(accounts=[late]), with_limits())[0]
+    assert unsure.level is Level.UNKNOWN
+    assert "SMA is −$1,200" in unsure.message
+    called = account_data(book(accounts=[account(sma=-1_200.0, margin_call=True)]), with_limits())[0]
+    assert called.level is Level.BREACH
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(600, Level.OK), (601, Level.UNKNOWN)])

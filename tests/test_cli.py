@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,16 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from rich.console import Console
 
+from guardrails import cli
 from guardrails.cli import main, parse_time
 from guardrails.engine import STATE_FILE
+from guardrails.report import print_doctor
 from guardrails.settings import Settings
 from guardrails.snapshot import from_json
-from tests.books import ROOT
+from guardrails.values import Source, SourceState, Stream, View
+from tests.books import NOW, ROOT, account, stock
 from tests.healthy import SHIPPED, edited_text
 
 STATEMENTS = ROOT.parent / "shared" / "data" / "statements"
@@ -222,6 +228,59 @@ def test_doctor_says_what_is_missing_and_exits_3(run: Run, home: Path, monkeypat
     assert "GUARDRAILS_DATA_DIR" in out
 
 
+LINKED = Source(
+    "ibkr", SourceState.LIVE, NOW, "Connected.", condition="connected", retries=0, clock_skew=3.2,
+    warnings=("delayed quotes for 2 contracts",), action="Set this computer's clock.",
+    streams=(Stream("positions", NOW), Stream("quotes", None, works=False, detail="no permission")),
+)  # fmt: skip
+
+
+def told(view: View) -> tuple[int, str]:
+    """Exit code and text of the doctor about one view."""
+    screen = Console(file=io.StringIO(), width=200, highlight=False)
+    code = print_doctor([cli._told(view)], screen)
+    return code, screen.file.getvalue()  # type: ignore[attr-defined]  # the buffer above
+
+
+def test_doctor_tells_of_a_source_what_works_what_does_not_and_what_to_do() -> None:
+    code, out = told(View(LINKED, (account(),), (stock("SPY", 1, 600.0),)))
+    assert code == 0
+    assert [line.strip() for line in out.splitlines()] == [
+        "● works    source ibkr: live (connected), 1 accounts, 1 positions. Connected.",
+        "does not work: quotes, no permission",
+        "works in part: delayed quotes for 2 contracts",
+        "its clock is 3.2 s ahead of ours",
+        "what to do: Set this computer's clock.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (SourceState.LIVE, 0),
+        (SourceState.CLOSED, 0),
+        (SourceState.FILE, 0),
+        (SourceState.STALE, 3),
+        (SourceState.DOWN, 3),
+        (SourceState.CONNECTING, 3),
+    ],
+)
+def test_a_source_that_does_not_speak_does_not_work_whatever_it_held(state: SourceState, code: int) -> None:
+    held = View(replace(LINKED, state=state), (account(),), (stock("SPY", 1, 600.0),))
+    assert told(held)[0] == code
+
+
+def test_a_connection_that_was_never_made_says_why() -> None:
+    refused = replace(
+        LINKED, state=SourceState.DOWN, condition="refused", detail="Nothing listens.", action="Start it."
+    )
+    code, out = told(View(refused))
+    assert code == 3
+    assert "✖ missing  source ibkr: down (refused), 0 accounts, 0 positions. Nothing listens." in out
+    assert "what to do: Start it." in out
+    assert told(View(replace(LINKED, condition="connected")))[0] == 3  # connected, but no account: not a book
+
+
 # --- every flag changes an outcome ---
 
 
@@ -231,8 +290,8 @@ def test_at_changes_the_moment(run: Run) -> None:
 
 
 def test_two_files_are_read_together(run: Run, home: Path) -> None:
-    for name, account in (("one.csv", "5WT00001"), ("two.csv", "5WT00002")):
-        (home / name).write_text(positions_csv(account), encoding="utf-8")
+    for name, number in (("one.csv", "5WT00001"), ("two.csv", "5WT00002")):
+        (home / name).write_text(positions_csv(number), encoding="utf-8")
     _, out, _ = run("check", "--json", "--at", OPEN, "--file", "one.csv", "--file", "two.csv")
     found = json.loads(out)
     assert [row["name"] for row in found["sources"]] == ["statement:one.csv+two.csv"]

@@ -42,7 +42,7 @@ from tests.healthy import (
     limited,
 )
 
-HEALTHY = healthy()
+HEALTHY = replace(healthy(), source=Source("test", SourceState.LIVE, NOW, clock_skew=0.0))
 CLEARED = {Level.OK, Level.WATCH, Level.NOT_APPLICABLE}
 
 LONG_AGO, TOMORROW = NOW - timedelta(hours=3), NOW + timedelta(hours=3)
@@ -56,8 +56,9 @@ OF_NET_LIQUIDATION = {"beta_delta", "short_vega", "gamma", "near_expiry_gamma", 
 ACCOUNT = {"margin_cushion", "margin_utilisation", "daily_loss", "drawdown", "account_data"}
 ROW = {"beta_delta", "short_vega", "gamma", "theta_floor", "theta_cap", "theta_vega_ratio", "position_notional"}
 EVERY = set(levels(HEALTHY.assess().snapshot.findings))
-CHECKABLE = EVERY - {"market_regime", "beta_coverage"}
-"""what a silent source takes away: the volatility index and betas do not come from its stream"""
+CHECKABLE = EVERY - {"market_regime", "beta_coverage", "clock_skew"}
+"""what a silent source takes away: the volatility index and betas do not come from its stream; whose clock is not told
+needs none"""
 
 Break = Callable[[World], World]
 
@@ -267,6 +268,11 @@ SOURCE_FAULTS = (
     Fault("source", "says closed while the market is open", _state(SourceState.CLOSED), CHECKABLE),
     Fault("source", "a statement of last week", lambda w: replace(
         w, source=Source("test", SourceState.FILE, NOW - timedelta(days=7))), CHECKABLE),
+    *(
+        Fault("clock", f"{seconds:+} s", lambda w, skew=seconds: replace(
+            w, source=Source("test", SourceState.LIVE, NOW, clock_skew=skew)), {"clock_skew"})
+        for seconds in (61.0, -61.0, math.nan)
+    ),
     Fault("source", "a statement without a date", lambda w: replace(
         w, source=Source("test", SourceState.FILE, None)), CHECKABLE),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from guardrails.engine import Engine, EngineSettings
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile
 from guardrails.snapshot import from_json
-from guardrails.values import Source, SourceState
+from guardrails.values import Source, SourceState, Stream
 from tests.books import NOW
 from tests.healthy import GENEROUS, edited_text, healthy
 from tests.test_engine import Clock, Desk, cycles, until
@@ -110,6 +110,49 @@ def test_a_late_engine_is_not_ready(idle: Engine, clock: Clock, seconds: float, 
     idle.settings = replace(idle.settings, refresh_seconds=0.02)
     clock.time = NOW + timedelta(seconds=seconds)
     assert http.readyz(idle)[0] == status
+
+
+LINKED = Source(
+    "test", SourceState.DOWN, NOW, "Nothing listens on 127.0.0.1:4002.", condition="refused",
+    since=NOW - timedelta(seconds=90), action="Start TWS.", retries=7, warnings=("quotes in turns",), clock_skew=-3.5,
+    streams=(Stream("positions", NOW - timedelta(seconds=5)), Stream("quotes", None, works=False, detail="354")),
+)  # fmt: skip
+
+
+def test_readiness_tells_condition_action_and_streams(running: Engine, desk: Desk) -> None:
+    desk.says = replace(HEALTHY.view(), source=LINKED)
+    until(lambda: http.readyz(running)[0] == 503)
+    assert body(http.readyz(running))["sources"] == [
+        {
+            "name": "test",
+            "state": "down",
+            "condition": "refused",
+            "since": "2026-11-18T15:28:30+00:00",
+            "age_seconds": 0.0,
+            "detail": "Nothing listens on 127.0.0.1:4002.",
+            "action": "Start TWS.",
+            "retries": 7,
+            "warnings": ["quotes in turns"],
+            "clock_skew": -3.5,
+            "streams": [  # nothing works while the source is down
+                {"name": "positions", "works": None, "age_seconds": 5.0, "detail": ""},
+                {"name": "quotes", "works": False, "age_seconds": None, "detail": "354"},
+            ],
+        }
+    ]
+
+
+def test_metrics_tell_retries_streams_and_clocks(running: Engine, desk: Desk) -> None:
+    found = gauges(running)
+    assert found["guardrails_source_retries{test}"] == 0
+    assert "guardrails_clock_skew_seconds{test}" not in found
+    desk.says = replace(HEALTHY.view(), source=replace(LINKED, state=SourceState.LIVE))
+    until(lambda: "guardrails_clock_skew_seconds{test}" in gauges(running))
+    found = gauges(running)
+    assert found["guardrails_clock_skew_seconds{test}"] == -3.5
+    assert found["guardrails_source_retries{test}"] == 7
+    assert found["guardrails_source_stream_age_seconds{test}{positions}"] == 5
+    assert "guardrails_source_stream_age_seconds{test}{quotes}" not in found
 
 
 @pytest.mark.parametrize("state", [SourceState.STALE, SourceState.DOWN, SourceState.CONNECTING])

@@ -31,7 +31,9 @@ from guardrails.memory import Memory
 from guardrails.settings import Settings
 from guardrails.values import Observed, Source, SourceState
 from tests.books import IBKR, NOW, option
+from tests.brokers.tws import Tws
 from tests.healthy import GENEROUS, SHIPPED, SPX_PUT, World, closes, edited, edited_text, healthy, levels
+from tests.ibkr import ACCOUNT, mixed
 
 HEALTHY = healthy()
 VIX_OF = {"low_volatility": 13.0, "neutral_volatility": 17.0, "high_volatility": 25.0, "crisis_mode": 35.0}
@@ -536,7 +538,40 @@ def test_refresh_and_snapshot_seconds(home: Path, monkeypatch: pytest.MonkeyPatc
     assert found == [(2.0, 60.0), (4.0, 90.0)]  # what they change: test_engine (freshness, quiet cycles)
 
 
+def ibkr_row(run: Command) -> Any:
+    """The source as one look finds it; TWS speaks in real time, so there is no other moment."""
+    code, out = run("check", "--json", "--source", "ibkr")
+    assert code in (0, 1, 2, 3)
+    snapshot = json.loads(out)
+    return snapshot["sources"][0], snapshot
+
+
+def test_ibkr_settings(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.ibkr.streams.DWELL", timedelta(seconds=0.5))
+    with Tws(mixed()) as tws:
+        monkeypatch.setenv("IBKR_PORT", str(tws.port))
+        both, whole = ibkr_row(run)
+        assert both["condition"] in ("connected", "market_closed")
+        monkeypatch.setenv("IBKR_ACCOUNT", ACCOUNT)
+        monkeypatch.setenv("IBKR_MARKET_DATA_LINES", "9")
+        one, part = ibkr_row(run)
+        assert (len(whole["accounts"]), len(part["accounts"])) == (2, 1)
+        assert (any("in turns" in w for w in both["warnings"]), any("in turns" in w for w in one["warnings"])) == (
+            False,
+            True,
+        )
+        monkeypatch.setenv("IBKR_CLIENT_ID", "23")
+        tws.fault("client_id_in_use")
+        assert "Client id 23" in ibkr_row(run)[0]["detail"]
+    assert ibkr_row(run)[0]["condition"] == "refused"
+    monkeypatch.setenv("IBKR_HOST", "127.0.0.2")
+    assert "127.0.0.2" in ibkr_row(run)[0]["detail"]
+
+
 SETTINGS = {
+    **dict.fromkeys(
+        ("ibkr_host", "ibkr_port", "ibkr_client_id", "ibkr_account", "ibkr_market_data_lines"), test_ibkr_settings
+    ),
     "guardrails_sources": test_sources,
     "guardrails_demo_scenario": test_demo_scenario,
     "guardrails_matrix": test_matrix,

@@ -15,12 +15,12 @@ from streamlit.testing.v1 import AppTest
 from guardrails.engine import Engine, EngineSettings
 from guardrails.matrix import MatrixFile
 from guardrails.settings import Settings
-from guardrails.values import Source, SourceState, View
+from guardrails.values import Source, SourceState, Stream, View
 from pages._engine import Wiring
 from tests.books import IBKR, NOW, ROOT, TASTY, account, market, option, stock, view
 
 SHELL = str(ROOT / "pages" / "_shell.py")
-PAGES = ("risk.py", "positions.py", "limits.py", "data.py")
+PAGES = ("risk.py", "positions.py", "limits.py", "connections.py", "data.py")
 GREEKS = "-0.20 0.001 0.50 -0.10 0.20"
 
 
@@ -134,10 +134,13 @@ def test_nothing_held_is_not_called_a_flat_book(start: Start) -> None:
 def test_what_comes_from_outside_never_becomes_markup(start: Start) -> None:
     evil = "<img src=x onerror=alert(1)>"
     words_of = book()
-    start(replace(words_of, source=replace(words_of.source, detail=evil, exclusions=(evil,))))
-    said = words(shown("data.py"))
-    assert evil not in said
-    assert said.count("&lt;img src=x") >= 2
+    streams = (Stream(evil, NOW, works=False, detail=evil),)
+    more = replace(words_of.source, detail=evil, exclusions=(evil,), condition=evil, action=evil, streams=streams)
+    start(replace(words_of, source=replace(more, warnings=(evil,))))
+    for page, times in (("data.py", 1), ("connections.py", 4), ("risk.py", 1)):
+        said = words(shown(page))
+        assert evil not in said
+        assert said.count("&lt;img src=x") >= times, page
 
 
 def test_a_silent_source_turns_the_bar_grey_and_says_since_when(start: Start) -> None:
@@ -176,6 +179,131 @@ def test_the_last_run_is_shown_with_its_age_and_its_lights_out(start: Start) -> 
     said = words(shown("risk.py"))
     assert "Showing the last run: no data since Wed 18 Nov 10:30 ET (20 h)" in said
     assert "✓</span> OK 0" in said
+
+
+# --- Connections ---
+
+
+LINKED = Source(
+    "test", SourceState.LIVE, NOW - timedelta(seconds=1), "Connected.", condition="connected",
+    since=NOW - timedelta(minutes=28), clock_skew=0.0,
+    streams=(
+        Stream("account IBKR •••4567", NOW - timedelta(seconds=120)),
+        Stream("daily closes", None, works=None),
+        Stream("quotes", NOW - timedelta(seconds=300), works=False, detail="no quote although the market is open"),
+    ),
+)  # fmt: skip
+
+
+def linked(**changes: object) -> View:
+    """The book from a source with a connection of its own."""
+    return replace(book(), source=replace(LINKED, **changes))  # type: ignore[arg-type]  # tests give matching fields
+
+
+def light_of(page: str, name: str = "test") -> str:
+    """The piece of the page that holds the light of a source."""
+    return page.partition(f"<b>{name}</b> ")[0].rpartition("<li>")[2]
+
+
+def test_a_source_says_condition_since_when_last_word_and_clock(start: Start) -> None:
+    start(linked(streams=()))
+    said = words(shown("connections.py"))
+    assert "speaks: connected since Wed 18 Nov 10:02 ET (28 min), last word 1 s ago." in said
+    assert "Its clock agrees with ours." in said
+    assert "What to do" not in said
+    assert "pg-pill pg-ok" in light_of(said)
+
+
+def test_streams_stand_with_state_age_and_detail_what_fails_first(start: Start) -> None:
+    start(linked())
+    at = shown("connections.py")
+    table = at.dataframe[0].value
+    assert "pg-pill pg-watch" in light_of(words(at))
+    assert table["Stream"].tolist() == ["quotes", "daily closes", "account IBKR •••4567"]
+    assert table["State"].tolist() == ["◐ does not work", "? not heard yet", "✓ works"]
+    assert table["Age s"].tolist()[::2] == [300.0, 120.0]
+    assert table["Age s"].isna().tolist() == [False, True, False]
+    assert table["Detail"].tolist()[0] == "no quote although the market is open"
+
+
+def test_a_connection_that_is_down_says_why_how_often_and_what_to_do(start: Start) -> None:
+    down = {"state": SourceState.DOWN, "condition": "client_id_in_use", "retries": 7, "warnings": ("half of it",)}
+    start(linked(**down, action="Close the other program."))
+    at = shown("connections.py")
+    said = words(at)
+    assert "is not connected: client id in use since" in said
+    assert "7 attempts to connect so far." in said
+    assert "<b>What to do: Close the other program.</b>" in said
+    assert "Works in part: half of it" in said
+    assert "pg-silent" in said
+    assert "pg-pill pg-unknown" in light_of(said)
+    assert at.dataframe[0].value["State"].tolist() == ["◐ does not work", "? not known", "? not known"]
+
+
+def test_a_clock_that_is_off_is_said_with_what_to_do(start: Start) -> None:
+    start(linked(clock_skew=-3.5))
+    said = words(shown("connections.py"))
+    assert "The clock of test is 3.5 s behind ours" in said
+    assert "NTP" in said
+
+
+def test_an_old_snapshot_claims_no_connection(start: Start) -> None:
+    engine = start(linked())
+    engine.stop()
+    engine.now.time = NOW + timedelta(seconds=22)  # type: ignore[attr-defined]  # the clock above
+    at = shown("connections.py")
+    assert "is not known now. Last seen: connected since" in words(at)
+    assert "last word 23 s ago" in words(at)
+    assert at.dataframe[0].value["State"].tolist() == ["◐ does not work", "? not known", "? not known"]
+    assert "pg-pill pg-unknown" in light_of(words(at))
+
+
+def test_a_source_that_falls_silent_is_not_said_to_speak(start: Start) -> None:
+    start(linked(time=NOW - timedelta(seconds=31)))
+    assert "is not heard now: connected since" in words(shown("connections.py"))
+
+
+def test_a_closed_market_is_quiet_not_broken(start: Start) -> None:
+    night = market({"SPX": 1.0})
+    start(replace(linked(state=SourceState.CLOSED), market=replace(night, open=False)))
+    assert "is quiet because its market is closed" in words(shown("connections.py"))
+
+
+def test_what_must_be_on_in_tws_is_shown_for_ibkr_only(start: Start) -> None:
+    start(linked())
+    assert not shown("connections.py").expander
+    start(linked(name="ibkr", state=SourceState.DOWN))
+    at = shown("connections.py")
+    assert at.expander[0].label == "What must be on in TWS or IB Gateway"
+    assert at.expander[0].proto.expanded
+    said = words(at)
+    for word in ("Enable ActiveX and Socket Clients", "7496", "4002", "Read-Only API", "127.0.0.1", "Download open"):
+        assert word in said
+
+
+def test_settings_of_ibkr_mask_the_account(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IBKR_ACCOUNT", "U0000004567")
+    monkeypatch.setenv("IBKR_PORT", "7497")
+    start(linked(name="ibkr"))
+    table = shown("connections.py").table[0].value["In force"]
+    assert table["IBKR_ACCOUNT"] == "•••4567"
+    assert table["IBKR_PORT"] == "7497 (TWS, paper)"
+    assert (table["IBKR_HOST"], table["IBKR_CLIENT_ID"], table["IBKR_MARKET_DATA_LINES"]) == ("127.0.0.1", "17", "100")
+
+
+def test_the_bar_leads_to_connections(start: Start) -> None:
+    start(book())
+    assert '<a href="connections"' in words(shown("risk.py"))
+
+
+@pytest.mark.parametrize(("sma", "shown_as"), [(None, ""), (-1200.0, "SMA −$1,200"), (0.0, "SMA $0")])
+def test_sma_is_shown_when_it_is_reported(start: Start, sma: float | None, shown_as: str) -> None:
+    owners = (account(sma=sma, time=NOW - timedelta(minutes=2)), account(TASTY))
+    start(replace(book(), accounts=owners))
+    at = shown("risk.py")
+    captions = "\n".join(caption.value for caption in at.caption)
+    assert "margin 2 min old" in words(at)
+    assert (shown_as in captions) if shown_as else ("SMA" not in captions)
 
 
 def test_filters_narrow_tables_and_totals(start: Start) -> None:

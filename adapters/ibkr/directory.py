@@ -44,6 +44,16 @@ class Directory:
         """contract id of a future option -> local symbol of the future it is exercised into"""
         self._unresolved: set[str] = set()
 
+    def copy(self) -> Directory:
+        """The same knowledge, unmoved by what is learned later."""
+        other = Directory()
+        other.listings, other.underlyings, other.futures = (
+            dict(self.listings),
+            dict(self.underlyings),
+            dict(self.futures),
+        )
+        return other
+
     def resolved(self, held: Iterable[ib_async.Position]) -> bool:
         """Whether everything about `held` has been asked and answered."""
         return all(row.contract.conId in self.listings for row in held)

@@ -12,7 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from adapters.trust import NO_CURRENCY, Multiplier, contradicted, future_spec, multiplier, per_face, vetted
+from adapters.trust import (
+    NO_CURRENCY,
+    ONE_BY_DEFINITION,
+    Multiplier,
+    contradicted,
+    future_spec,
+    multiplier,
+    per_face,
+    vetted,
+)
 from guardrails.errors import SymbolError
 from guardrails.instruments import Instrument, Kind
 from guardrails.products import INDEX_ROOTS
@@ -207,7 +216,7 @@ def _scaled(price: float | None, scale: float) -> float | None:
 
 def _average(figures: Figures, held: Instrument, factor: float | None) -> float | None:
     """Cost of one unit without the multiplier."""
-    if figures.average_cost is None or not figures.cost_has_multiplier or held.kind is Kind.EQUITY:
+    if figures.average_cost is None or not figures.cost_has_multiplier or held.kind in ONE_BY_DEFINITION:
         return figures.average_cost
     return None if not factor else figures.average_cost / factor
 

@@ -33,7 +33,7 @@ PROBE_SECONDS, PROBE_ANSWER_SECONDS, GIVE_UP_SECONDS = 0.5, 1.2, 5.0
 """how often it is asked whether the other side lives, when it counts as not answering, when the socket is given up"""
 CONFIRM_SECONDS, HURRY_SECONDS, ANSWER_SECONDS = 10.0, 1.0, 5.0
 """how often positions are read whole, how often while they are in doubt, and how long any single answer may take"""
-POSITIONS_SILENT_SECONDS = 30.0
+POSITIONS_SILENT_SECONDS, ORDERS_SECONDS = 30.0, 60.0
 _MARGIN_TAGS = frozenset({"NetLiquidation", "MaintMarginReq", "ExcessLiquidity"})
 _NEVER_ENDS = frozenset({321})
 """a request answered by one of these stays open for ever in the client library"""
@@ -122,7 +122,7 @@ class Session:
         self.on_no_line: Callable[[int], None] = lambda con_id: None  # noqa: ARG005  # until quotes stream
         self.previewing = asyncio.Lock()
         self._codes: dict[int, str] = {}
-        self._reread = asyncio.Event()
+        self._reread, self._moved = asyncio.Event(), asyncio.Event()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -250,14 +250,31 @@ class Session:
     def replace_rows(self, listed: Iterable[ib_async.Position]) -> None:
         """Take `listed` for the whole truth; of one contract the last row counts, and 0 is nothing."""
         rows = {(row.account, row.contract.conId): row for row in listed}
-        self.rows = {key: row for key, row in rows.items() if row.position != 0}
+        before, self.rows = self.rows, {key: row for key, row in rows.items() if row.position != 0}
         self.rows_time = self.clock()
+        if {key: row.position for key, row in before.items()} != {k: row.position for k, row in self.rows.items()}:
+            self._note_move()
 
-    async def read_orders_and_fills(self) -> None:
-        """Today's executions and the number of resting orders; on some gateways neither is ever answered."""
-        with suppress(TimeoutError, ConnectionError, Refused):
-            await self.answer(self.ib.reqExecutionsAsync(), ANSWER_SECONDS)
-            self.executions_known = True
+    def _note_move(self) -> None:
+        """Somebody has traded: what was read of today's fills is no longer all of them."""
+        self.executions_known = False
+        self._moved.set()
+
+    async def follow_orders(self) -> None:
+        """Return never: read today's executions and the resting orders; on some gateways neither is ever answered.
+
+        Fills of orders given elsewhere are not pushed, so they are read again when a position has moved.
+        """
+        while True:
+            self._moved.clear()
+            with suppress(TimeoutError, ConnectionError, Refused):
+                await self.answer(self.ib.reqExecutionsAsync(), ANSWER_SECONDS)
+                self.executions_known = not self._moved.is_set()
+            await self._count_orders()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), ORDERS_SECONDS)
+
+    async def _count_orders(self) -> None:
         with suppress(TimeoutError, ConnectionError, Refused):
             trades = await self.named("openOrders", self.ib.reqAllOpenOrdersAsync, ANSWER_SECONDS)
             self.working_orders = sum(1 for trade in trades if not trade.isDone())
@@ -306,10 +323,14 @@ class Session:
 
     def _on_position(self, row: ib_async.Position) -> None:
         key = (row.account, row.contract.conId)
+        held = self.rows.get(key)
+        if self.rows_time is None or (0.0 if held is None else held.position) == row.position:
+            return
         if row.position == 0:
-            self.rows.pop(key, None)
-        elif self.rows_time is not None:
+            del self.rows[key]
+        else:
             self.rows[key] = row
+        self._note_move()
 
     def _on_pnl(self, pnl: ib_async.PnL) -> None:
         self.pnl_times[pnl.account] = self.clock()

@@ -44,7 +44,8 @@ class IbkrSource:
         session, streams = self._kept.session, self._kept.streams
         if session is not None and streams is not None and session.rows_time is not None:
             streams.collect()
-            self._last = _composed(self._kept, session, streams, now)
+            heard = _heard(self._kept, session, streams, now)
+            self._last = await asyncio.to_thread(view.composed, heard, now)  # a large book would hold up the loop
         condition = state.condition_of(self._kept, now)
         if self._condition is None or self._condition[0].name != condition.name:
             self._condition = (condition, now)
@@ -105,25 +106,23 @@ class IbkrSource:
         )
 
 
-def _composed(kept: Supervisor, session: Session, streams: Streams, now: datetime) -> View:
-    """The book as the session has it; its source is that of the session, to be judged by the caller."""
-    heard = view.Heard(
+def _heard(kept: Supervisor, session: Session, streams: Streams, now: datetime) -> view.Heard:
+    """A copy of what the session has said, which another thread may read."""
+    return view.Heard(
+        time=session.answered,
         rows=tuple(row for row in session.rows.values() if row.account in session.accounts),
         rows_time=session.rows_time or now,
         accounts=session.accounts,
         values=tuple(session.ib.accountValues()),
         account_times=dict(session.account_times),
         pnl={number: finite(pnl.dailyPnL) for number, pnl in session.pnl.items()},
-        directory=kept.directory,
-        quotes=streams.quotes,
-        contract_errors=session.contract_errors,
+        directory=kept.directory.copy(),
+        quotes=dict(streams.quotes),
+        contract_errors=dict(session.contract_errors),
         rotating=streams.rotating,
         executed=_executed(session, now) if session.executions_known else None,
-        closes=kept.closes,
+        closes=dict(kept.closes),
     )
-    positions = view.positions_of(heard, now)
-    market = view.market_of(heard, positions)
-    return View(Source(view.SOURCE, SourceState.LIVE, session.answered), view.accounts_of(heard), positions, market)
 
 
 def _executed(session: Session, now: datetime) -> view.Executed:

@@ -111,6 +111,8 @@ class Supervisor:
             await self._run(session, self.streams)
         except Lost as lost:
             return lost.condition
+        except ConnectionError:  # a request met the end of the connection before anybody else did
+            return conditions.DROPPED
         except Exception as error:  # the supervisor outlives whatever a session does
             log.exception("the IBKR session failed")
             return Condition(
@@ -130,7 +132,7 @@ class Supervisor:
                 group.create_task(streams.run())
                 group.create_task(self._learn(session, streams))
                 group.create_task(self._read_closes(session))
-                group.create_task(session.read_orders_and_fills())
+                group.create_task(session.follow_orders())
         except ExceptionGroup as several:
             lost, rest = several.split(Lost)
             raise (lost or rest or several).exceptions[0] from None

@@ -16,7 +16,18 @@ from adapters.trust import NO_CURRENCY
 from guardrails.calendar import exchange_date
 from guardrails.errors import SymbolError
 from guardrails.instruments import Kind
-from guardrails.values import Account, AccountId, Market, Observed, Position, Price, finite
+from guardrails.values import (
+    Account,
+    AccountId,
+    Market,
+    Observed,
+    Position,
+    Price,
+    Source,
+    SourceState,
+    View,
+    finite,
+)
 
 SOURCE = "ibkr"
 MODEL = "ibkr model"
@@ -28,6 +39,8 @@ Executed = Mapping[tuple[str, int], Sequence[tuple[float, float]]]
 class Heard:
     """Everything one session has said, as the client library has it, with the times at which it was heard."""
 
+    time: datetime | None
+    """when the other side last answered anything"""
     rows: tuple[ib_async.Position, ...]
     rows_time: datetime
     accounts: tuple[str, ...]
@@ -41,6 +54,13 @@ class Heard:
     executed: Executed | None = None
     """today's fills by account and contract: signed quantity, price; None when IBKR did not say"""
     closes: Mapping[str, tuple[tuple[date, float], ...]] = field(default_factory=dict)
+
+
+def composed(heard: Heard, now: datetime) -> View:
+    """The book as it was heard; the state of its source is for the caller to judge."""
+    positions = positions_of(heard, now)
+    source = Source(SOURCE, SourceState.LIVE, heard.time)
+    return View(source, accounts_of(heard), positions, market_of(heard, positions))
 
 
 def accounts_of(heard: Heard) -> tuple[Account, ...]:

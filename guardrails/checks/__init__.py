@@ -24,9 +24,9 @@ from guardrails.checks.quality import (
     greeks_coverage,
     market_regime,
     position_data,
-    source_state,
 )
 from guardrails.checks.size import position_contracts, position_notional
+from guardrails.checks.sources import clock_skew, source_state
 from guardrails.checks.theta import theta_cap, theta_floor, theta_vega_ratio
 from guardrails.findings import Finding, Level
 from guardrails.limits import Limits
@@ -58,6 +58,7 @@ CHECKS: tuple[Check, ...] = (
     position_data,
     account_data,
     source_state,
+    clock_skew,
 )
 
 ENGINE_CHECKS = ("risk_matrix", "engine")
@@ -80,7 +81,7 @@ SUBJECTS = (
 
 NOT_CLEARED = "not_cleared"
 """key of the evidence of a finding that is UNKNOWN only because the book has gaps: which gaps"""
-_OWN_FEED = {"market_regime", "beta_coverage", "source_state"}
+_OWN_FEED = {"market_regime", "beta_coverage", "source_state", "clock_skew"}
 """these do not rest on the book: they report their own gaps, so they need no cap"""
 
 log = logging.getLogger(__name__)

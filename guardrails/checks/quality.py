@@ -1,4 +1,4 @@
-"""Whether the figures can be trusted: sources, accounts, positions, Greeks, betas and the regime's own data."""
+"""Whether the figures can be trusted: accounts, positions, Greeks, betas and the regime's own data."""
 
 from __future__ import annotations
 
@@ -6,21 +6,10 @@ import numpy as np
 
 from guardrails import wording
 from guardrails.findings import Finding, Level
-from guardrails.intake import account_age, silence
+from guardrails.intake import account_age
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
-from guardrails.values import Account, Source, SourceState
-
-
-def source_state(portfolio: Portfolio, limits: Limits) -> list[Finding]:
-    """One Finding per source: whether it still speaks."""
-    if not portfolio.sources:
-        return [
-            limits.finding(
-                "source_state", "portfolio", Level.UNKNOWN, "No source is configured.", action="Set GUARDRAILS_SOURCES."
-            )
-        ]
-    return [_source(source, portfolio, limits) for source in portfolio.sources]
+from guardrails.values import Account, SourceState
 
 
 def account_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
@@ -128,30 +117,10 @@ def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _source(source: Source, portfolio: Portfolio, limits: Limits) -> Finding:
-    age = None if source.time is None else portfolio.age_of(source.time)
-    blind = silence(source, limits.matrix.data, portfolio.time, market_open=portfolio.market_open)
-    said = f"last word {wording.age(age)} ago" if age is not None else "never heard"
-    if source.state is SourceState.FILE and age is not None:
-        said = f"its figures are {wording.age(age)} old"
-    text = f"{blind or f'{source.name} is {_STATES.get(source.state, source.state.value)}'}, {said}." + (
-        f" {source.detail}" if source.detail else ""
-    )
-    return limits.finding(
-        "source_state",
-        f"source:{source.name}",
-        Level.UNKNOWN if blind else Level.OK,
-        text,
-        evidence={"state": source.state.value, "exclusions": list(source.exclusions)},
-        age=age,
-        action="Do what the reason says; the Data page lists every source." if blind else "",
-    )
-
-
-_STATES = {SourceState.FILE: "a file"}
 _ACCOUNT_ACTIONS = {
     Level.UNKNOWN: "Restore the account feed, or give a statement that has the net asset value.",
     Level.BREACH: "Meet the call.",
+    Level.WATCH: "Pay in or close positions before the end of the day, until SMA is zero or more.",
 }
 
 
@@ -159,7 +128,8 @@ def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
     age = portfolio.age_of(account.time)
     live = any(source.name == account.source and source.state is SourceState.LIVE for source in portfolio.sources)
     late = account_age(account, limits.matrix.data, portfolio.time, live=live and portfolio.market_open)
-    level, text = Level.OK, f"{account.id}: figures are {wording.age(age)} old."
+    below = account.sma is not None and account.sma < 0
+    level, text = Level.WATCH if below else Level.OK, f"{account.id}: figures are {wording.age(age)} old."
     if account.margin_call:
         level, text = Level.BREACH, f"{account.id}: the broker reports a margin call."
     elif account.net_liquidation is None:
@@ -168,6 +138,9 @@ def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
         level, text = Level.UNKNOWN, f"{account.id}: no rate from {account.currency} to USD is known."
     elif late:
         level, text = Level.UNKNOWN, f"{late}."
+    if below:  # Reg T: IBKR liquidates at the end of the trading day while SMA is negative
+        sma = wording.money(account.sma, account.currency)
+        text += f" SMA is {sma}: if it stays below zero the broker closes positions at the end of the day."
     return limits.finding(
         "account_data",
         f"account:{account.id}",
@@ -175,6 +148,7 @@ def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
         text,
         unit="s",
         value=age,
+        evidence={"sma": account.sma} if below else {},
         age=age,
         action=_ACCOUNT_ACTIONS.get(level, ""),
     )

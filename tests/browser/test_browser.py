@@ -17,7 +17,13 @@ from tests.browser.conftest import ROOT, Server, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-PAGES = {"Risk": "What needs you now", "Positions": "Where the risk sits", "Limits": "In force: ", "Data": "Coverage"}
+PAGES = {
+    "Risk": "What needs you now",
+    "Positions": "Where the risk sits",
+    "Limits": "In force: ",
+    "Connections": "Sources",
+    "Data": "Coverage",
+}
 Theme = Literal["light", "dark"]
 WAIT_MS = 15_000
 

@@ -1,0 +1,133 @@
+"""Orders and previews: both sides of every rule an order has to keep, and what a preview may claim."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from math import gcd
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardrails.errors import OrderError
+from guardrails.instruments import Instrument, Kind, Right
+from guardrails.orders import Figure, Leg, Order, Preview, TimeInForce
+from guardrails.values import AccountId
+
+ACCOUNT = AccountId("IBKR", "DU1234567")
+NOW = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
+
+
+def put(strike: int) -> Instrument:
+    symbol = f"SPXW  261218P{strike * 1000:08d}"
+    return Instrument(Kind.INDEX_OPTION, symbol, "SPX", "SPXW", date(2026, 12, 18), Decimal(strike), Right.PUT)
+
+
+def order(*ratios: int, quantity: int = 1, limit: float | None = None) -> Order:
+    """Puts 5000, 5010, ... in these ratios."""
+    legs = tuple(Leg(put(5000 + 10 * number), ratio) for number, ratio in enumerate(ratios))
+    return Order(ACCOUNT, legs, quantity, limit)
+
+
+@pytest.mark.parametrize(
+    "ratios",
+    [(1,), (-1,), (1, -1), (1, -2, 1), (1, -1, -1, 1), (2, -3), (100, -1), (4, 6, 9)],
+)
+def test_packages_in_lowest_terms(ratios: tuple[int, ...]) -> None:
+    assert [leg.ratio for leg in order(*ratios).legs] == list(ratios)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "words"),
+    [
+        ((), "1 to 4 legs, this one has 0"),
+        ((1, 1, 1, 1, -1), "1 to 4 legs, this one has 5"),
+        ((2,), "common factor"),
+        ((-5,), "common factor"),
+        ((2, -2), "common factor"),
+        ((3, -6, 3), "common factor"),
+        ((0,), "ratio 0"),
+        ((1, 0), "ratio 0"),
+        ((0, 0), "ratio 0"),
+    ],
+)
+def test_other_packages_are_refused(ratios: tuple[int, ...], words: str) -> None:
+    with pytest.raises(OrderError, match=words):
+        order(*ratios)
+
+
+def test_one_instrument_stands_in_one_leg() -> None:
+    with pytest.raises(OrderError, match="two legs"):
+        Order(ACCOUNT, (Leg(put(5000), 1), Leg(put(5000), -2)), 1)
+
+
+def test_one_key_is_one_instrument_however_it_was_described() -> None:
+    with pytest.raises(OrderError, match="two legs"):
+        Order(ACCOUNT, (Leg(put(5000), 1), Leg(replace(put(5000), strike=None), -2)), 1)
+
+
+def test_at_least_one_package() -> None:
+    assert order(1, quantity=1).quantity == 1
+    for quantity in (0, -1):
+        with pytest.raises(OrderError, match=f"quantity is {quantity}, it must be at least 1"):
+            order(1, quantity=quantity)
+
+
+@pytest.mark.parametrize("limit", [None, 0.0, -1.25, 5.5, 1e299, -1e299])
+def test_a_price_may_be_paid_received_or_open(limit: float | None) -> None:
+    assert order(1, limit=limit).limit == limit
+
+
+@pytest.mark.parametrize(
+    "limit", [float("nan"), float("inf"), float("-inf"), 1.7976931348623157e308, -1.7976931348623157e308]
+)
+def test_what_is_no_price_is_refused(limit: float) -> None:
+    with pytest.raises(OrderError, match="not a price"):
+        order(1, limit=limit)
+
+
+def test_an_order_rests_for_the_day_unless_told_otherwise() -> None:
+    assert order(1).time_in_force is TimeInForce.DAY
+
+
+def test_an_order_does_not_tell_its_account() -> None:
+    assert "DU1234567" not in repr(order(1, -1))
+
+
+@given(st.lists(st.integers(-200, 200), max_size=6), st.integers(-2, 5))
+def test_an_order_is_possible_exactly_when_every_rule_holds(ratios: list[int], quantity: int) -> None:
+    possible = 1 <= len(ratios) <= 4 and 0 not in ratios and gcd(*ratios) == 1 and quantity >= 1
+    try:
+        order(*ratios, quantity=quantity)
+    except OrderError:
+        assert not possible
+    else:
+        assert possible
+
+
+def test_excess_is_equity_less_maintenance_margin() -> None:
+    """100,000 of equity less 30,000 required leave 70,000."""
+    known = Preview(NOW, maintenance_margin=Figure(after=30_000.0), equity_with_loan=Figure(after=100_000.0))
+    assert known.excess_after == 70_000.0
+
+
+@pytest.mark.parametrize(
+    "preview",
+    [
+        Preview(NOW),
+        Preview(NOW, maintenance_margin=Figure(after=30_000.0)),
+        Preview(NOW, equity_with_loan=Figure(after=100_000.0)),
+        Preview(NOW, maintenance_margin=Figure(30_000.0, 0.0), equity_with_loan=Figure(100_000.0, 0.0)),
+        Preview(
+            NOW,
+            maintenance_margin=Figure(after=30_000.0),
+            equity_with_loan=Figure(after=100_000.0),
+            unknown="initial margin after is missing",
+        ),
+    ],
+    ids=["nothing", "no equity", "no margin", "before only", "known in part"],
+)
+def test_excess_is_unknown_when_any_part_is(preview: Preview) -> None:
+    assert preview.excess_after is None
