@@ -36,6 +36,8 @@ class IbkrSource:
         self._clock = clock
         self._kept = Supervisor(gateway, clock)
         self._last: View | None = None
+        self._translated: view.Translated = {}
+        self._composing = asyncio.Lock()
         self._condition: tuple[Condition, datetime] | None = None
 
     async def view(self, now: datetime) -> View:
@@ -45,7 +47,9 @@ class IbkrSource:
         if session is not None and streams is not None and session.rows_time is not None:
             streams.collect()
             heard = _heard(self._kept, session, streams, now)
-            self._last = await asyncio.to_thread(view.composed, heard, now)  # a large book would hold up the loop
+            self._last = await asyncio.to_thread(
+                view.composed, heard, now, self._translated
+            )  # a large book would hold up the loop
         condition = state.condition_of(self._kept, now)
         if self._condition is None or self._condition[0].name != condition.name:
             self._condition = (condition, now)

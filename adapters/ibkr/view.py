@@ -56,9 +56,16 @@ class Heard:
     closes: Mapping[str, tuple[tuple[date, float], ...]] = field(default_factory=dict)
 
 
-def composed(heard: Heard, now: datetime) -> View:
-    """The book as it was heard; the state of its source is for the caller to judge."""
-    positions = positions_of(heard, now)
+Translated = dict[tuple[str, int], tuple[tuple[object, ...], Position]]
+"""by account and contract: what a position was made from, and the position"""
+
+
+def composed(heard: Heard, now: datetime, translated: Translated | None = None) -> View:
+    """The book as it was heard; the state of its source is for the caller to judge.
+
+    `translated` is brought up to date: of a large book only what has changed since is translated again.
+    """
+    positions = positions_of(heard, now, {} if translated is None else translated)
     source = Source(SOURCE, SourceState.LIVE, heard.time)
     return View(source, accounts_of(heard), positions, market_of(heard, positions))
 
@@ -68,9 +75,27 @@ def accounts_of(heard: Heard) -> tuple[Account, ...]:
     return tuple(_account(number, heard) for number in heard.accounts)
 
 
-def positions_of(heard: Heard, now: datetime) -> tuple[Position, ...]:
+def positions_of(heard: Heard, now: datetime, translated: Translated) -> tuple[Position, ...]:
     """Every row, also those that cannot be understood, and cash in foreign currencies."""
-    return (*(_position(row, heard, now) for row in heard.rows), *_cash(heard, now))
+    today, listings, futures = exchange_date(now), heard.directory.listings, heard.directory.futures
+    found = []
+    for row in heard.rows:
+        con_id = row.contract.conId
+        place = row.account, con_id
+        executed = None if heard.executed is None else tuple(heard.executed.get(place, ()))
+        made_from = (
+            row.position, row.avgCost, heard.rows_time, today, listings.get(con_id), futures.get(con_id, ""),
+            heard.quotes.get(con_id), heard.contract_errors.get(con_id), con_id in heard.rotating, executed,
+        )  # fmt: skip
+        known = translated.get(place)
+        if known is None or known[0] != made_from:
+            known = translated[place] = (made_from, _position(row, heard, today, executed))
+        found.append(known[1])
+    if len(translated) > len(heard.rows):
+        held = {(row.account, row.contract.conId) for row in heard.rows}
+        for place in [place for place in translated if place not in held]:
+            del translated[place]
+    return (*found, *_cash(heard, today))
 
 
 def market_of(heard: Heard, positions: Sequence[Position]) -> Market:
@@ -101,27 +126,27 @@ def _account(number: str, heard: Heard) -> Account:
     return replace(account, day_pnl=finite(heard.pnl.get(number)))
 
 
-def _reading(number: str, heard: Heard, now: datetime) -> rows.Reading:
-    today = exchange_date(now)
+def _reading(number: str, heard: Heard, today: date) -> rows.Reading:
     identity = AccountId(rows.BROKER, number)
     return rows.Reading(identity, SOURCE, heard.rows_time, written=today, today=today, place="IBKR position")
 
 
-def _position(row: ib_async.Position, heard: Heard, now: datetime) -> Position:
+def _position(
+    row: ib_async.Position, heard: Heard, today: date, executed: Sequence[tuple[float, float]] | None
+) -> Position:
     con_id = row.contract.conId
     listing, quote = heard.directory.listings.get(con_id), heard.quotes.get(con_id)
     details = None if listing is None else listing.details
     contract = described(row.contract, details, underlying_local_symbol=heard.directory.futures.get(con_id, ""))
-    reading = _reading(row.account, heard, now)
+    reading = _reading(row.account, heard, today)
     reasons, notes = _doubts(con_id, heard)
     reading = replace(reading, reasons=reasons, notes=notes)
     price = None if quote is None or contract.sec_type in ("OPT", "FOP") else quote.last
     position = rows.to_position(contract, figures(row, price), reading)
     if quote is None or position.instrument.kind is Kind.CASH:
         return position
-    executed = () if heard.executed is None else heard.executed.get((row.account, con_id), ())
-    priced = apply(position, quote, executed=executed)
-    return priced if heard.executed is not None else replace(priced, day_pnl=None)
+    priced = apply(position, quote, executed=executed or ())
+    return priced if executed is not None else replace(priced, day_pnl=None)
 
 
 def _doubts(con_id: int, heard: Heard) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -136,13 +161,13 @@ def _doubts(con_id: int, heard: Heard) -> tuple[tuple[str, ...], tuple[str, ...]
     return reasons, tuple(notes)
 
 
-def _cash(heard: Heard, now: datetime) -> Iterator[Position]:
+def _cash(heard: Heard, today: date) -> Iterator[Position]:
     """Foreign cash of the ledger, unless the currency is already a position of its own."""
     for number in heard.accounts:
         if number not in heard.account_times:
             continue
         listed = {row.contract.symbol for row in heard.rows if row.account == number and row.contract.secType == "CASH"}
-        reading = replace(_reading(number, heard, now), time=heard.account_times[number])
+        reading = replace(_reading(number, heard, today), time=heard.account_times[number])
         for position in money.cash(money.rows_of(heard.values, number), reading.account, reading):
             if position.instrument.symbol not in listed:
                 yield position
