@@ -14,22 +14,24 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import assessment, process, screens
+from benchmarks import assessment, ibkr, process, screens
 from benchmarks.timing import Row
 
 README = Path(__file__).with_name("README.md")
-PACKAGES = ("numpy", "pandas", "pydantic", "streamlit", "exchange-calendars", "playwright")
+PACKAGES = ("numpy", "pandas", "pydantic", "streamlit", "exchange-calendars", "ib_async", "playwright")
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
 WORDS = {None: "", True: "met", False: "**missed**"}
 
 
 def main() -> int:
     logging.disable(logging.WARNING)
+    logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # it words every attempt that fails as an error
     parts = {
         "Assessment against its peers": assessment.compare,
         "Whole engine cycle": assessment.cycle,
         "Pages": screens.reruns,
         "Process": process.server,
+        "IBKR, live, against the stand-in for TWS": ibkr.live,
         "Imports": process.imports,
     }
     text, missed = [machine()], False

@@ -206,7 +206,8 @@ class Engine:
             await asyncio.sleep(self.settings.refresh_seconds)
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._prompt.wait(), self.settings.refresh_seconds)
+            async with asyncio.timeout(self.settings.refresh_seconds):
+                await self._prompt.wait()
         self._prompt.clear()
 
     async def _hear(self, source: LiveBroker) -> None:

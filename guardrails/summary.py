@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -170,9 +171,19 @@ def _account(account: Account, portfolio: Portfolio, levels: Mapping[str, Sequen
 
 def _positions(portfolio: Portfolio, levels: Mapping[str, Sequence[Level]]) -> tuple[PositionRow, ...]:
     strategies = packages(portfolio.positions)
-    return tuple(
+    silent = {source.name for source in portfolio.sources if source.state in _NOT_NOW}
+    rows = [
         _position(row, position, strategies[row], portfolio, levels) for row, position in enumerate(portfolio.positions)
-    )
+    ]
+    return tuple(replace(row, level=_not_cleared(row.level)) if row.source in silent else row for row in rows)
+
+
+_NOT_NOW = (SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING)
+"""states of a source of which a row says what was, not what is"""
+
+
+def _not_cleared(level: Level) -> Level:
+    return max(level, Level.UNKNOWN, key=lambda level: level.rank)
 
 
 def _position(

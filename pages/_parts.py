@@ -131,6 +131,8 @@ def use_of(finding: Finding) -> float | None:
 def room_of(finding: Finding) -> str:
     """Headroom in words: `room for 3 more SPY 18Dec26 600P`, `$1,200 over`; nothing when it is not known."""
     contracts, name = finding.evidence.get("headroom_contracts"), finding.evidence.get("contributor")
+    if finding.level is Level.UNKNOWN:
+        return ""
     if isinstance(contracts, int | float) and name and contracts >= 0:
         return f"room for {wording.quantity(contracts)} more {name}"
     if finding.headroom is None or use_of(finding) is None:
@@ -256,6 +258,8 @@ def total(totals: Totals, name: str, unit: str = "USD") -> str:
     if value is not None or name not in totals.bounds:
         return wording.amount(value, unit)
     low, high = totals.bounds[name]
+    if low is not None and high is not None:
+        return f"{wording.amount(low, unit)} to {wording.amount(high, unit)}"
     ends = [("at least", low), ("at most", high)]
     known = [f"{word} {wording.amount(end, unit)}" for word, end in ends if end is not None]
     return ", ".join(known) or "?"

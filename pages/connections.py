@@ -78,7 +78,8 @@ def card(row: SourceRow, moment: Moment) -> str:
 def stream_level(stream: StreamRow, row: SourceRow, moment: Moment) -> tuple[Level, str]:
     """Level and word of one stream; in an old snapshot nothing is said to work."""
     if stream.works is False:
-        return Level.WATCH, "does not work"
+        dark = row.state in (SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING)
+        return Level.UNKNOWN if dark else Level.WATCH, "does not work"
     if moment.old or row.state == SourceState.DOWN:
         return Level.UNKNOWN, "not known"
     return (Level.OK, "works") if stream.works else (Level.UNKNOWN, "not heard yet")

@@ -85,10 +85,11 @@ def account_tile(row: AccountRow, now_words: str) -> None:
 
 
 def _day(row: AccountRow) -> str | None:
-    if row.day_pnl is None:
+    figure, whose = (row.day_pnl, "") if row.day_pnl is not None else (row.day_pnl_broker, f", {row.broker} says")
+    if figure is None:
         return None
-    sign = "-" if row.day_pnl < 0 else ""
-    return f"{sign}{wording.money(abs(row.day_pnl))} today"
+    sign = "-" if figure < 0 else ""
+    return f"{sign}{wording.money(abs(figure))} today{whose}"
 
 
 def family_html(findings: list[Finding]) -> str:

@@ -530,4 +530,4 @@ def test_nothing_at_all_is_not_a_flat_book() -> None:
     nothing = assess([], HEALTHY.matrix, Memory(), NOW).snapshot
     assert nothing.level is Level.UNKNOWN
     green = {name for name, level in levels(nothing.findings).items() if level is Level.OK}
-    assert green == {"beta_coverage"}  # no underlying lacks a beta
+    assert green == set()

@@ -27,7 +27,7 @@ def tws() -> Iterator[Tws]:
 
 def nothing_is_green(view: View) -> None:
     """No check of the book clears anything."""
-    own_feed = {"market_regime", "beta_coverage", "clock_skew"}
+    own_feed = {"market_regime", "clock_skew"}
     findings = judged(view).snapshot.findings
     assert [f for f in findings if f.check not in own_feed and f.level in (Level.OK, Level.WATCH)] == []
     assert view.source.state in DARK
@@ -320,7 +320,7 @@ def test_account_values_that_are_no_numbers_are_absent(tws: Tws) -> None:
             view = await connected(source)
             account = next(a for a in view.accounts if a.id.number == ACCOUNT)
             assert account.net_liquidation is None
-            found = {f.check: f.level for f in judged(view).snapshot.findings if str(account.id) in f.subject}
+            found = {f.check: f.level for f in judged(view).snapshot.findings if f.subject == f"account:{account.id}"}
             assert found["account_data"] is Level.UNKNOWN
             assert found["margin_cushion"] is Level.UNKNOWN
 
@@ -393,6 +393,12 @@ def test_more_options_than_lines_take_turns(tws: Tws, monkeypatch: pytest.Monkey
             assert sum(p.greeks is not None for p in options) == len(options)
             assert any("in turns" in warning for warning in view.source.warnings)
             assert any("in turns" in note for p in view.positions for note in p.notes)
+            kept = source._kept.session
+            assert kept is not None
+            turns = tws.asked["reqMktData"]
+            await until(source, lambda _: tws.asked["reqMktData"] > turns + 5)
+            assert len(kept.ib.wrapper.reqId2Ticker) <= 8 + 1  # the library keeps no ticker of a turn that is over
+            assert len(kept.ib.wrapper.tickers) <= 8 + 1
 
     run(work())
 

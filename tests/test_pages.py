@@ -237,7 +237,7 @@ def test_a_connection_that_is_down_says_why_how_often_and_what_to_do(start: Star
     assert "Works in part: half of it" in said
     assert "pg-silent" in said
     assert "pg-pill pg-unknown" in light_of(said)
-    assert at.dataframe[0].value["State"].tolist() == ["◐ does not work", "? not known", "? not known"]
+    assert at.dataframe[0].value["State"].tolist() == ["? does not work", "? not known", "? not known"]
 
 
 def test_a_clock_that_is_off_is_said_with_what_to_do(start: Start) -> None:

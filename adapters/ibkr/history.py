@@ -38,11 +38,9 @@ async def closes_of(session: Session, directory: Directory, symbol: str) -> tupl
 
 async def daily_closes(session: Session, contract: ib_async.Contract) -> tuple[Closes, str]:
     """Closes by date, oldest first, without today's bar while it is unfinished; and why there are none."""
-    asked = session.ib.reqHistoricalDataAsync(
-        contract, "", DURATION, "1 day", "TRADES", useRTH=True, timeout=ANSWER_SECONDS
-    )
+    asked = session.ib.reqHistoricalDataAsync(contract, "", DURATION, "1 day", "TRADES", useRTH=True, timeout=0)
     try:
-        bars: Sequence[ib_async.BarData] = await session.answer(asked, ANSWER_SECONDS + 1.0, contract)
+        bars: Sequence[ib_async.BarData] = await session.answer(asked, ANSWER_SECONDS, contract)
     except Refused as refused:
         return (), f"no daily closes of {contract.symbol} ({refused})"
     except (TimeoutError, ConnectionError):

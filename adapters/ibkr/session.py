@@ -149,8 +149,7 @@ class Session:
         finally:
             if not attempt.done():
                 attempt.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await attempt
+                await asyncio.wait({attempt}, timeout=0.5)
         self._check_accounts()
         self.listed = ib.positions()
         for account in self.accounts:
@@ -199,6 +198,11 @@ class Session:
         if transport is not None:
             transport.abort()
 
+    @property
+    def speaks(self) -> bool:
+        """Whether the socket is open: the client library forgets all figures in the moment in which it closes."""
+        return not self._ended.done() and self.ib.isConnected()
+
     async def watch(self) -> None:
         """Return never; raise Lost when the other side hangs up or does not answer for long."""
         self.answered = self.clock()
@@ -230,7 +234,8 @@ class Session:
         while True:
             pause = HURRY_SECONDS if self.doubted or self.resynchronising else CONFIRM_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._reread.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._reread.wait()
             self._reread.clear()
             await self.read_positions(believe)
 
@@ -240,7 +245,9 @@ class Session:
             listed = await self.named("positions", self.ib.reqPositionsAsync, ANSWER_SECONDS)
         except (TimeoutError, ConnectionError):
             return
-        self.doubted = not believe(listed)
+        before, self.doubted = self.doubted, not believe(listed)
+        if before != self.doubted:
+            self.signal()
         if not self.doubted:
             self.replace_rows(listed)
             if self.resynchronising and not self.link_lost:
@@ -272,7 +279,8 @@ class Session:
                 self.executions_known = not self._moved.is_set()
             await self._count_orders()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), ORDERS_SECONDS)
+                async with asyncio.timeout(ORDERS_SECONDS):
+                    await self._moved.wait()
 
     async def _count_orders(self) -> None:
         with suppress(TimeoutError, ConnectionError, Refused):
@@ -282,7 +290,8 @@ class Session:
     async def named(self, name: str, ask: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:
         """The answer to a request that has a name instead of a number: of two at once the first would never end."""
         async with self._locks[name]:
-            return await asyncio.wait_for(ask(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for may lose a cancellation, and the session would never end
+                return await ask()
 
     async def answer(
         self, asked: Awaitable[_Answer], seconds: float, contract: ib_async.Contract | None = None

@@ -44,12 +44,12 @@ class IbkrSource:
         """What is held and what it is worth; while the link is gone, the last read, marked."""
         self._kept.begin()
         session, streams = self._kept.session, self._kept.streams
-        if session is not None and streams is not None and session.rows_time is not None:
+        if session is not None and streams is not None and session.rows_time is not None and session.speaks:
             streams.collect()
             heard = _heard(self._kept, session, streams, now)
-            self._last = await asyncio.to_thread(
-                view.composed, heard, now, self._translated
-            )  # a large book would hold up the loop
+            async with self._composing:  # of two looks the later one counts
+                # a large book would hold up the loop
+                self._last = await asyncio.to_thread(view.composed, heard, now, self._translated)
         condition = state.condition_of(self._kept, now)
         if self._condition is None or self._condition[0].name != condition.name:
             self._condition = (condition, now)
@@ -90,10 +90,9 @@ class IbkrSource:
 
     def _source(self, condition: Condition, now: datetime) -> Source:
         kept, session = self._kept, self._kept.session
-        held = 0 if self._last is None else len(self._last.positions)
         detail = condition.sentence
-        if condition.state is SourceState.LIVE:
-            detail = f"{condition.sentence} {held} positions in {len(session.accounts) if session else 0} account(s)."
+        if condition.state is SourceState.LIVE and session is not None:
+            detail = f"{condition.sentence} {len(session.rows)} positions, {len(session.accounts)} account(s)."
         last = None if self._last is None else self._last.source.time
         return Source(
             name=self.name,

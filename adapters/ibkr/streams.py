@@ -134,9 +134,21 @@ class Streams:
         contract = self._drop_line(con_id)
         self.seen[con_id] = self._session.clock()  # it had its turn, whether or not it said anything
         if contract is not None and self._session.ib.isConnected():
-            self._session.ib.cancelMktData(contract)
-            # a ticker taken up again would date its old prices by its first new tick
-            self._session.ib.wrapper.tickers.pop(hash(contract), None)
+            number = self._forgotten_by_library(contract)
+            if number:
+                self._session.ib.client.cancelMktData(number)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+    def _forgotten_by_library(self, contract: ib_async.Contract) -> int:
+        """Make the client library forget a subscription; its request number, 0 when it had none.
+
+        By itself it keeps every ticker for good: memory would grow with each turn, and a contract taken up again would
+        date its old prices by its first new tick.
+        """
+        wrapper = self._session.ib.wrapper
+        ticker = wrapper.tickers.pop(hash(contract), None)
+        number = 0 if ticker is None else int(wrapper.endTicker(ticker, "mktData"))
+        wrapper.reqId2Ticker.pop(number, None)
+        return number
 
     def _drop_line(self, con_id: int) -> ib_async.Contract | None:
         self.active.pop(con_id, None)
@@ -145,9 +157,11 @@ class Streams:
         return None if ticker is None else ticker.contract
 
     def _forget(self) -> None:
-        """All subscriptions are gone: begin anew."""
+        """TWS has dropped all subscriptions: begin anew, without a hundred cancels that would hold up the rest."""
         for con_id in list(self.active):
-            self._cancel(con_id)
+            contract = self._drop_line(con_id)
+            if contract is not None:
+                self._forgotten_by_library(contract)
 
     def _no_line(self, con_id: int) -> None:
         """TWS has fewer lines free than we were told (its own watch lists count): keep to what works."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import ib_async
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0)
 KNOCK_SECONDS = 0.5
 """a port on which nothing listens is tried again at once: it costs nobody anything"""
-LEARN_SECONDS = 0.5
+LEARN_SECONDS, CLOSE_SECONDS = 0.5, 2.0
 HISTORY_EVERY, HISTORY_RETRY = timedelta(minutes=30), timedelta(minutes=1)
 _ACCOUNTS = (
     StartupFetch.ACCOUNT_UPDATES | StartupFetch.SUB_ACCOUNT_UPDATES,
@@ -70,8 +69,7 @@ class Supervisor:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
 
     async def _supervise(self) -> None:
         while True:
@@ -87,7 +85,7 @@ class Supervisor:
 
     def _pause(self, condition: Condition) -> float:
         seconds = BACKOFF[min(self.retries, len(BACKOFF)) - 1]
-        if condition.name in ("refused", "dropped"):
+        if condition.name in ("refused", "dropped") or condition is conditions.NOT_ANSWERING:
             seconds = KNOCK_SECONDS
         elif condition.name == "account_unanswered":
             self._fetch = (self._fetch + 1) % len(_ACCOUNTS)

@@ -81,7 +81,7 @@ SUBJECTS = (
 
 NOT_CLEARED = "not_cleared"
 """key of the evidence of a finding that is UNKNOWN only because the book has gaps: which gaps"""
-_OWN_FEED = {"market_regime", "beta_coverage", "source_state", "clock_skew"}
+_OWN_FEED = {"market_regime", "source_state", "clock_skew"}
 """these do not rest on the book: they report their own gaps, so they need no cap"""
 
 log = logging.getLogger(__name__)
