@@ -218,7 +218,8 @@ def _sources(moment: Moment) -> str:
         return ""
     words = []
     for row in moment.snapshot.sources:
-        age = wording.age(age_of(row, moment.snapshot, moment.now))
+        seconds = age_of(row, moment.snapshot, moment.now)
+        age = "never heard" if seconds is None else wording.age(seconds)
         words.append(f"{text(row.name)} <b>{text(row.state)}</b> {age}")
     shown = " · ".join(words) or "no source"
     return f'<a href="connections" target="_self" style="color:inherit" title="To Connections">{shown}</a>'

@@ -23,7 +23,7 @@ SAYS = {
     SourceState.FILE: "is a file: a picture of one past moment",
 }
 SWITCHES = """
-In TWS or IB Gateway open **Configure → Settings → API → Settings** and set:
+In TWS open **Global Configuration → API → Settings**, in IB Gateway **Configure → Settings → API → Settings**, and set:
 
 | Setting | Must be |
 |---|---|

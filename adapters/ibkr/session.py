@@ -108,6 +108,7 @@ class Session:
         self.pnl_times: dict[str, datetime] = {}
         self.executions_known = False
         self.working_orders: int | None = None
+        self.orders_time: datetime | None = None
         self.answered: datetime | None = None
         self.silent = False
         self.link_lost = False
@@ -285,6 +286,7 @@ class Session:
     async def _count_orders(self) -> None:
         with suppress(TimeoutError, ConnectionError, Refused):
             trades = await self.named("openOrders", self.ib.reqAllOpenOrdersAsync, ANSWER_SECONDS)
+            self.orders_time = self.clock()
             self.working_orders = sum(1 for trade in trades if not trade.isDone())
 
     async def named(self, name: str, ask: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:

@@ -128,7 +128,8 @@ def _quotes(session: Session, streams: Streams, now: datetime) -> Stream:
 def _closes(symbol: str, supervisor: Supervisor) -> Stream:
     closes, reason = supervisor.closes.get(symbol), supervisor.no_closes.get(symbol, "")
     if closes:
-        return Stream(f"closes of {symbol}", None, detail=f"{len(closes)} days until {closes[-1][0]:%d %b}")
+        time = supervisor.closes_times.get(symbol)
+        return Stream(f"closes of {symbol}", time, detail=f"{len(closes)} days until {closes[-1][0]:%d %b}")
     return Stream(f"closes of {symbol}", None, works=False if reason else None, detail=reason or "being read")
 
 
@@ -136,4 +137,4 @@ def _orders(session: Session) -> Stream:
     if session.working_orders is None:
         return Stream("orders", None, works=None, detail="IBKR has not said which orders rest (read-only API?)")
     fills = "" if session.executions_known else "; today's fills are not known, so positions have no own day P&L"
-    return Stream("orders", None, detail=f"{session.working_orders} resting at IBKR{fills}")
+    return Stream("orders", session.orders_time, detail=f"{session.working_orders} resting at IBKR{fills}")

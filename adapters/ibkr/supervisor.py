@@ -43,6 +43,7 @@ class Supervisor:
         self.directory = Directory()
         self.quotes: dict[int, Quote] = {}
         self.closes: dict[str, history.Closes] = {}
+        self.closes_times: dict[str, datetime] = {}
         self.no_closes: dict[str, str] = {}
         self.session: Session | None = None
         """synchronised, or with the last rows while the new ones are in doubt"""
@@ -157,7 +158,7 @@ class Supervisor:
             for symbol in history.SYMBOLS:
                 closes, reason = await history.closes_of(session, self.directory, symbol)
                 if closes:
-                    self.closes[symbol] = closes
+                    self.closes[symbol], self.closes_times[symbol] = closes, self.clock()
                     self.no_closes.pop(symbol, None)
                 else:
                     self.no_closes[symbol], pause = reason, HISTORY_RETRY

@@ -143,7 +143,7 @@ def _report(
         if shares.groups[place] not in blind
     ]
     if blind:
-        text = f"Share of {what}: no data for {wording.names(list(blind))}, so their share is not known."
+        text = f"Share of {what}: no data for {wording.names(list(blind))}, so no share is known."
         findings.append(
             limits.finding(
                 check, "portfolio", Level.UNKNOWN, text, limit=limit, unit="fraction",
