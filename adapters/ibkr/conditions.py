@@ -26,7 +26,10 @@ COMPETING_SESSION, NO_LINE_LEFT, TOO_FAST, DATA_BROKEN = 10197, 101, 100, 10182
 
 _RESET = (time(23, 40), time(0, 50))
 """New York: IBKR resets its servers about 23:45 to 00:45 every night"""
-_SOCKET = "under API, Settings (TWS: Global Configuration; Gateway: Configure, Settings) enable socket clients, trust 127.0.0.1"
+_SOCKET = (
+    "under API, Settings (TWS: Global Configuration; Gateway: Configure, Settings) "
+    "enable socket clients and trust 127.0.0.1"
+)
 
 
 @dataclass(frozen=True, slots=True)
