@@ -12,7 +12,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -22,6 +21,8 @@ from ib_async.wrapper import RequestError
 
 from adapters.ibkr import conditions
 from adapters.ibkr.conditions import Lost
+from adapters.ibkr.gateway import Gateway
+from adapters.ibkr.skew import Skew
 from guardrails.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -39,56 +40,12 @@ _NEVER_ENDS = frozenset({321})
 """a request answered by one of these stays open for ever in the client library"""
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """Where TWS or IB Gateway is, and what may be asked of it."""
-
-    host: str = "127.0.0.1"
-    port: int = 4002
-    client_id: int = 17
-    account: str = field(default="", repr=False)
-    """full number; empty for every account of the login"""
-    lines: int = 100
-    """quotes that may stream at once"""
-
-
 class Refused(Exception):  # noqa: N818  # an answer, not a fault of ours
     """IBKR answered a request with an error; the text has no account number."""
 
     def __init__(self, code: int, text: str) -> None:
         self.code = code
         super().__init__(f"{code}: {redact(text)}")
-
-
-class Skew:
-    """How far the other clock is ahead, from answers in whole seconds: each one bounds it, together they narrow it."""
-
-    KEPT = 8
-
-    def __init__(self) -> None:
-        self._bounds: list[tuple[float, float]] = []
-
-    def heard(self, told: datetime, sent: datetime, received: datetime) -> None:
-        """Take in one answer: the true time was in [told, told + 1 s) at some moment from `sent` to `received`."""
-        bound = ((told - received).total_seconds(), (told - sent).total_seconds() + 1.0)
-        self._bounds = [*self._bounds[1 - self.KEPT :], bound]
-        if self._low > self._high:  # a clock was set: what was heard before no longer counts
-            self._bounds = [bound]
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds by which the other clock is surely ahead (negative: behind), 0 when it may be right."""
-        if not self._bounds:
-            return None
-        return self._low if self._low > 0 else self._high if self._high < 0 else 0.0
-
-    @property
-    def _low(self) -> float:
-        return max(low for low, _ in self._bounds)
-
-    @property
-    def _high(self) -> float:
-        return min(high for _, high in self._bounds)
 
 
 class Session:

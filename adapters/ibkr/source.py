@@ -12,8 +12,9 @@ import ib_async
 
 from adapters.ibkr import history, state, view
 from adapters.ibkr.conditions import Condition
+from adapters.ibkr.gateway import Gateway
 from adapters.ibkr.previews import preview
-from adapters.ibkr.session import Gateway, Session
+from adapters.ibkr.session import Session
 from adapters.ibkr.streams import Streams
 from adapters.ibkr.supervisor import Supervisor
 from guardrails import calendar

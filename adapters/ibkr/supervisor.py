@@ -14,8 +14,9 @@ from ib_async.ib import StartupFetch
 from adapters.ibkr import conditions, history, money
 from adapters.ibkr.conditions import Condition, Lost
 from adapters.ibkr.directory import Directory
+from adapters.ibkr.gateway import Gateway
 from adapters.ibkr.quotes import DataType, Quote
-from adapters.ibkr.session import Gateway, Session
+from adapters.ibkr.session import Session
 from adapters.ibkr.streams import Streams
 from adapters.ibkr.wants import wanted
 from guardrails.values import SourceState
