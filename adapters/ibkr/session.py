@@ -109,7 +109,7 @@ class Session:
                 attempt.cancel()
                 await asyncio.wait({attempt}, timeout=0.5)
         self._check_accounts()
-        self.listed = ib.positions()
+        self.listed, self.answered = ib.positions(), self.clock()
         for account in self.accounts:
             self.pnl[account] = ib.reqPnL(account)
 
