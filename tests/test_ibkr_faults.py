@@ -395,8 +395,15 @@ def test_more_options_than_lines_take_turns(tws: Tws, monkeypatch: pytest.Monkey
             assert any("in turns" in note for p in view.positions for note in p.notes)
             kept = source._kept.session
             assert kept is not None
-            turns = tws.asked["reqMktData"]
-            await until(source, lambda _: tws.asked["reqMktData"] > turns + 5)
+            turns, lost = tws.asked["reqMktData"], []
+            tws.fault("no_greeks")  # what was known keeps its age, whoever has the line
+
+            def in_turn(view: View) -> bool:
+                lost.extend(p.instrument.label for p in view.positions if p.instrument.is_option and p.greeks is None)
+                return tws.asked["reqMktData"] > turns + 5
+
+            await until(source, in_turn)
+            assert lost == []
             assert len(kept.ib.wrapper.reqId2Ticker) <= 8 + 1  # the library keeps no ticker of a turn that is over
             assert len(kept.ib.wrapper.tickers) <= 8 + 1
 

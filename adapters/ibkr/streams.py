@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import ib_async
@@ -20,6 +21,8 @@ from adapters.ibkr.session import Session
 PER_SECOND, BURST = 30.0, 25.0
 """of the 45 messages a second the client library sends; the rest is left for what is more urgent"""
 LOOK_SECONDS = 0.2
+HANDOVER = timedelta(seconds=3)
+"""how long a line taken up again has to say as much as was known before"""
 DWELL, RETRY = timedelta(seconds=5), timedelta(seconds=60)
 """how long a line stays with one contract while others wait, and after what time a refused one is asked for again"""
 
@@ -74,8 +77,12 @@ class Streams:
             said = (ticker.time, ticker.modelGreeks)
             if ticker.time is None or self._taken.get(con_id) == said:
                 continue
-            self._taken[con_id] = said
-            self.quotes[con_id] = read_quote(ticker, self.quotes.get(con_id))
+            before = self.quotes.get(con_id)
+            quote = carried(read_quote(ticker, before), before, greeks_came=ticker.modelGreeks is not None)
+            fresh = self._session.clock() - self.active.get(con_id, ticker.time) < HANDOVER
+            if fresh and before is not None and says_less(quote, before):
+                continue  # the first ticks of a line are not yet a picture: the last one stands, with its time
+            self._taken[con_id], self.quotes[con_id] = said, quote
             self.heard = ticker.time if self.heard is None else max(self.heard, ticker.time)
             if self._complete(con_id):
                 self.seen[con_id] = self._session.clock()
@@ -83,12 +90,12 @@ class Streams:
                 del self._session.contract_errors[con_id]  # it speaks after all
 
     def _complete(self, con_id: int) -> bool:
-        """Whether the contract has said what it can: an option its Greeks, anything else a price."""
-        quote, contract = self.quotes.get(con_id), self.contracts.get(con_id)
-        if quote is None or contract is None:
+        """Whether the contract has said on its present line what it can: an option its Greeks, others a price."""
+        quote, contract, ticker = self.quotes.get(con_id), self.contracts.get(con_id), self._tickers.get(con_id)
+        if quote is None or contract is None or ticker is None:
             return False
         if contract.secType in ("OPT", "FOP"):
-            return quote.model is not None
+            return ticker.modelGreeks is not None and quote.model is not None
         return quote.last is not None or quote.bid is not None or quote.close is not None
 
     async def _adjust(self) -> None:
@@ -183,3 +190,23 @@ class Streams:
         if self._tokens < 1.0:
             await asyncio.sleep((1.0 - self._tokens) / PER_SECOND)
         self._tokens -= 1.0
+
+
+def carried(quote: Quote, before: Quote | None, *, greeks_came: bool) -> Quote:
+    """`quote` with the last Greeks, as old as they are, while its line has not sent any.
+
+    They come some seconds after the first quote, and a position must not lose its Greeks with every turn.
+    """
+    if greeks_came or before is None or before.model is None:
+        return quote
+    return replace(
+        quote, model=before.model, model_price=before.model_price, underlying_price=before.underlying_price,
+        computation=before.computation,
+    )  # fmt: skip
+
+
+def says_less(quote: Quote, before: Quote) -> bool:
+    """Whether a price that was known is not told any more."""
+    return any(
+        getattr(quote, name) is None and getattr(before, name) is not None for name in ("bid", "ask", "last", "close")
+    )
