@@ -208,6 +208,42 @@ def test_an_empty_book_at_the_start_is_not_believed_either(tws: Tws) -> None:
     run(work())
 
 
+def test_an_account_that_lists_nothing_although_it_holds_something_is_not_believed(tws: Tws) -> None:
+    """Half a list is as dangerous as none: the other account's rows would look like the whole book."""
+
+    async def work() -> None:
+        async with reading(tws) as source:
+            before = await connected(source)
+            rows = dict(tws.book.positions)
+            for place in [place for place in rows if place[0] != ACCOUNT]:
+                del tws.book.positions[place]
+            tws.drop()
+            view = await condition(source, "empty_positions_doubted")
+            assert len(view.positions) == len(before.positions)
+            nothing_is_green(view)
+            tws.book.positions.update(rows)
+            assert len((await until(source, lambda v: v.source.state not in DARK)).positions) == len(before.positions)
+
+    run(work())
+
+
+def test_an_account_that_disappears_from_the_login_is_missed(tws: Tws) -> None:
+    async def work() -> None:
+        async with reading(tws) as source:
+            before = await connected(source)
+            other = next(number for number in tws.book.accounts if number != ACCOUNT)
+            figures = tws.book.accounts.pop(other)
+            tws.drop()
+            view = await condition(source, "account_gone")
+            assert f"•••{other[-4:]}" in view.source.detail
+            assert len(view.positions) == len(before.positions)
+            nothing_is_green(view)
+            tws.book.accounts[other] = figures
+            await until(source, lambda v: v.source.state not in DARK, 30)
+
+    run(work())
+
+
 def test_a_book_that_is_flat_by_the_accounts_own_figures_is_believed(tws: Tws) -> None:
     async def work() -> None:
         for account in tws.book.accounts:

@@ -109,6 +109,15 @@ def unknown_account(wanted: str, offered: Sequence[str]) -> Condition:
     )  # fmt: skip
 
 
+def accounts_gone(gone: Sequence[str]) -> Condition:
+    """Accounts that were read before are no longer among those of the login: what they hold cannot be seen."""
+    shown = ", ".join(f"•••{number[-4:]}" for number in gone)
+    return Condition(
+        "account_gone", SourceState.DOWN, f"This login no longer offers {shown}, which it did before.",
+        "Log in to TWS with the user that has all accounts; if one was closed for good, start this app anew.",
+    )  # fmt: skip
+
+
 def refused(host: str, port: int, now: datetime) -> Condition:
     """Nothing listens on the port."""
     restart = " It may be in its daily restart." if in_nightly_reset(now) else ""

@@ -48,6 +48,12 @@ class Refused(Exception):  # noqa: N818  # an answer, not a fault of ours
         super().__init__(f"{code}: {redact(text)}")
 
 
+def _heed(task: asyncio.Future[_Answer]) -> None:
+    """Look at how a request ended although nobody waits for it any more, or asyncio writes it to the log."""
+    if not task.cancelled():
+        task.exception()
+
+
 class Session:
     """Open it, run it until `Lost` is raised, abandon it. `signal` is called when something must be seen at once."""
 
@@ -258,6 +264,7 @@ class Session:
         """The answer within `seconds`; Refused with IBKR's words, also for refusals the client library waits after."""
         refusal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         task: asyncio.Future[_Answer] = asyncio.ensure_future(asked)
+        task.add_done_callback(_heed)
         if contract is not None:
             self._waiting[id(contract)] = refusal
         try:

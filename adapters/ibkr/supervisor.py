@@ -56,6 +56,7 @@ class Supervisor:
         self._seen: dict[int, datetime] = {}
         self._held: dict[tuple[str, int], ib_async.Position] = {}
         self._held_time: datetime | None = None
+        self._accounts: set[str] = set()
         self._fetch = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -98,6 +99,7 @@ class Supervisor:
         session = Session(self.gateway, self.clock, self.event.set)
         try:
             await session.open(StartupFetch.POSITIONS | _ACCOUNTS[self._fetch])
+            self._check_none_gone(session)
             session.doubted = not self._believed(session, session.listed)
             if session.doubted:
                 session.rows, session.rows_time = dict(self._held), self._held_time
@@ -123,6 +125,12 @@ class Supervisor:
             session.abandon()
         return conditions.DROPPED
 
+    def _check_none_gone(self, session: Session) -> None:
+        """Lost when an account that was read before is no longer offered."""
+        if gone := self._accounts - set(session.accounts):
+            raise Lost(conditions.accounts_gone(sorted(gone)))
+        self._accounts = set(session.accounts)
+
     async def _run(self, session: Session, streams: Streams) -> None:
         """Raise Lost when the session is over."""
         try:
@@ -138,11 +146,17 @@ class Supervisor:
             raise (lost or rest or several).exceptions[0] from None
 
     def _believed(self, session: Session, listed: list[ib_async.Position]) -> bool:
-        """Whether a list of positions can be true: an empty one must agree with the account's own figures."""
-        if any(row.position for row in listed if row.account in session.accounts):
-            return True
-        values = session.ib.accountValues()
-        return all(money.holds_nothing(money.rows_of(values, number)) is True for number in session.accounts)
+        """Whether a list of positions can be true: where it is empty it must agree with the account's own figures.
+
+        Of one account among several that was never seen to hold anything it is enough that its figures do not object.
+        """
+        values, known = session.ib.accountValues(), {account for account, _ in session.rows or self._held}
+        holding = {row.account for row in listed if row.position and row.account in session.accounts}
+        for number in set(session.accounts) - holding:
+            empty = money.holds_nothing(money.rows_of(values, number))
+            if empty is False or (empty is None and (number in known or not holding)):
+                return False
+        return True
 
     async def _learn(self, session: Session, streams: Streams) -> None:
         """Return never: find out about what is held, and stream what matters."""
