@@ -227,6 +227,27 @@ def test_an_account_that_lists_nothing_although_it_holds_something_is_not_believ
     run(work())
 
 
+def test_positions_pushed_away_one_by_one_are_not_a_flat_book(tws: Tws) -> None:
+    """The last row of an account goes only when the whole list and the account's figures agree."""
+
+    async def work() -> None:
+        async with reading(tws) as source:
+            await connected(source)
+            tws.fault("empty_positions")
+            for account, con_id in list(tws.book.positions):
+                tws.set_position(account, con_id, 0)
+            view = await condition(source, "empty_positions_doubted", 2)
+            assert view.positions
+            nothing_is_green(view)
+            for account in tws.book.accounts:
+                tws.set_value(account, "GrossPositionValue", "0.00", "USD")
+                tws.set_value(account, "MaintMarginReq", "0.00", "USD")
+            view = await until(source, lambda v: v.source.state not in DARK)
+            assert [p for p in view.positions if p.instrument.kind.value != "cash"] == []
+
+    run(work())
+
+
 def test_an_account_that_disappears_from_the_login_is_missed(tws: Tws) -> None:
     async def work() -> None:
         async with reading(tws) as source:

@@ -301,10 +301,14 @@ class Session:
         held = self.rows.get(key)
         if self.rows_time is None or (0.0 if held is None else held.position) == row.position:
             return
-        if row.position == 0:
-            del self.rows[key]
-        else:
+        if row.position != 0:
             self.rows[key] = row
+        elif sum(account == row.account for account, _ in self.rows) > 1:
+            del self.rows[key]
+        else:  # the account would be empty: the whole list and the account's own figures decide that
+            self.doubted = True
+            self._reread.set()
+            self.signal()
         self._note_move()
 
     def _on_pnl(self, pnl: ib_async.PnL) -> None:

@@ -27,6 +27,8 @@ SETTLE_POLL_SECONDS = 0.1
 GREEKS_SECONDS = 6.0
 """Greeks come some seconds after the quotes, or never; one look waits no longer for them"""
 
+_SPEAKS = (SourceState.LIVE, SourceState.CLOSED)
+
 
 class IbkrSource:
     """Implements `guardrails.brokers.LiveBroker`. Everything runs on the loop on which it is first read."""
@@ -45,13 +47,16 @@ class IbkrSource:
         """What is held and what it is worth; while the link is gone, the last read, marked."""
         self._kept.begin()
         session, streams = self._kept.session, self._kept.streams
+        condition = state.condition_of(self._kept, now)
         if session is not None and streams is not None and session.rows_time is not None and session.speaks:
             streams.collect()
             heard = _heard(self._kept, session, streams, now)
             async with self._composing:  # of two looks the later one counts
                 # a large book would hold up the loop
                 self._last = await asyncio.to_thread(view.composed, heard, now, self._translated)
-        condition = state.condition_of(self._kept, now)
+            later = state.condition_of(self._kept, now)
+            if later.state not in _SPEAKS:  # what was composed meanwhile is of the moment before: the darker one counts
+                condition = later
         if self._condition is None or self._condition[0].name != condition.name:
             self._condition = (condition, now)
         source = self._source(condition, now)
