@@ -429,6 +429,34 @@ def test_a_missing_permission_is_said_and_delayed_quotes_are_marked(tws: Tws, co
     run(work())
 
 
+def test_a_delayed_underlying_does_not_displace_the_models_own_price(tws: Tws) -> None:
+    """The option model names an underlying price of now; the delayed quote is a quarter of an hour old."""
+
+    async def work() -> None:
+        spx = next(n for n, row in tws.book.contracts.items() if row["symbol"] == "SPX" and row["secType"] == "IND")
+        tws.fault("no_permission", code=10089, conIds=[spx])
+        async with reading(tws) as source:
+            view = await settled(source)
+            assert view.market.prices["SPX"].source == "ibkr model"
+            assert (clock() - view.market.prices["SPX"].time).total_seconds() < 60
+
+    run(work())
+
+
+def test_a_broken_subscription_is_asked_for_anew(tws: Tws) -> None:
+    async def work() -> None:
+        async with reading(tws) as source:
+            await settled(source)
+            session = source._kept.session
+            assert session is not None
+            numbers = list(session.ib.wrapper.reqId2Ticker)
+            asked = tws.asked["reqMktData"]
+            tws.say(10182, "Failed to request live updates (disconnected).", req_id=numbers[0])
+            await until(source, lambda _: tws.asked["reqMktData"] == asked + 1)
+
+    run(work())
+
+
 def test_a_competing_session_is_said(tws: Tws) -> None:
     async def work() -> None:
         tws.fault("competing_session")

@@ -60,7 +60,7 @@ NOT_ANSWERING = Condition(
 DROPPED = Condition("dropped", SourceState.DOWN, "The connection was closed.", "None: the app connects anew by itself.")
 EMPTY_DOUBTED = Condition(
     "empty_positions_doubted", SourceState.STALE,
-    "IBKR listed no positions, but the account's own figures do not say that it holds nothing.",
+    "IBKR listed no positions of an account whose own figures do not say that it holds nothing.",
     "Compare with the portfolio in TWS; the list is asked for again until both agree.",
 )  # fmt: skip
 EMPTY_AT_START = replace(EMPTY_DOUBTED, state=SourceState.CONNECTING)

@@ -166,7 +166,7 @@ def _greeks(computed: Computation, time: datetime | None) -> Greeks | None:
     """The Greeks of one unit; None when there is not one figure, or it is not known since when they stand."""
     figures = [_greek(value) for value in (computed.delta, computed.gamma, computed.vega, computed.theta)]
     volatility = _above_zero(computed.impliedVol)
-    if time is None or (volatility is None and figures == [None] * len(figures)):
+    if time is None or (volatility is None and not any(figures)):  # all zero without a volatility is nothing computed
         return None
     delta, gamma, vega, theta = figures
     return Greeks(delta, gamma, vega, theta, volatility, SOURCE, time)

@@ -83,6 +83,7 @@ class Session:
         self.contract_errors: dict[int, tuple[int, str]] = {}
         """by contract id: why its quotes do not come"""
         self.on_quotes_lost: Callable[[], None] = lambda: None
+        self.on_line_broken: Callable[[int], None] = lambda con_id: None  # noqa: ARG005  # as below
         self.on_no_line: Callable[[int], None] = lambda con_id: None  # noqa: ARG005  # until quotes stream
         self.previewing = asyncio.Lock()
         self._codes: dict[int, str] = {}
@@ -161,6 +162,11 @@ class Session:
             ib.disconnect()
         if transport is not None:
             transport.abort()
+
+    @property
+    def held(self) -> tuple[ib_async.Position, ...]:
+        """The rows of the accounts that are read."""
+        return tuple(row for row in self.rows.values() if row.account in self.accounts)
 
     @property
     def speaks(self) -> bool:
@@ -325,6 +331,8 @@ class Session:
             self.contract_errors[contract.conId] = (code, redact(text))
         elif contract is not None and streamed and code == conditions.NO_LINE_LEFT:
             self.on_no_line(contract.conId)
+        elif contract is not None and streamed and code == conditions.DATA_BROKEN:
+            self.on_line_broken(contract.conId)
         elif code in (conditions.LINK_LOST, conditions.SERVER_BROKEN):
             self.link_lost = True
             self.signal()

@@ -89,7 +89,7 @@ class IbkrSource:
         kept, session, streams = self._kept, self._kept.session, self._kept.streams
         if session is None or streams is None or session.rows_time is None:
             return False
-        if not kept.directory.resolved(session.rows.values()) or not streams.wants:
+        if not kept.directory.resolved(session.held) or not streams.wants:
             return False
         asked = all(symbol in kept.closes or symbol in kept.no_closes for symbol in history.SYMBOLS)
         return asked and streams.settled(GREEKS_SECONDS)
@@ -98,7 +98,7 @@ class IbkrSource:
         kept, session = self._kept, self._kept.session
         detail = condition.sentence
         if condition.state is SourceState.LIVE and session is not None:
-            detail = f"{condition.sentence} {len(session.rows)} positions, {len(session.accounts)} account(s)."
+            detail = f"{condition.sentence} {len(session.held)} positions, {len(session.accounts)} account(s)."
         last = None if self._last is None else self._last.source.time
         return Source(
             name=self.name,
@@ -119,7 +119,7 @@ def _heard(kept: Supervisor, session: Session, streams: Streams, now: datetime) 
     """A copy of what the session has said, which another thread may read."""
     return view.Heard(
         time=session.answered,
-        rows=tuple(row for row in session.rows.values() if row.account in session.accounts),
+        rows=session.held,
         rows_time=session.rows_time or now,
         accounts=session.accounts,
         values=tuple(session.ib.accountValues()),

@@ -96,9 +96,9 @@ def _clock(session: Session) -> str:
 
 
 def _positions(session: Session, now: datetime) -> Stream:
-    count = f"{len(session.rows)} positions"
+    count = f"{len(session.held)} positions"
     late = session.rows_time is None or now - session.rows_time > timedelta(seconds=POSITIONS_SILENT_SECONDS)
-    detail = f"{count}; IBKR listed none, which is not believed" if session.doubted else count
+    detail = f"{count}; IBKR listed fewer, which is not believed" if session.doubted else count
     return Stream("positions", session.rows_time, works=not (late or session.doubted), detail=detail)
 
 

@@ -48,6 +48,7 @@ class Streams:
         self._tokens, self._filled = BURST, time.monotonic()
         session.on_quotes_lost = self._forget
         session.on_no_line = self._no_line
+        session.on_line_broken = self._line_broken
 
     def want(self, wants: Sequence[lines.Want], contracts: Mapping[int, ib_async.Contract]) -> None:
         """Stream `wants` from now on; what is no longer among them is cancelled."""
@@ -131,6 +132,7 @@ class Streams:
         ib, delayed = self._session.ib, con_id in self._delayed
         if delayed:
             ib.reqMarketDataType(DataType.DELAYED)
+        self._session.contract_errors.pop(con_id, None)  # it was about the line before
         self._tickers[con_id] = ib.reqMktData(self.contracts[con_id])
         self.active[con_id] = self._session.clock()
         self._first_asked.setdefault(con_id, self.active[con_id])
@@ -169,6 +171,12 @@ class Streams:
             contract = self._drop_line(con_id)
             if contract is not None:
                 self._forgotten_by_library(contract)
+
+    def _line_broken(self, con_id: int) -> None:
+        """TWS has ended this subscription: it is asked for anew."""
+        contract = self._drop_line(con_id)
+        if contract is not None:
+            self._forgotten_by_library(contract)
 
     def _no_line(self, con_id: int) -> None:
         """TWS has fewer lines free than we were told (its own watch lists count): keep to what works."""

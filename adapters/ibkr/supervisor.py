@@ -23,7 +23,7 @@ from guardrails.values import SourceState
 
 log = logging.getLogger(__name__)
 
-BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0)
+BACKOFF = (1.0, 2.0, 5.0, 10.0)
 KNOCK_SECONDS = 0.5
 """a port on which nothing listens is tried again at once: it costs nobody anything"""
 LEARN_SECONDS, CLOSE_SECONDS = 0.5, 2.0
@@ -161,7 +161,7 @@ class Supervisor:
     async def _learn(self, session: Session, streams: Streams) -> None:
         """Return never: find out about what is held, and stream what matters."""
         while True:
-            held = [row for row in session.rows.values() if row.account in session.accounts]
+            held = session.held
             await self.directory.learn(session, held)
             streams.want(*wanted(held, self.directory, session.clock()))
             await asyncio.sleep(LEARN_SECONDS)

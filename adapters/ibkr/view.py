@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import ib_async
 
@@ -32,6 +32,8 @@ from guardrails.values import (
 SOURCE = "ibkr"
 MODEL = "ibkr model"
 """an underlying without a quote of its own is taken from the option model's underlying price"""
+_OUTDATED = timedelta(minutes=5)
+"""a quote older than the model's own price by more, as delayed ones are, says less than the model"""
 Executed = Mapping[tuple[str, int], Sequence[tuple[float, float]]]
 
 
@@ -187,7 +189,7 @@ def _from_model(position: Position, quote: Quote | None, prices: dict[str, Price
     if not position.instrument.is_option or quote is None or quote.model is None or quote.underlying_price is None:
         return
     held, time = prices.get(name), quote.model.time
-    if held is None or (held.source == MODEL and held.time < time):
+    if held is None or (held.source == MODEL and held.time < time) or time - held.time > _OUTDATED:
         prices[name] = Price(quote.underlying_price, time, MODEL)
 
 
