@@ -78,7 +78,6 @@ class Directory:
         new = {row.contract.conId: row for row in held if row.contract.conId not in self.listings}
         missing = [(s, e) for s, e in INDICES if s not in self.underlyings and s not in self._unresolved]
         await asyncio.gather(*(index(*pair) for pair in missing))
-        # one option of each underlying first, so that the others find it known
         await asyncio.gather(*(bounded(row) for row in new.values()))
 
     async def _learn_one(self, session: Session, contract: ib_async.Contract) -> None:

@@ -8,7 +8,6 @@ positions are asked for again every few seconds, and what was read is kept here 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -24,8 +23,6 @@ from adapters.ibkr.conditions import Lost
 from adapters.ibkr.gateway import Gateway
 from adapters.ibkr.skew import Skew
 from guardrails.redaction import redact
-
-log = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 PHASE_SECONDS = 4.0

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from adapters.ibkr import conditions, rows
+from adapters.ibkr import conditions, history, rows
 from adapters.ibkr.conditions import Condition
 from adapters.ibkr.quotes import DataType
 from adapters.ibkr.session import POSITIONS_SILENT_SECONDS, Session
 from adapters.ibkr.streams import Streams
 from adapters.ibkr.supervisor import Supervisor
-from guardrails import calendar
+from guardrails import calendar, wording
 from guardrails.values import AccountId, Stream
 
 QUOTES_SILENT = timedelta(seconds=30)
@@ -32,7 +32,7 @@ def condition_of(supervisor: Supervisor, now: datetime) -> Condition:
         return conditions.EMPTY_DOUBTED if session.rows_time is not None else conditions.EMPTY_AT_START
     if session.resynchronising:
         return conditions.RESYNCHRONISING
-    if session.rows_time is None or now - session.rows_time > timedelta(seconds=POSITIONS_SILENT_SECONDS):
+    if _late(session, now):
         return conditions.POSITIONS_SILENT
     if session.broken_farms:
         return conditions.FARM_DOWN
@@ -53,7 +53,7 @@ def streams_of(supervisor: Supervisor, now: datetime) -> tuple[Stream, ...]:
         *(_account(number, session) for number in session.accounts),
         *(_pnl(number, session) for number in session.accounts),
         _quotes(session, streams, now),
-        *(_closes(symbol, supervisor) for symbol in ("VIX", "VIX3M")),
+        *(_closes(symbol, supervisor) for symbol in history.SYMBOLS),
         _orders(session),
     )
 
@@ -92,14 +92,18 @@ def _clock(session: Session) -> str:
     skew = session.skew.seconds
     if skew is None or abs(skew) <= _SKEW_SECONDS:
         return "answers"
-    return f"answers; its clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} ours"
+    return f"answers; its clock {wording.skew(skew)}"
 
 
 def _positions(session: Session, now: datetime) -> Stream:
     count = f"{len(session.held)} positions"
-    late = session.rows_time is None or now - session.rows_time > timedelta(seconds=POSITIONS_SILENT_SECONDS)
     detail = f"{count}; IBKR listed fewer, which is not believed" if session.doubted else count
-    return Stream("positions", session.rows_time, works=not (late or session.doubted), detail=detail)
+    return Stream("positions", session.rows_time, works=not (_late(session, now) or session.doubted), detail=detail)
+
+
+def _late(session: Session, now: datetime) -> bool:
+    """Whether the positions have not been read whole for too long."""
+    return session.rows_time is None or now - session.rows_time > timedelta(seconds=POSITIONS_SILENT_SECONDS)
 
 
 def _account(number: str, session: Session) -> Stream:

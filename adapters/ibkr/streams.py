@@ -168,9 +168,7 @@ class Streams:
     def _forget(self) -> None:
         """TWS has dropped all subscriptions: begin anew, without a hundred cancels that would hold up the rest."""
         for con_id in list(self.active):
-            contract = self._drop_line(con_id)
-            if contract is not None:
-                self._forgotten_by_library(contract)
+            self._line_broken(con_id)
 
     def _line_broken(self, con_id: int) -> None:
         """TWS has ended this subscription: it is asked for anew."""
