@@ -7,9 +7,10 @@ was seen on the way (the error codes, how far the handshake came) decides the na
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, time
 
+from adapters.condition import Condition
 from guardrails.calendar import NEW_YORK
 from guardrails.values import SourceState
 
@@ -30,24 +31,6 @@ _SOCKET = (
     "under API, Settings (TWS: Global Configuration; Gateway: Configure, Settings) "
     "enable socket clients and trust 127.0.0.1"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition of the connection."""
-
-    name: str
-    state: SourceState
-    sentence: str
-    action: str = ""
-
-
-class Lost(Exception):  # noqa: N818  # it is a condition that ends a session, not always a fault
-    """The session is over, or never began; `condition` says why."""
-
-    def __init__(self, condition: Condition) -> None:
-        self.condition = condition
-        super().__init__(condition.name)
 
 
 CONNECTING = Condition("connecting", SourceState.CONNECTING, "Connecting to TWS or IB Gateway.")

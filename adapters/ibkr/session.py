@@ -18,10 +18,10 @@ import ib_async
 from ib_async.ib import StartupFetch
 from ib_async.wrapper import RequestError
 
+from adapters.condition import Lost
 from adapters.ibkr import conditions
-from adapters.ibkr.conditions import Lost
 from adapters.ibkr.gateway import Gateway
-from adapters.ibkr.skew import Skew
+from adapters.skew import Skew
 from guardrails.redaction import redact
 
 _Answer = TypeVar("_Answer")

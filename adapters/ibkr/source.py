@@ -10,8 +10,8 @@ from datetime import datetime
 
 import ib_async
 
+from adapters.condition import Condition
 from adapters.ibkr import history, state, view
-from adapters.ibkr.conditions import Condition
 from adapters.ibkr.gateway import Gateway
 from adapters.ibkr.previews import preview
 from adapters.ibkr.session import Session
@@ -31,7 +31,7 @@ _SPEAKS = (SourceState.LIVE, SourceState.CLOSED)
 
 
 class IbkrSource:
-    """Implements `guardrails.brokers.LiveBroker`. Everything runs on the loop on which it is first read."""
+    """Implements `guardrails.brokers.PreviewingBroker`. Everything runs on the loop on which it is first read."""
 
     name = view.SOURCE
 

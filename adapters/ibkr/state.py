@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from adapters.condition import Condition
 from adapters.ibkr import conditions, history, rows
-from adapters.ibkr.conditions import Condition
 from adapters.ibkr.quotes import DataType
 from adapters.ibkr.session import POSITIONS_SILENT_SECONDS, Session
 from adapters.ibkr.streams import Streams

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import ib_async
 from ib_async.ib import StartupFetch
 
+from adapters.condition import Condition, Lost
 from adapters.ibkr import conditions, history, money
-from adapters.ibkr.conditions import Condition, Lost
 from adapters.ibkr.directory import Directory
 from adapters.ibkr.gateway import Gateway
 from adapters.ibkr.quotes import DataType, Quote
