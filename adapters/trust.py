@@ -53,9 +53,9 @@ def multiplier(instrument: Instrument, stated: float | None) -> Multiplier:
 
 def per_face(value: float | None, quantity: float | None, price: float | None) -> Multiplier:
     """Multiplier of a bond or bill, per unit of face value: the row's own value says it (0.01 for a price per 100)."""
-    if value is None or not quantity or not price:
+    if value is None or not (quantity or 0.0) * (price or 0.0):
         return Multiplier(None, "", ("no value that says what its price is per",))
-    return Multiplier(abs(value / (quantity * price)))
+    return Multiplier(abs(value / ((quantity or 0.0) * (price or 0.0))))
 
 
 def future_spec(instrument: Instrument) -> FutureSpec | None:

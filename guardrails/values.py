@@ -24,7 +24,7 @@ def finite(value: object) -> float | None:
         return None
     try:
         number = float(value)  # type: ignore[arg-type]  # whatever the broker sent; TypeError is handled
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and abs(number) < SENTINEL else None
 
@@ -102,10 +102,25 @@ class Position:
     greeks: Greeks | None = None
     multiplier_source: str = "record"
     """`record`, `table` or `` when unknown"""
+    other_greeks: Greeks | None = None
+    """what a second source says of the same instrument at the same time, to be compared; never used for risk"""
     reasons: tuple[str, ...] = ()
     """why this row cannot be trusted, in plain words; a row with reasons is UNKNOWN"""
     notes: tuple[str, ...] = ()
     """what a person should know about the row although it can be trusted (file line, duplicate dropped, ...)"""
+
+
+class Restriction(StrEnum):
+    """What a broker does not let an account do now, in its own words."""
+
+    CLOSED = "closed"
+    FROZEN = "frozen"
+    CLOSING_ONLY = "closing only"
+    FUTURES_CLOSING_ONLY = "futures closing only"
+    CRYPTO_CLOSING_ONLY = "crypto closing only"
+    RISK_REDUCING_ONLY = "risk reducing only"
+    MARGIN_CALL = "margin call"
+    DAY_TRADE_CALL = "day trade equity call"
 
 
 class MarginView(StrEnum):
@@ -158,6 +173,8 @@ class Account:
     cash_flows: float | None = None
     """deposits minus withdrawals since `prior_net_liquidation`; None when not reported"""
     margin_call: bool | None = None
+    restrictions: tuple[Restriction, ...] | None = None
+    """what the broker does not let this account do now; None when it does not say"""
     sma: float | None = None
     """special memorandum account (Reg T): a margin account in which it is below zero at the close is liquidated"""
 
@@ -176,6 +193,44 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """Best bid and ask of one unit; None where there is none."""
+
+    bid: float | None
+    ask: float | None
+    time: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What is published about one underlying beside its price; volatilities, rank and percentile are fractions."""
+
+    symbol: str
+    """canonical symbol of the underlying"""
+    time: datetime
+    source: str
+    correlation: float | None = None
+    """to SPY over three months, -1 to 1: how much the beta says"""
+    iv_rank: float | None = None
+    """(IV - lowest of 52 weeks) / (highest - lowest of 52 weeks)"""
+    iv_percentile: float | None = None
+    """share of the last 252 days on which IV was below today's"""
+    iv_30d: float | None = None
+    """30-day implied volatility a year"""
+    hv_30d: float | None = None
+    """30-day historical (realised) volatility a year"""
+    earnings: date | None = None
+    """exchange date of the next report"""
+    earnings_estimated: bool | None = None
+    """True while the company has not confirmed the date; None when not said"""
+    earnings_time: str = ""
+    """`before open`, `after close`, `during`, empty when not said"""
+    ex_dividend: date | None = None
+    """next ex-dividend date"""
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """Levels, prices, betas and rates, each with source and time. Keys are canonical symbols (`SPX`, `/ESZ26`)."""
 
@@ -191,6 +246,12 @@ class Market:
     """US dollars per 1.00 of the currency"""
     risk_free: Observed | None = None
     """continuous rate, fraction a year"""
+    metrics: Mapping[str, Metrics] = field(default_factory=dict)
+    """by underlying symbol"""
+    greeks: Mapping[str, Greeks] = field(default_factory=dict)
+    """streamed Greeks of one unit by `Instrument.key`, whoever holds it"""
+    quotes: Mapping[str, Quote] = field(default_factory=dict)
+    """streamed quotes of options by `Instrument.key`, whoever holds them"""
     open: bool | None = None
     """whether this source's market trades now, when the exchange calendar does not decide (the demo never closes)"""
 

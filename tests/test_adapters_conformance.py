@@ -23,7 +23,7 @@ from adapters.ibkr.contracts import described, figures
 from adapters.statements import read_statement
 from adapters.tastytrade import rows as tastytrade
 from guardrails.instruments import Kind
-from guardrails.values import AccountId, Position
+from guardrails.values import AccountId, Position, Quote
 
 NOW = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)  # a Friday after the close
 TODAY = date(2026, 11, 20)
@@ -312,6 +312,17 @@ def from_tastytrade(case: Case, folder: Path) -> Position:
     return tastytrade.to_position(record(case), tastytrade.Reading("tastytrade", NOW, TODAY, TODAY))
 
 
+def from_tastytrade_live(case: Case, folder: Path) -> Position:
+    """As the source reads it: the record without marks, priced by what the stream says afterwards."""
+    told = {name: text for name, text in record(case).items() if name not in ("mark", "mark-price")}
+    held = tastytrade.to_position(told, tastytrade.Reading("tastytrade", NOW, TODAY, TODAY))
+    quote = Quote(case.price, case.price, NOW, "tastytrade")
+    live = tastytrade.priced(held, tastytrade.day_basis(told, TODAY), quote, case.price, NOW)
+    assert live.open_pnl == pytest.approx(0.0)
+    assert (live.mark, live.mark_time, live.bid, live.ask) == (case.price, NOW, case.price, case.price)
+    return live
+
+
 def from_tastytrade_json(case: Case, folder: Path) -> Position:
     return only(folder / "positions.json", json.dumps({"data": {"items": [record(case)]}}))
 
@@ -335,6 +346,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "Flex XML": ("flex", from_flex),
     "activity CSV": ("activity", from_activity),
     "tastytrade API": ("tasty", from_tastytrade),
+    "tastytrade live": ("tasty", from_tastytrade_live),
     "tastytrade JSON": ("tasty", from_tastytrade_json),
     "tastytrade CSV": ("tasty", from_tastytrade_csv),
     "tastytrade web CSV": ("web", from_tastytrade_web),

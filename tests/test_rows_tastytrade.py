@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adapters.tastytrade.rows import Reading, to_account, to_position
+from adapters.tastytrade.money import of_balance
+from adapters.tastytrade.rows import DayBasis, Reading, day_basis, is_open, priced, to_position
 from guardrails.instruments import Kind
-from guardrails.values import MarginView, Position
+from guardrails.values import MarginView, Position, Quote
 
 NOW = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
 READING = Reading("tastytrade", NOW, date(2026, 11, 20), date(2026, 11, 20))
@@ -53,9 +57,24 @@ def test_what_was_realized_on_another_day_does_not_count_today() -> None:
     assert position(realized_day_gain_date="2026-11-19").day_pnl == pytest.approx(100.0)
 
 
-@pytest.mark.parametrize(("direction", "expected"), [("Long", 2.0), ("Short", -2.0), ("Zero", 0.0)])
+@pytest.mark.parametrize(("direction", "expected"), [("Long", 2.0), ("Short", -2.0)])
 def test_the_direction_is_the_sign(direction: str, expected: float) -> None:
     assert position(quantity_direction=direction).quantity == expected
+
+
+def test_what_was_closed_today_is_held_no_more_but_keeps_its_gain() -> None:
+    closed = position(quantity="0", quantity_direction="Zero", mark=None, mark_price=None)
+    assert (closed.quantity, closed.reasons, is_open(closed)) == (0.0, (), False)
+    assert (closed.open_pnl, closed.day_pnl) == (0.0, -25.0)
+    assert is_open(position())
+
+
+def test_nothing_held_of_two_is_not_believed() -> None:
+    held = position(quantity_direction="Zero")
+    assert held.quantity is None
+    assert "contradicts its quantity-direction" in held.reasons[0]
+    assert is_open(held)
+    assert is_open(position(quantity=None))
 
 
 @pytest.mark.parametrize("direction", ["", None, "Sideways"])
@@ -146,6 +165,7 @@ def test_prices_below_zero() -> None:
     assert position(mark_price="-0.5", mark=None).mark is None
     crude = position(
         symbol="/CLF7",
+        underlying_symbol="/CL",
         instrument_type="Future",
         multiplier="1000",
         mark_price="-37.63",
@@ -158,7 +178,7 @@ def test_prices_below_zero() -> None:
 
 
 def test_balances() -> None:
-    account = to_account(
+    account = of_balance(
         {
             "account-number": "5WT00001",
             "net-liquidating-value": "32520.734",
@@ -185,7 +205,7 @@ def test_balances() -> None:
 def test_a_margin_call_that_is_not_reported_is_unknown() -> None:
     calls = {"reg-t-call-value": "0", "day-trading-call-value": "0", "day-equity-call-value": "0"}
     found = [
-        to_account({**calls, "maintenance-call-value": call}, "tastytrade", NOW).margin_call
+        of_balance({**calls, "maintenance-call-value": call}, "tastytrade", NOW).margin_call
         for call in ("0.0", "150.0", None)
     ]
     assert found == [False, True, None]
@@ -203,3 +223,252 @@ def test_bills_are_cash_and_notes_are_bonds(symbol: str, kind: Kind) -> None:
     unvalued = position(**{**fields, "mark": None})
     assert unvalued.multiplier is None
     assert "price is per" in unvalued.reasons[0]
+
+
+FUTURE = {"symbol": "/ESZ6", "instrument_type": "Future", "underlying_symbol": "/ES", "multiplier": "50",
+          "mark_price": "6750", "mark": None}  # fmt: skip
+LATE = datetime(2026, 11, 20, 19, 5, tzinfo=UTC)
+QUOTE = Quote(15.0, 15.4, LATE, "tastytrade")
+TODAY = READING.today
+
+
+def basis(**changes: object) -> DayBasis:
+    return day_basis({**SHORT_PUT, **{key.replace("_", "-"): value for key, value in changes.items()}}, TODAY)
+
+
+def test_the_days_basis_is_the_close_before_with_what_was_realized() -> None:
+    assert basis() == DayBasis(16.0, -25.0)
+    assert basis(realized_day_gain_effect="Credit").realized == 25.0
+    assert day_basis({key.replace("-", "_"): value for key, value in SHORT_PUT.items()}, TODAY) == basis()
+
+
+@pytest.mark.parametrize(
+    ("created", "price"),
+    [
+        (None, 14.2),
+        ("2026-11-19T15:00:00.000+00:00", 14.2),
+        ("2026-11-20T04:59:00.000+00:00", 14.2),  # 23:59 of the 19th in New York
+        ("2026-11-20T15:00:00.000+00:00", 20.0),  # opened today: the close before is not its basis
+    ],
+)
+def test_without_the_average_close_the_markets_close_stands_in(created: str | None, price: float) -> None:
+    absent = {"average_daily_market_close_price": None, "close_price": "14.2", "created_at": created}
+    assert basis(**absent).price == price
+    held = position(**absent)
+    assert held.day_pnl == pytest.approx(-2 * 100 * (15.5 - price) - 25.0)
+    assert basis(average_daily_market_close_price=None, close_price=None).price is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "realized"),
+    [
+        ({"realized_day_gain_date": "2026-11-19"}, 0.0),
+        ({"realized_day_gain_date": "2026-11-21"}, None),
+        ({"realized_day_gain_date": None}, None),
+        ({"realized_day_gain_date": None, "realized_day_gain": "0.0", "realized_day_gain_effect": "None"}, 0.0),
+        ({"realized_day_gain": None}, None),
+        ({"realized_day_gain": "NaN"}, None),
+        ({"realized_day_gain_effect": "None"}, None),
+        ({"realized_day_gain": "-25.0", "realized_day_gain_effect": "Credit"}, None),
+        ({"realized_day_gain": "-25.0", "realized_day_gain_effect": None}, -25.0),  # as client libraries sign it
+    ],
+)
+def test_a_realized_gain_counts_on_its_day_alone(fields: dict[str, object], realized: float | None) -> None:
+    assert basis(**fields).realized == realized
+    assert position(**fields).day_pnl == (None if realized is None else pytest.approx(100.0 + realized))
+
+
+def test_a_position_at_live_prices() -> None:
+    """Short 2 at 15.20: 2 × 100 × (20 − 15.20) = 960 open; 2 × 100 × (16 − 15.20) = 160, less 25 realized, today."""
+    held = priced(position(), basis(), QUOTE, 15.2, LATE)
+    assert (held.bid, held.ask, held.quote_time, held.mark, held.mark_time) == (15.0, 15.4, LATE, 15.2, LATE)
+    assert held.open_pnl == pytest.approx(960.0)
+    assert held.day_pnl == pytest.approx(135.0)
+    long = priced(position(quantity_direction="Long"), basis(), QUOTE, 15.2, LATE)
+    assert (long.open_pnl, long.day_pnl) == (pytest.approx(-960.0), pytest.approx(-185.0))
+
+
+def test_a_future_at_live_prices() -> None:
+    """Long 2 /ES at 6,740.25 after a close of 6,750 and 6,700 paid: −975 today, 4,025 since it was opened."""
+    fields = {**FUTURE, "quantity_direction": "Long", "average_open_price": "6700", "realized_day_gain": "0.0",
+              "realized_day_gain_effect": "None", "average_daily_market_close_price": "6750"}  # fmt: skip
+    held = priced(position(**fields), basis(**fields), None, 6740.25, LATE)
+    assert (held.day_pnl, held.open_pnl) == (pytest.approx(-975.0), pytest.approx(4025.0))
+
+
+def test_what_is_not_known_live_stays_as_the_record_says() -> None:
+    record = position(bid="15.3", ask="15.7")
+    assert priced(record, basis(), None, None, None) == record
+    assert priced(record, basis(), None, 15.2, None) == record  # of no known age
+    for nonsense in (float("nan"), float("inf"), -0.01):
+        assert priced(record, basis(), None, nonsense, LATE) == record
+    assert priced(record, basis(), None, 0.0, LATE).mark == 0.0
+    quoted = priced(record, basis(), QUOTE, None, LATE)
+    assert (quoted.bid, quoted.mark, quoted.mark_time, quoted.day_pnl) == (15.0, 15.5, NOW, record.day_pnl)
+
+
+def test_a_live_mark_replaces_the_previous_close_and_its_note() -> None:
+    stale = position(mark_price=None, mark=None, close_price="14.2")
+    assert stale.day_pnl is None
+    live = priced(stale, basis(), QUOTE, 15.2, LATE)
+    assert (live.notes, live.day_pnl) == ((), pytest.approx(135.0))
+    quoted = priced(stale, basis(), QUOTE, None, None)
+    assert (quoted.notes, quoted.day_pnl, quoted.open_pnl) == (stale.notes, None, None)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "expected"),
+    [
+        (15.0, 15.0, (15.0, 15.0)),  # locked
+        (15.1, 15.0, (None, None)),  # crossed
+        (0.0, 0.05, (0.0, 0.05)),
+        (-0.1, 15.0, (None, 15.0)),
+        (15.0, 0.0, (15.0, None)),
+        (float("nan"), None, (None, None)),
+    ],
+)
+def test_sides_that_cannot_be_are_none(
+    bid: float | None, ask: float | None, expected: tuple[float | None, float | None]
+) -> None:
+    held = priced(position(bid="1", ask="2"), basis(), Quote(bid, ask, LATE, "tastytrade"), None, None)
+    assert (held.bid, held.ask) == expected
+    assert held.quote_time == (None if expected == (None, None) else LATE)
+    crude = position(**{**FUTURE, "symbol": "/CLF7", "underlying_symbol": "/CL", "multiplier": "1000"})
+    below = priced(crude, basis(), Quote(-37.7, -37.6, LATE, "tastytrade"), -37.63, LATE)
+    assert (below.bid, below.ask, below.mark) == (-37.7, -37.6, -37.63)
+
+
+@pytest.mark.parametrize("missing", ["quantity", "multiplier", "average_price"])
+def test_no_profit_without_all_its_factors(missing: str) -> None:
+    held = priced(replace(position(), **{missing: None}), basis(), QUOTE, 15.2, LATE)
+    assert held.open_pnl is None
+    assert (held.day_pnl is None) == (missing != "average_price")
+    assert priced(position(), DayBasis(None, 0.0), QUOTE, 15.2, LATE).day_pnl is None
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expiry"),
+    [
+        ("2026-12-18T14:30:00.000+00:00", date(2026, 12, 18)),
+        ("2026-12-19T04:59:59.000+00:00", date(2026, 12, 18)),  # 23:59:59 in New York
+        ("2026-12-18T00:00:00.000+00:00", date(2026, 12, 18)),  # midnight UTC: the date as it is written
+        ("2026-12-18", date(2026, 12, 18)),
+        (None, None),
+    ],
+)
+def test_a_future_expires_when_the_record_says(stamp: str | None, expiry: date | None) -> None:
+    held = position(**FUTURE, expires_at=stamp)
+    assert (held.instrument.symbol, held.instrument.expiry, held.reasons) == ("/ESZ26", expiry, ())
+
+
+@pytest.mark.parametrize("stamp", ["2027-06-18T14:30:00.000+00:00", "2026-06-18T14:30:00.000+00:00", "soon", 7])
+def test_a_future_whose_expiry_is_not_of_its_month_is_doubted(stamp: object) -> None:
+    held = position(**FUTURE, expires_at=stamp)
+    assert held.instrument.expiry is None
+    assert len(held.reasons) == 1
+
+
+def test_a_future_is_expired_the_day_after() -> None:
+    november = {**FUTURE, "symbol": "/CLZ6", "underlying_symbol": "/CL", "multiplier": "1000"}
+    assert position(**november, expires_at="2026-11-20T19:30:00+00:00").reasons == ()
+    assert "expired on 2026-11-19" in position(**november, expires_at="2026-11-19T19:30:00+00:00").reasons
+
+
+@pytest.mark.parametrize(
+    ("symbol", "stamp", "agrees"),
+    [
+        ("SPXW  261218P05500000", "2026-12-18T21:00:00+00:00", True),
+        ("SPXW  261218P05500000", "2026-12-18T00:00:00+00:00", True),
+        ("SPXW  261218P05500000", "2026-12-17T21:00:00+00:00", False),  # a PM option trades on its last day
+        ("SPX   261218P05500000", "2026-12-17T21:15:00+00:00", True),  # AM: last traded on Thursday
+        ("SPX   261218P05500000", "2026-12-18T14:30:00+00:00", True),
+        ("SPX   261218P05500000", "2026-12-16T21:15:00+00:00", False),
+        ("SPX   261218P05500000", "2026-12-21T21:15:00+00:00", False),
+        ("VIX   261216C00025000", "2026-12-15T21:15:00+00:00", True),
+        ("SPX   260618P05500000", "2026-06-17T20:15:00+00:00", True),  # the 19th is a holiday, so the 18th settles
+        ("SPXW  261218P05500000", "next month", False),
+    ],
+)
+def test_an_option_whose_expiry_contradicts_its_symbol_is_doubted(symbol: str, stamp: str, *, agrees: bool) -> None:
+    named = "VIX" if symbol.startswith("VIX") else "SPX"
+    reasons = [
+        it
+        for it in position(symbol=symbol, underlying_symbol=named, expires_at=stamp).reasons
+        if not it.startswith("expired")
+    ]
+    assert (reasons == []) == agrees
+
+
+@pytest.mark.parametrize(
+    ("fields", "stated", "agrees"),
+    [
+        (FUTURE, "/ES", True),
+        (FUTURE, "/ESZ6", True),
+        (FUTURE, "/ESZ26", True),
+        (FUTURE, "/ESH7", False),
+        (FUTURE, "/MES", False),
+        (FUTURE, "ES", False),  # Eversource
+        ({**FUTURE, "symbol": "./ESZ6 EW4X6 261127P6000", "instrument_type": "Future Option"}, "/ESZ6", True),
+        ({**FUTURE, "symbol": "./ESZ6 EW4X6 261127P6000", "instrument_type": "Future Option"}, "/ES", True),
+        ({**FUTURE, "symbol": "./ESZ6 EW4X6 261127P6000", "instrument_type": "Future Option"}, "/ESH7", False),
+        ({"symbol": "BRK/B 270115P00400000"}, "BRK/B", True),
+        ({"symbol": "BRK/B 270115P00400000"}, "BRK/A", False),
+        ({"symbol": "USO1  261218P00075000"}, "XYZ", True),  # adjusted: its root says nothing
+        ({"symbol": "SPXW  261218P05500000"}, "SPY", False),
+        ({"symbol": "SPXW  261218P05500000"}, ["SPX"], False),
+        ({"symbol": "SPXW  261218P05500000"}, None, True),
+    ],
+)
+def test_another_underlying_than_the_symbols_is_doubted(
+    fields: dict[str, object], stated: object, *, agrees: bool
+) -> None:
+    held = position(**{**fields, "underlying_symbol": stated})
+    assert ([it for it in held.reasons if "underlying-symbol" in it] == []) == agrees
+
+
+def test_what_does_not_deliver_shares_is_doubted() -> None:
+    option = {"symbol": "GREE  261218C00010000", "underlying_symbol": "GREE"}
+    assert position(**option, deliverable_type="Shares").reasons == ()
+    assert position(**option, deliverable_type=None).reasons == ()
+    assert "delivers 'AdjustedShares', not shares" in position(**option, deliverable_type="AdjustedShares").reasons[0]
+    assert position(deliverable_type="Cash").reasons == ()  # an index option does
+
+
+def test_what_the_broker_does_with_a_position_is_noted() -> None:
+    calm = {"is_frozen": False, "is_suppressed": False, "restricted_quantity": "0.0"}
+    assert position(**calm).notes == ()
+    held = position(is_frozen=True, is_suppressed="true", restricted_quantity="1")
+    assert held.reasons == ()
+    assert held.notes == (
+        "tastytrade has frozen it",
+        "tastytrade suppresses it",
+        "1 of it is restricted and cannot be traded now",
+    )
+
+
+@pytest.mark.parametrize("record", [{}, {"unreadable": ["AAPL"]}, {"symbol": None, "quantity": None}])
+def test_a_row_that_says_nothing_is_a_row_with_reasons(record: dict[str, object]) -> None:
+    held = to_position(record, replace(READING, place="positions line 3"))
+    assert (held.instrument.kind, held.quantity, held.multiplier) == (Kind.OTHER, None, None)
+    assert any("no symbol" in reason for reason in held.reasons)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=24)
+    | st.sampled_from(["NaN", "1e400", "5e-324", "1e308", "Zero", "Bond", "Future", "/ESZ6", "./ESZ6 EW4X6 261127P6000",
+                       "SPX   991231P05500000", "SPX   000103P05500000", "9999-12-31T23:59:59+00:00", "0001-01-01",
+                       "2026-11-20"])
+    | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+FIELDS = [*SHORT_PUT, "close-price", "bid", "ask", "expires-at", "deliverable-type", "created-at", "is-frozen",
+          "restricted-quantity", "currency"]  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), JSON, max_size=6), st.floats())
+def test_no_record_raises(rubbish: dict[str, object], mark: float) -> None:
+    record = {**SHORT_PUT, **rubbish}
+    held = priced(to_position(record, READING), day_basis(record, TODAY), Quote(mark, mark, NOW, "t"), mark, NOW)
+    assert held.quantity is not None or held.reasons
+    assert held.day_pnl is None or abs(held.day_pnl) < 1e300

@@ -13,7 +13,8 @@ from datetime import datetime
 from adapters.statements import json_items
 from adapters.statements.book import Book, File, LeftOut, gap, priced_underlyings
 from adapters.statements.fields import moment, shown
-from adapters.tastytrade.rows import BROKER, NO_ACCOUNT, Reading, account_id, kebab, to_account, to_position
+from adapters.tastytrade.money import of_balance
+from adapters.tastytrade.rows import BROKER, NO_ACCOUNT, Reading, account_id, kebab, to_position
 from guardrails import calendar
 from guardrails.errors import SourceError
 from guardrails.values import Account, AccountId, Market, Position, Price
@@ -173,7 +174,7 @@ def _accounts(
     told: dict[AccountId, Account] = {}
     dated = [(_stamp(fields.get("updated-at")) or time, fields) for fields in balances]
     for stamp, fields in sorted(dated, key=lambda pair: pair[0]):  # the newest balance of an account stays
-        found = to_account(fields, file.source, stamp)
+        found = of_balance(fields, file.source, stamp)
         if found.id.number == NO_ACCOUNT and account:
             found = replace(found, id=AccountId(BROKER, account))
         told[found.id] = found

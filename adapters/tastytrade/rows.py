@@ -1,4 +1,4 @@
-"""tastytrade position and balance records as values of the domain; pure, so that the live feed and files share it.
+"""tastytrade position records as values of the domain; pure, so that the live feed and files share it.
 
 Facts that bite: `quantity` is unsigned and `quantity-direction` carries the sign; `mark` is the whole position and
 `mark-price` one unit; `realized-day-gain` is unsigned beside its `-effect`; `average-daily-market-close-price` is the
@@ -12,20 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from adapters.tastytrade import contracts
+from adapters.tastytrade.fields import day, moment, number, signed
 from adapters.trust import Multiplier, contradicted, multiplier, per_face, vetted
-from guardrails.errors import SymbolError
+from guardrails import calendar
 from guardrails.instruments import Instrument, Kind
-from guardrails.symbols import tastytrade as symbols
-from guardrails.values import Account, AccountId, Margin, MarginView, Position, finite
+from guardrails.values import AccountId, Position, Quote, finite
 
 BROKER = "tastytrade"
 NO_ACCOUNT = "none"
 """stands for the number of an account when a record does not name one"""
-_CALLS = ("maintenance-call-value", "reg-t-call-value", "day-trading-call-value", "day-equity-call-value")
-_DEBT = ("Bond", "Fixed Income Security")
-_BILLS = ("912793", "912794", "912795", "912796", "912797")
-"""issuer part of the CUSIP of every US Treasury bill; a bill is cash that matures, as in `adapters.ibkr.rows`"""
 _SIGNS = {"long": 1.0, "short": -1.0, "zero": 0.0}
+_FLAGS = {"is-frozen": "tastytrade has frozen it", "is-suppressed": "tastytrade suppresses it"}
+_PREVIOUS_CLOSE = "the mark is the previous close: the record has no mark-price"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,8 @@ def account_id(record: Mapping[str, object]) -> AccountId:
 def to_position(record: Mapping[str, object], reading: Reading) -> Position:
     """The position of one record; what is missing or cannot be true is None with a reason."""
     fields = kebab(record)
-    trouble: list[str] = []
-    instrument = _instrument(fields, reading, trouble)
+    instrument, doubts = contracts.described(fields, reading.written, reading.place)
+    trouble = [*doubts]
     quantity = _signed(fields, trouble)
     factor = _multiplier(instrument, fields, trouble)
     mark, price_notes = _mark(fields, quantity, factor.value, trouble)
@@ -78,38 +77,32 @@ def to_position(record: Mapping[str, object], reading: Reading) -> Position:
         quote_time=None if bid is None and ask is None else reading.time,
         average_price=_figure(fields, "average-open-price", trouble),
         reasons=(*(f"{reading.place}: {reason}".removeprefix(": ") for reason in trouble), *factor.reasons),
-        notes=(*factor.notes, *price_notes),
+        notes=(*factor.notes, *price_notes, *_flags(fields)),
     )
-    gains = replace(
-        position,
-        open_pnl=_gain(position, position.average_price, price_notes),
-        day_pnl=_day_pnl(position, fields, reading.today, price_notes),
-    )
+    gains = _with_gains(position, day_basis(fields, reading.today))
     return vetted(contradicted(gains, _signed_total(fields, quantity)), reading.today)
 
 
-def _instrument(fields: Mapping[str, object], reading: Reading, trouble: list[str]) -> Instrument:
-    symbol, kind = str(fields.get("symbol") or "").rstrip(), _kind(fields)
-    if symbol and kind in _DEBT:
-        name = symbol.strip()
-        return Instrument(Kind.CASH if name.startswith(_BILLS) else Kind.BOND, name, name, name)
-    try:
-        return symbols.parse(symbol, kind, reading.written)
-    except SymbolError as error:
-        trouble.append(str(error) if symbol else "no symbol")
-        return Instrument(Kind.OTHER, symbol.strip() or reading.place, symbol.strip(), symbol.strip())
+def is_open(position: Position) -> bool:
+    """Whether anything is held: what was closed today stays listed with quantity 0 until the night.
+
+    A quantity that is not known is open. Sum `day_pnl` before leaving the closed ones out: they carry the day's gains.
+    """
+    return position.quantity != 0
 
 
-def _kind(fields: Mapping[str, object]) -> str:
-    """The instrument type in words, also where a client library wrote `InstrumentType.EQUITY_OPTION`."""
-    text = str(fields.get("instrument-type") or "").strip()
-    return text.removeprefix("InstrumentType.").replace("_", " ").title()
+def _flags(fields: Mapping[str, object]) -> tuple[str, ...]:
+    """What tastytrade says it does with the position, as notes."""
+    found = [text for name, text in _FLAGS.items() if str(fields.get(name)).strip().lower() == "true"]
+    restricted = number(fields.get("restricted-quantity"))
+    return (*found, *([f"{restricted:g} of it is restricted and cannot be traded now"] if restricted else []))
 
 
 def _multiplier(instrument: Instrument, fields: Mapping[str, object], trouble: list[str]) -> Multiplier:
-    if _kind(fields) not in _DEBT:
+    if not contracts.is_debt(fields):
         return multiplier(instrument, _figure(fields, "multiplier", trouble))
-    return per_face(*(finite(fields.get(name)) for name in ("mark", "quantity", "mark-price")))
+    value, quantity, price = (number(fields.get(name)) for name in ("mark", "quantity", "mark-price"))
+    return per_face(value, quantity, price if (quantity or 0.0) * (price or 0.0) else None)
 
 
 def _figure(fields: Mapping[str, object], name: str, trouble: list[str]) -> float | None:
@@ -117,7 +110,7 @@ def _figure(fields: Mapping[str, object], name: str, trouble: list[str]) -> floa
     raw = fields.get(name)
     if raw is None or raw == "":
         return None
-    value = finite(raw.replace(",", "") if isinstance(raw, str) else raw)
+    value = number(raw)
     if value is None:
         trouble.append(f"{name} {str(raw)[:40]!r} is not a number")
     return value
@@ -131,13 +124,15 @@ def _signed(fields: Mapping[str, object], trouble: list[str]) -> float | None:
         return None
     if direction not in _SIGNS:
         trouble.append(
-            f"quantity-direction {direction!r} is none of Long, Short, Zero, so quantity {size:g} has no sign"
+            f"quantity-direction {direction[:40]!r} is none of Long, Short, Zero, so quantity {size:g} has no sign"
         )
-        return None
-    if size < 0:
+    elif size < 0:
         trouble.append(f"quantity {size:g} is below zero although quantity-direction carries the sign")
-        return None
-    return size * _SIGNS[direction]
+    elif size > 0 and direction == "zero":
+        trouble.append(f"quantity {size:g} contradicts its quantity-direction, which says that nothing is held")
+    else:
+        return size * _SIGNS[direction]
+    return None
 
 
 def _mark(
@@ -147,77 +142,99 @@ def _mark(
     unit, total, close = (_figure(fields, name, trouble) for name in ("mark-price", "mark", "close-price"))
     if unit is not None:
         return unit, ()
-    if total is not None and quantity and factor:
-        return abs(total / (quantity * factor)), ()
-    return (None, ()) if close is None else (close, ("the mark is the previous close: the record has no mark-price",))
+    units = (quantity or 0.0) * (factor or 0.0)
+    if total is not None and units and (price := finite(abs(total / units))) is not None:
+        return price, ()
+    return (None, ()) if close is None else (close, (_PREVIOUS_CLOSE,))
 
 
 def _signed_total(fields: Mapping[str, object], quantity: float | None) -> float | None:
     """The record's own value of the position, where it can be compared with its unit price."""
-    total = finite(fields.get("mark"))
-    if total is None or quantity is None or finite(fields.get("mark-price")) is None:
+    total = number(fields.get("mark"))
+    if total is None or quantity is None or number(fields.get("mark-price")) is None:
         return None
     return abs(total) if quantity >= 0 else -abs(total)
-
-
-def _gain(position: Position, basis: float | None, price_notes: tuple[str, ...]) -> float | None:
-    """Open gain over `basis` in currency units; None without a current mark."""
-    if price_notes or None in (position.quantity, position.multiplier, position.mark, basis):
-        return None
-    return (position.quantity or 0.0) * (position.multiplier or 0.0) * ((position.mark or 0.0) - (basis or 0.0))
-
-
-def _day_pnl(
-    position: Position, fields: Mapping[str, object], today: date, price_notes: tuple[str, ...]
-) -> float | None:
-    """The day's open gain over average-daily-market-close-price plus what was realized today."""
-    opened = _gain(position, finite(fields.get("average-daily-market-close-price")), price_notes)
-    if opened is None or str(fields.get("realized-day-gain-date") or "")[:10] != today.isoformat():
-        return opened
-    realized = finite(fields.get("realized-day-gain"))
-    if realized is None:
-        return None
-    return opened + _effect(abs(realized), fields.get("realized-day-gain-effect"), realized)
-
-
-def _effect(size: float, effect: object, otherwise: float) -> float:
-    sign = {"credit": 1.0, "debit": -1.0, "none": 0.0}.get(str(effect or "").lower())
-    return otherwise if sign is None else size * sign
 
 
 def _currency(fields: Mapping[str, object]) -> str:
     return str(fields.get("currency") or fields.get("quote-currency") or "USD").upper()
 
 
-def to_account(record: Mapping[str, object], source: str, time: datetime) -> Account:
-    """The account of one balance record; `time` is its own `updated-at` (the caller reads it)."""
+@dataclass(frozen=True, slots=True)
+class DayBasis:
+    """What the day's profit of one position is counted from."""
+
+    price: float | None
+    """of one unit: the close before today, or what was paid for it if it was opened today"""
+    realized: float | None
+    """signed, in currency units: what was made today on what is no longer held; None when not known"""
+
+
+def day_basis(record: Mapping[str, object], today: date) -> DayBasis:
+    """The basis of `today`, an exchange date; without an average daily close that of the market or the opening price.
+
+    The market's close says nothing about what was opened today, so there it is what was paid.
+    """
     fields = kebab(record)
-    net_liquidation = finite(fields.get("net-liquidating-value"))
-    required = finite(fields.get("maintenance-requirement"))
-    margin = Margin(
-        MarginView.CURRENT,
-        "total",
-        net_liquidation,
-        None if required is None else abs(required),  # the margin report sends it with the sign of a debit
-        finite(fields.get("maintenance-excess")),
-    )
-    return Account(
-        id=account_id(fields),
-        source=source,
-        time=time,
-        currency=_currency(fields),
-        net_liquidation=net_liquidation,
-        cash=finite(fields.get("cash-balance")),
-        buying_power=finite(fields.get("derivative-buying-power")),
-        margins=(margin,),
-        expected_views=(MarginView.CURRENT,),
-        margin_call=_margin_call(fields),
+    price = number(fields.get("average-daily-market-close-price"))
+    if price is None:
+        opened = moment(fields.get("created-at"))
+        fresh = opened is not None and calendar.exchange_date(opened) == today
+        price = number(fields.get("average-open-price" if fresh else "close-price"))
+    return DayBasis(price, _realized(fields, today))
+
+
+def _realized(fields: Mapping[str, object], today: date) -> float | None:
+    """Gain realized today; one that is not of today is 0, one without a readable day may be of today."""
+    gain, on = signed(fields, "realized-day-gain"), day(fields.get("realized-day-gain-date"))
+    if gain == 0 or (on is not None and on < today):
+        return 0.0
+    return gain if on == today else None
+
+
+def priced(
+    position: Position, basis: DayBasis, quote: Quote | None, mark: float | None, mark_time: datetime | None
+) -> Position:
+    """`position` at live prices of one unit: bid, ask and mark with their times, and both profits from them.
+
+    Without a quote, or without a mark of known age, what the record said stays. A side below zero, an ask of zero and
+    a crossed quote are none; so is a mark below zero, unless it is a future's.
+    """
+    future = position.instrument.kind is Kind.FUTURE
+    held = position
+    if quote is not None:
+        bid, ask = _sides(quote, future=future)
+        held = replace(held, bid=bid, ask=ask, quote_time=None if bid is None and ask is None else quote.time)
+    value = finite(mark)
+    if value is None or mark_time is None or (value < 0 and not future):
+        return held
+    notes = tuple(note for note in held.notes if note != _PREVIOUS_CLOSE)
+    return _with_gains(replace(held, mark=value, mark_time=mark_time, notes=notes), basis)
+
+
+def _sides(quote: Quote, *, future: bool) -> tuple[float | None, float | None]:
+    bid, ask = finite(quote.bid), finite(quote.ask)
+    if not future:
+        bid = bid if bid is not None and bid >= 0 else None
+        ask = ask if ask is not None and ask > 0 else None
+    return (None, None) if bid is not None and ask is not None and bid > ask else (bid, ask)
+
+
+def _with_gains(position: Position, basis: DayBasis) -> Position:
+    """Open profit over the average price; the day's over `basis`, with what was realized today."""
+    day_gain, realized = _gain(position, basis.price), basis.realized
+    return replace(
+        position,
+        open_pnl=_gain(position, position.average_price),
+        day_pnl=None if day_gain is None or realized is None else finite(day_gain + realized),
     )
 
 
-def _margin_call(fields: Mapping[str, object]) -> bool | None:
-    """True when any call is open, None when one that matters is not reported."""
-    calls = [finite(fields.get(name)) for name in _CALLS]
-    if any(call is not None and call != 0 for call in calls):
-        return True
-    return None if None in calls else False
+def _gain(position: Position, basis: float | None) -> float | None:
+    """quantity × multiplier × (mark − basis) in currency units; 0 of nothing; None without a current mark."""
+    quantity, factor, mark = position.quantity, position.multiplier, position.mark
+    if quantity == 0:
+        return 0.0
+    if quantity is None or factor is None or mark is None or basis is None or _PREVIOUS_CLOSE in position.notes:
+        return None
+    return finite(quantity * factor * (mark - basis))
