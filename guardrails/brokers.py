@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from guardrails.instruments import Instrument
 from guardrails.orders import Order, Preview
 from guardrails.values import View
 
@@ -37,11 +38,24 @@ class LiveBroker(Broker, Protocol):
         For a single look, which would otherwise come before the first quotes.
         """
 
+
+@runtime_checkable
+class MarketFeed(LiveBroker, Protocol):
+    """A live source that can also stream Greeks, quotes and prices of what other sources hold."""
+
+    def follow(self, instruments: Collection[Instrument]) -> None:
+        """Stream these too, from now on and instead of those named before; what it says of them is in its Market."""
+
+
+@runtime_checkable
+class PreviewingBroker(LiveBroker, Protocol):
+    """A live source that says beforehand what an order would do to the margin. Only IBKR is asked so far."""
+
     async def preview(self, order: Order) -> Preview:
         """What the broker says `order` would do to the account's margin; nothing is sent to an exchange."""
 
 
-class TradingBroker(LiveBroker, Protocol):
+class TradingBroker(PreviewingBroker, Protocol):
     """A source that orders can be sent to; every call comes from the order gate. No adapter offers it yet."""
 
     async def submit(self, order: Order, key: str) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,21 +19,19 @@ from rich.console import Console
 
 from guardrails import calendar, redaction, report, wording
 from guardrails.assess import Assessment, assess
-from guardrails.brokers import Broker, LiveBroker
-from guardrails.engine import READ_TIMEOUT_SECONDS, STATE_FILE
-from guardrails.errors import GuardrailsError, MatrixError, SettingsError, SourceError
+from guardrails.engine import STATE_FILE
+from guardrails.errors import GuardrailsError, MatrixError, SettingsError
 from guardrails.findings import Level
+from guardrails.look import look
 from guardrails.matrix import RiskMatrix, explain, load
 from guardrails.memory import read_memory, remembered_as
-from guardrails.outages import failed_view
+from guardrails.outages import about_task
 from guardrails.settings import SOURCES, Settings, is_source, load_settings
 from guardrails.snapshot import to_json
 from guardrails.values import Source, SourceState, Stream, View
 
 EXIT = {Level.NOT_APPLICABLE: 0, Level.OK: 0, Level.WATCH: 1, Level.BREACH: 2, Level.UNKNOWN: 3}
 EXIT_CRASH, EXIT_USAGE = 3, 64
-SETTLE_TIMEOUT_SECONDS = 30.0
-"""how long one look waits for the first quotes of a live source"""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Risk guardrails for an options book.")
 log = logging.getLogger(__name__)
@@ -100,10 +97,11 @@ def assess_once(names: Sequence[str], rules: RiskMatrix, settings: Settings, at:
     from adapters import open_sources  # noqa: PLC0415  # the command line is one of the three places that know both sides
 
     sources = open_sources(names, settings, _clock)
-    views = asyncio.run(_views(sources, at))
+    views, problems = asyncio.run(look(sources, lambda: at or _clock()))
     kept_as = remembered_as((source.name for source in sources), settings.guardrails_demo_scenario)
     memory = read_memory(settings.guardrails_data_dir / STATE_FILE, kept_as)
-    return assess(views, rules, memory, at or _clock())
+    extra = [about_task(name, text, rules) for name, text in sorted(problems.items())]
+    return assess(views, rules, memory, at or _clock(), extra)
 
 
 def _clock() -> datetime:
@@ -122,28 +120,6 @@ def parse_time(text: str) -> datetime:
     except (ValueError, OverflowError, GuardrailsError) as error:
         message = f"--at {text!r} is no ISO time of the trading calendar; write for example 2026-11-20T15:50-05:00"
         raise typer.BadParameter(message) from error
-
-
-async def _views(sources: Sequence[Broker], at: datetime | None) -> list[View]:
-    return list(await asyncio.gather(*(_view(source, at) for source in sources)))
-
-
-async def _view(source: Broker, at: datetime | None) -> View:
-    """One view of `source`, given the time to settle; closes it."""
-    try:
-        if isinstance(source, LiveBroker):
-            with suppress(TimeoutError):  # what has not answered by then is missing, and said to be
-                async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
-                    await source.settle()
-        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-            return await source.view(at or _clock())
-    except SourceError as error:
-        return failed_view(source.name, None, str(error))
-    except Exception as error:
-        log.exception("reading %s failed", source.name)
-        return failed_view(source.name, None, type(error).__name__)
-    finally:
-        await source.close()
 
 
 def _probe(settings: Settings) -> list[tuple[str, bool, str]]:
@@ -179,7 +155,8 @@ def _probe_source(name: str, settings: Settings) -> tuple[str, bool, str]:
     from adapters import open_sources  # noqa: PLC0415  # as in assess_once
 
     source = open_sources([name], settings, _clock)[0]
-    return _told(asyncio.run(_view(source, None)))
+    views, _ = asyncio.run(look([source], _clock))
+    return _told(views[0])
 
 
 def _told(view: View) -> tuple[str, bool, str]:

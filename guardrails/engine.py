@@ -17,13 +17,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from guardrails.announcements import announce
 from guardrails.assess import Assessment, assess
-from guardrails.brokers import Broker, LiveBroker
+from guardrails.brokers import Broker, LiveBroker, MarketFeed
 from guardrails.errors import SourceError
-from guardrails.findings import Level
+from guardrails.instruments import Instrument
 from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
 from guardrails.outages import about_matrix, about_task, failed_view, unheard
+from guardrails.portfolio import held_by_others
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
 from guardrails.values import View
 
@@ -80,6 +82,8 @@ class Engine:
         self.settings = settings
         self.now = clock
         self._sources = tuple(sources)
+        self._feeds = tuple(source for source in sources if isinstance(source, MarketFeed))
+        self._followed: dict[str, frozenset[Instrument]] = {}
         self._matrix = matrix
         self._views: dict[str, View] = {}
         self._problems: dict[str, str] = {}
@@ -165,6 +169,7 @@ class Engine:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         # of this loop, should it be started again
         self._due, self._heard, self._prompt = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._followed.clear()
         if self._asked_to_stop.is_set():
             self._stopping.set()
         jobs: dict[str, Callable[[], Awaitable[None]]] = {
@@ -191,14 +196,18 @@ class Engine:
             try:
                 await job()
             except Exception as error:  # the loop outlives whatever a job does
-                told = isinstance(error, SourceError)
-                said = str(error) if told else f"failed ({type(error).__name__}); see the log"
-                if self._problems.get(name) != said:  # once, not every period
-                    log.warning("%s: %s", name, said, exc_info=None if told else error)
-                self._problems[name] = said
+                self._went_wrong(name, error)
             else:
                 self._problems.pop(name, None)
             await self._until_due(name)
+
+    def _went_wrong(self, name: str, error: Exception) -> None:
+        """Keep what went wrong with the task `name`, and log it once, not every period."""
+        told = isinstance(error, SourceError)
+        said = str(error) if told else f"failed ({type(error).__name__}); see the log"
+        if self._problems.get(name) != said:
+            log.warning("%s: %s", name, said, exc_info=None if told else error)
+        self._problems[name] = said
 
     async def _until_due(self, name: str) -> None:
         """One period; an assessment may be due earlier."""
@@ -243,10 +252,25 @@ class Engine:
         began = time.perf_counter()
         now = self.now()
         views = [self._views.get(name) or unheard(name) for name in self.names]
+        await self._follow(views)
         result = await asyncio.to_thread(self._judge, views, now)
         self._publish(result)
         self._cycle_seconds = time.perf_counter() - began
         self._last_cycle, self._cycles = now, self._cycles + 1
+
+    async def _follow(self, views: Sequence[View]) -> None:
+        """Tell every market feed what the other sources hold, when that has changed; a failure is tried again."""
+        for feed in self._feeds:
+            task = f"follow {feed.name}"
+            try:
+                wanted = await asyncio.to_thread(held_by_others, views, feed.name)
+                if wanted != self._followed.get(feed.name, frozenset()):
+                    feed.follow(wanted)
+                    self._followed[feed.name] = wanted
+            except Exception as error:  # the assessment goes on with what is streamed already
+                self._went_wrong(task, error)
+            else:
+                self._problems.pop(task, None)
 
     async def _first_words(self) -> None:
         """Wait a moment for every source to speak once, so that the first Snapshot need not be UNKNOWN."""
@@ -308,21 +332,3 @@ class Engine:
             self._write()
         except OSError:
             log.exception("the last snapshot could not be written")
-
-
-def announce(before: Snapshot | None, after: Snapshot) -> bool:
-    """Log every level that moved, an expiry alarm as CRITICAL; whether any did."""
-    old = {} if before is None else {(f.check, f.subject): f.level for f in before.findings}
-    new = {(f.check, f.subject): f for f in after.findings}
-    moved = False
-    for key, finding in new.items():
-        if old.get(key, Level.OK) is finding.level or (key not in old and finding.level.rank <= Level.OK.rank):
-            continue
-        moved = True
-        alarm = finding.check == "short_option_expiry" and finding.level is Level.BREACH
-        loud = (
-            logging.CRITICAL if alarm else logging.WARNING if finding.level.rank >= Level.WATCH.rank else logging.INFO
-        )
-        log.log(loud, "%s %s %s: %s", finding.level.value, finding.check, finding.subject, finding.message)
-    gone = {key for key, level in old.items() if level.rank >= Level.WATCH.rank and key not in new}
-    return moved or bool(gone) or before is None or before.level is not after.level

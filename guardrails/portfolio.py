@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import TypeVar
+from itertools import compress
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from guardrails.exposures import Exposures
-from guardrails.values import Account, AccountId, Market, Observed, Position, Price, Source, View, finite
+from guardrails.instruments import Instrument, Kind
+from guardrails.values import (
+    SENTINEL,
+    Account,
+    AccountId,
+    Greeks,
+    Market,
+    Metrics,
+    Observed,
+    Position,
+    Price,
+    Quote,
+    Source,
+    View,
+    finite,
+)
 
-_Dated = TypeVar("_Dated", Observed, Price)
+_Value = TypeVar("_Value", Observed, Price)
+_Record = TypeVar("_Record", Metrics, Greeks, Quote)
+_Dated = TypeVar("_Dated", Observed, Price, Metrics, Greeks, Quote)
+
+_NAMES: Mapping[type, tuple[str, ...]] = {
+    Metrics: ("correlation", "iv_rank", "iv_percentile", "iv_30d", "hv_30d"),
+    Greeks: ("delta", "gamma", "vega", "theta", "iv", "rho"),
+    Quote: ("bid", "ask"),
+}
+"""the figures of what is merged by key; `Metrics` has dates beside them"""
+_FIGURES = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +129,21 @@ def merge_markets(views: Iterable[View]) -> Market:
         vix3m=_newest(market.vix3m for market in markets),
         vix_closes=_united((market.vix_closes for market in markets), max),
         vix3m_closes=_united((market.vix3m_closes for market in markets), min),
-        prices=_latest([market.prices for market in markets]),
-        betas=_latest([market.betas for market in markets]),
-        fx=_latest([market.fx for market in markets]),
+        prices=_latest((market.prices for market in markets), _valued),
+        betas=_latest((market.betas for market in markets), _valued),
+        fx=_latest((market.fx for market in markets), _valued),
         risk_free=_newest(market.risk_free for market in markets),
+        metrics=_latest((market.metrics for market in markets), _numbers),
+        greeks=_latest((market.greeks for market in markets), _numbers),
+        quotes=_latest((market.quotes for market in markets), _numbers),
         open=any(told) if told else None,
     )
+
+
+def held_by_others(views: Iterable[View], name: str) -> frozenset[Instrument]:
+    """What the sources other than `name` hold and a market feed could stream: no cash, nothing of unknown kind."""
+    held = (position.instrument for view in views if view.source.name != name for position in view.positions)
+    return frozenset(instrument for instrument in held if instrument.kind not in (Kind.CASH, Kind.OTHER))
 
 
 def _newest(readings: Iterable[Observed | None]) -> Observed | None:
@@ -126,11 +162,28 @@ def _united(
     return tuple(sorted(best.items()))
 
 
-def _latest(tables: list[Mapping[str, _Dated]]) -> dict[str, _Dated]:
+def _latest(tables: Iterable[Mapping[str, _Dated]], cleaned: Callable[[_Dated], _Dated | None]) -> Mapping[str, _Dated]:
+    """By key the newest item that says anything at all; of two of one time the later table's."""
     merged: dict[str, _Dated] = {}
     for table in tables:
         for key, item in table.items():
             held = merged.get(key)
-            if finite(item.value) is not None and (held is None or item.time >= held.time):
-                merged[key] = item
+            if (held is None or item.time >= held.time) and (kept := cleaned(item)) is not None:
+                merged[key] = kept
     return merged
+
+
+def _valued(item: _Value) -> _Value | None:
+    """`item`, unless its value is not a number."""
+    return None if finite(item.value) is None else item
+
+
+def _numbers(item: _Record) -> _Record | None:
+    """`item` with None for every figure that is not a number; None when it then says nothing."""
+    kind = type(item)
+    figures = _FIGURES[kind](item)
+    wrong = [value is not None and not -SENTINEL < value < SENTINEL for value in figures]
+    if any(wrong):
+        absent: dict[str, Any] = dict.fromkeys(compress(_NAMES[kind], wrong))
+        return _numbers(replace(item, **absent))
+    return item if kind is Metrics or figures.count(None) < len(figures) else None

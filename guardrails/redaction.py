@@ -22,8 +22,8 @@ _BEARER = re.compile(r"\b(bearer\s+)(?!token\b)[\w.~+/=-]+", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?")
 _PASSWORD = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)\S*@")
 """up to the last @: a password that was not escaped may hold one"""
-_CHATTERS = ("ib_async", "eventkit")
-"""they print whole positions and an error at every attempt; the adapter reports its conditions itself"""
+_CHATTERS = ("ib_async", "eventkit", "tastytrade", "httpx2", "httpcore2")
+"""they print whole positions, tokens and an error at every attempt; the adapters report their conditions themselves"""
 
 
 def redact(text: str) -> str:

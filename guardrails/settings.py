@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from guardrails.errors import SettingsError
 
 _PREFIX = "GUARDRAILS_"
-SOURCES = ("demo", "ibkr", "statement:PATH")
+SOURCES = ("demo", "ibkr", "tastytrade", "statement:PATH")
 """what GUARDRAILS_SOURCES may name today"""
 
 
@@ -57,6 +57,13 @@ class Settings(BaseSettings):
     ibkr_market_data_lines: Annotated[int, Field(ge=1, le=10_000)] = 100
     """quotes IBKR lets this login stream at once, as TWS shows under Account, Market Data Connections"""
 
+    tt_secret: SecretStr | None = None
+    """client secret of the OAuth application at tastytrade"""
+    tt_refresh: SecretStr | None = None
+    """refresh token of the grant"""
+    tastytrade_base_url: str = "https://api.tastyworks.com"
+    """another one for the sandbox (https://api.cert.tastyworks.com) or tests"""
+
     @field_validator("guardrails_sources", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -75,7 +82,7 @@ class Settings(BaseSettings):
 
 def is_source(name: str) -> bool:
     """Whether `name` is one of `SOURCES`."""
-    return name in ("demo", "ibkr") or (name.startswith("statement:") and name != "statement:")
+    return name in ("demo", "ibkr", "tastytrade") or (name.startswith("statement:") and name != "statement:")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

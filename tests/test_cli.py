@@ -21,12 +21,16 @@ from rich.console import Console
 from guardrails import cli
 from guardrails.cli import main, parse_time
 from guardrails.engine import STATE_FILE
+from guardrails.errors import SourceError
+from guardrails.findings import Level
+from guardrails.matrix import load
 from guardrails.report import print_doctor
 from guardrails.settings import Settings
 from guardrails.snapshot import from_json
 from guardrails.values import Source, SourceState, Stream, View
 from tests.books import NOW, ROOT, account, stock
 from tests.healthy import SHIPPED, edited_text
+from tests.test_look import Feed, Live, ibkr, tasty
 
 STATEMENTS = ROOT.parent / "shared" / "data" / "statements"
 needs_shared = pytest.mark.skipif(not STATEMENTS.is_dir(), reason="../shared/data is absent")
@@ -328,6 +332,17 @@ def test_prices_reach_the_book(run: Run, home: Path) -> None:
 def test_the_state_of_an_engine_is_read_and_not_written(run: Run, home: Path) -> None:
     run("check", "--at", OPEN)
     assert not (home / "data" / STATE_FILE).exists()
+
+
+def test_a_feed_that_cannot_follow_is_a_finding(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, holder = Feed("tastytrade", tasty()), Live("ibkr", ibkr())
+    feed.refuses = SourceError("too many symbols")
+    monkeypatch.setattr("adapters.open_sources", lambda *_: [feed, holder])
+    matrix = load(home / "risk_matrix.yaml")
+    findings = cli.assess_once(["tastytrade", "ibkr"], matrix, Settings(), NOW).snapshot.findings
+    found = next(finding for finding in findings if finding.check == "engine")
+    assert (found.subject, found.level) == ("task:follow tastytrade", Level.UNKNOWN)
+    assert "too many symbols" in found.message
 
 
 @needs_shared

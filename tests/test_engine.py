@@ -9,7 +9,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,11 +18,14 @@ from typing import Any
 import pytest
 
 from guardrails import http
-from guardrails.engine import SNAPSHOT_FILE, STATE_FILE, Engine, EngineSettings, announce
+from guardrails.announcements import announce
+from guardrails.engine import SNAPSHOT_FILE, STATE_FILE, Engine, EngineSettings
 from guardrails.errors import SourceError
 from guardrails.findings import Level
+from guardrails.instruments import Instrument
 from guardrails.matrix import MatrixFile
 from guardrails.memory import read_memory
+from guardrails.orders import Order, Preview
 from guardrails.outages import is_fresh
 from guardrails.snapshot import Snapshot, from_json, read_snapshot, to_json
 from guardrails.values import Observed, Source, SourceState, View
@@ -295,6 +298,119 @@ def test_a_cycle_that_fails_is_a_problem_and_the_last_snapshot_stays(start: Star
     assert engine.health().alive
     desk.says = HEALTHY.view()
     until(lambda: engine.health().problems == ())
+
+
+# --- feeds follow what the others hold ---
+
+
+class Feed(Desk):
+    """A source that can stream what others hold, and remembers what it was asked for and by which thread."""
+
+    def __init__(self, name: str = "feed") -> None:
+        super().__init__(name, View(Source(name, SourceState.LIVE, NOW)))
+        self.followed: list[set[str]] = []
+        self.threads: set[str] = set()
+        self.refuses: Exception | None = None
+        self.tried = 0
+
+    def follow(self, instruments: Collection[Instrument]) -> None:
+        self.tried += 1
+        self.threads.add(threading.current_thread().name)
+        if self.refuses is not None:
+            raise self.refuses
+        self.followed.append({instrument.key for instrument in instruments})
+
+    async def changed(self) -> None:
+        await asyncio.Event().wait()
+
+    async def settle(self) -> None:
+        return
+
+    async def preview(self, order: Order) -> Preview:
+        return Preview(NOW, unknown="not asked")
+
+
+def held_at(desk: Desk) -> set[str]:
+    assert isinstance(desk.says, View)
+    return {position.instrument.key for position in desk.says.positions}
+
+
+def without(view: View, key: str) -> View:
+    return replace(view, positions=tuple(p for p in view.positions if p.instrument.key != key))
+
+
+def test_a_feed_is_told_before_the_first_assessment_and_again_only_when_the_set_changes(start: Start) -> None:
+    feed, desk = Feed(), Desk("test", HEALTHY.view())
+    engine = start(feed, desk)
+    first(engine)
+    assert feed.followed == [held_at(desk)]
+    cycles(engine, 3)
+    assert feed.followed == [held_at(desk)]
+    assert feed.threads == {"engine"}  # the loop that owns its connection
+    before = held_at(desk)
+    desk.says = without(HEALTHY.view(), "equity:SPY")
+    until(lambda: len(feed.followed) == 2)
+    assert feed.followed[1] == before - {"equity:SPY"}
+    desk.says = replace(HEALTHY.view(), positions=())
+    until(lambda: len(feed.followed) == 3)
+    assert feed.followed[2] == set()
+
+
+def test_quantities_that_change_are_no_other_set(start: Start) -> None:
+    feed, desk = Feed(), Desk("test", HEALTHY.view())
+    engine = start(feed, desk)
+    first(engine)
+    desk.says = HEALTHY.position("SPY", quantity=7.0).view()
+    until(lambda: any(row.quantity == 7.0 for row in shown(engine).positions))
+    assert feed.tried == 1
+
+
+def test_what_a_source_held_when_it_was_last_heard_is_still_followed(start: Start) -> None:
+    feed, desk = Feed(), Desk("test", HEALTHY.view())
+    engine = start(feed, desk)
+    first(engine)
+    desk.says = OSError("gone")
+    until(lambda: source_of(shown(engine))[0] == "down")
+    cycles(engine)
+    assert feed.tried == 1
+
+
+def test_its_own_holdings_are_not_named_to_it_and_two_feeds_are_told_of_each_other(start: Start) -> None:
+    feed, other = Feed("feed"), Feed("other")
+    feed.says = replace(HEALTHY.view(), source=Source("feed", SourceState.LIVE, NOW))
+    first(start(feed, other))
+    assert feed.tried == 0
+    assert other.followed == [held_at(feed)]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(RuntimeError("of no interest"), "failed (RuntimeError); see the log"), (SourceError("too many"), "too many")],
+)
+def test_a_feed_that_refuses_is_a_problem_and_not_the_end(start: Start, error: Exception, said: str) -> None:
+    feed, good, desk = Feed(), Feed("good"), Desk("test", HEALTHY.view())
+    feed.refuses = error
+    engine = start(feed, good, desk)
+    first(engine)
+    snapshot = cycles(engine)
+    assert engine.health().problems == (f"follow feed: {said}",)
+    assert ("engine", "task:follow feed") in {(f.check, f.subject) for f in snapshot.findings}
+    assert len(snapshot.positions) == 5
+    assert good.followed == [held_at(desk)]
+    assert feed.tried > 1  # it is asked again
+    feed.refuses = None
+    until(lambda: engine.health().problems == ())
+    assert feed.followed == [held_at(desk)]
+
+
+def test_an_engine_that_is_started_again_tells_its_feeds_again(start: Start) -> None:
+    feed, desk = Feed(), Desk("test", HEALTHY.view())
+    engine = start(feed, desk)
+    first(engine)
+    engine.stop()
+    engine.start()
+    until(lambda: len(feed.followed) == 2)
+    assert feed.followed[0] == feed.followed[1] == held_at(desk)
 
 
 # --- what is written down ---

@@ -144,16 +144,20 @@ def test_every_key_of_the_shipped_file_is_known_and_needed(path: tuple[str, ...]
     assert path[-1] + "_x" in "\n".join(problems(yaml.safe_dump(data)))
 
 
+LATER = ("greeks_delta_tolerance", "greeks_iv_tolerance", "beta_min_correlation")
+"""added after the first files were written: these stay valid"""
+
+
 @pytest.mark.parametrize("path", KEYS, ids=".".join)
 def test_a_missing_key_is_refused(path: tuple[str, ...]) -> None:
-    """A file cut short while saving must not mean "no limit"; only words and the override may be left out."""
+    """A file cut short while saving must not mean "no limit"; only words, the override and `LATER` may be left out."""
     data = yaml.safe_load(TEXT)
     node = data
     for part in path[:-1]:
         node = node[part]
     del node[path[-1]]
     text = yaml.safe_dump(data)
-    if "violation_message" in path or path == ("override",):
+    if "violation_message" in path or path == ("override",) or path[-1] in LATER:
         parse(text)
     else:
         assert path[-1] in "\n".join(problems(text))

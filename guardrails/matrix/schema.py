@@ -1,6 +1,7 @@
 """The shape of `risk_matrix.yaml` around the limits: regimes, settings, and what contradicts what.
 
-Every `_pct`, ratio and cushion is a fraction of 1. As in `limits`, nothing has a default but what only adds words.
+Every `_pct`, ratio and cushion is a fraction of 1. As in `limits`, nothing has a default but what only adds words and,
+so that files written for an earlier version stay valid, the tolerances that came later.
 """
 
 from __future__ import annotations
@@ -80,6 +81,12 @@ class DataRules(Strict):
     """distinct broker timestamps needed before a loss halts"""
     open_quiet_minutes: Minutes
     """no halt on opening prints"""
+    greeks_delta_tolerance: Share = 0.05
+    """deltas of one option from two sources that differ by more contradict each other"""
+    greeks_iv_tolerance: Share = 0.03
+    """the same for implied volatilities, as fractions (0.03 is three points)"""
+    beta_min_correlation: Share = 0.30
+    """a beta from returns less correlated with the index than this says little"""
 
 
 class RegimeRules(Strict):
