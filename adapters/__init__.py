@@ -35,6 +35,16 @@ def open_sources(names: Iterable[str], settings: Settings, clock: Callable[[], d
             settings.ibkr_market_data_lines,
         )
         sources.append(IbkrSource(gateway, clock))
+    if "tastytrade" in wanted:
+        from adapters.tastytrade.source import Access, TastytradeSource  # noqa: PLC0415  # as above
+
+        secret, refresh = settings.tt_secret, settings.tt_refresh
+        access = Access(
+            secret.get_secret_value() if secret else "",
+            refresh.get_secret_value() if refresh else "",
+            settings.tastytrade_base_url.rstrip("/"),
+        )
+        sources.append(TastytradeSource(access, clock))
     files = [Path(name.removeprefix(STATEMENT)) for name in wanted if name.startswith(STATEMENT)]
     if files:
         from adapters.statements import StatementSource  # noqa: PLC0415  # as above

@@ -1,7 +1,6 @@
 """From the simulated brokers' messages to accounts, positions and prices, by the translators real records go through.
 
-Only what those translators do not cover yet is done here: market data (ticks, Greeks, events), the margin report, and
-the figures of the last end of day.
+Only market data (ticks, Greeks, events) is read here, and what IBKR's demo says of the last end of day.
 """
 
 from __future__ import annotations
@@ -12,7 +11,10 @@ from datetime import date, datetime
 from typing import Any
 
 from adapters.demo import ibkr_wire, tastytrade_wire
+from adapters.demo.book import TASTYTRADE
 from adapters.ibkr import rows as ibkr_rows
+from adapters.tastytrade import metrics as tastytrade_metrics
+from adapters.tastytrade import money as tastytrade_money
 from adapters.tastytrade import rows as tastytrade_rows
 from guardrails import calendar
 from guardrails.instruments import Kind
@@ -136,26 +138,21 @@ def read_tastytrade(sent: tastytrade_wire.Messages, source: str) -> Part:
     today = calendar.exchange_date(sent.received)
     reading = tastytrade_rows.Reading(source, sent.received, written=today, today=today)
     events = _by_type(sent.events)
-    account = tastytrade_rows.to_account(sent.balance, source, datetime.fromisoformat(str(sent.balance["updated-at"])))
-    prior, closed = (
-        finite(sent.last_balance["net-liquidating-value"]),
-        datetime.fromisoformat(str(sent.last_balance["updated-at"])),
+    records = tastytrade_money.AccountRecords(
+        number=TASTYTRADE,
+        read=sent.received,
+        balance=sent.balance,
+        status=None,
+        margin=sent.margin_report,
+        last_end_of_day=sent.last_balance,
+        transfers=sent.transfers,
     )
     positions = [tastytrade_rows.to_position(record, reading) for record in sent.positions]
     return Part(
-        account=replace(
-            account,
-            margin_by_underlying=margin_by_underlying(sent.margin_report),
-            prior_net_liquidation=None if prior is None else Observed(prior, closed, source),
-            cash_flows=sum(finite(row["net-value"]) or 0.0 for row in sent.transfers),
-        ),
+        account=tastytrade_money.to_account(records, source),
         positions=tuple(_with_events(position, events, sent.received) for position in positions),
         market=_tastytrade_market(sent, events),
     )
-
-
-def _time(record: Mapping[str, Any], key: str) -> datetime:
-    return datetime.fromisoformat(record[key])
 
 
 _Events = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -166,18 +163,6 @@ def _by_type(events: Iterable[Mapping[str, Any]]) -> _Events:
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for event in events:
         found.setdefault(event["eventType"], {})[event["eventSymbol"]] = event
-    return found
-
-
-def margin_by_underlying(report: Mapping[str, Any]) -> dict[str, float] | None:
-    """Maintenance by canonical underlying from a margin report, positive; None when a group has no figure."""
-    found: dict[str, float] = {}
-    for group in report.get("groups", ()):
-        required = finite(group.get("maintenance-requirement"))
-        if required is None:
-            return None
-        code = str(group["code"])
-        found[code] = found.get(code, 0.0) + abs(required)
     return found
 
 
@@ -216,11 +201,17 @@ def _tastytrade_market(sent: tastytrade_wire.Messages, events: _Events) -> Marke
             if (price := _price(symbol, events, time)) is not None
         },
         betas={
-            str(row["symbol"]): Observed(beta, _time(row, "beta-updated-at"), "tastytrade")
+            symbol: beta
             for row in sent.metrics
-            if (beta := finite(row["beta"])) is not None
+            if (symbol := tastytrade_metrics.symbol_of(row, time)) is not None
+            and (beta := tastytrade_metrics.to_beta(row, "tastytrade", time)) is not None
         },
         risk_free=Observed(rates[0], time, "tastytrade") if rates else None,
+        metrics={
+            found.symbol: found
+            for row in sent.metrics
+            if (found := tastytrade_metrics.to_metrics(row, "tastytrade", time)) is not None
+        },
     )
 
 

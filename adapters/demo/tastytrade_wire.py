@@ -13,8 +13,9 @@ from datetime import date, datetime, time
 
 from adapters.demo.book import TASTYTRADE
 from adapters.demo.margin import Requirement
-from adapters.demo.market import INDEX, RATE, UNDERLYINGS, Levels
+from adapters.demo.market import INDEX, RATE, Levels
 from adapters.demo.marks import FuturePrice, Holding
+from adapters.demo.metrics import metrics
 from adapters.demo.money import PRIOR, Segment
 from guardrails import calendar
 from guardrails.instruments import Kind
@@ -56,7 +57,7 @@ def messages(
         last_balance=_last_balance(last_close),
         transfers=(),
         margin_report=_margin_report(whole, asked),
-        metrics=tuple(_metric(name, last_close) for name in UNDERLYINGS if UNDERLYINGS[name].own_vol),
+        metrics=metrics(levels[0], now, last_close),
         events=tuple(_events(holdings, levels, futures)),
     )
 
@@ -161,10 +162,6 @@ def _margin_report(whole: Segment, asked: Sequence[Requirement]) -> Record:
             for code, dollars in by_underlying.items()
         ],
     }
-
-
-def _metric(symbol: str, last_close: datetime) -> Record:
-    return {"symbol": symbol, "beta": f"{UNDERLYINGS[symbol].beta:.2f}", "beta-updated-at": last_close.isoformat()}
 
 
 def _events(

@@ -1,0 +1,161 @@
+"""The SDK's DXLink streamer with an ear of our own on its socket.
+
+The SDK keeps the handshake, the keep-alive and the channels. What it would lose is taken off the socket before it: data
+of every format, events that hold NaN, the sign of life in a KEEPALIVE, informational errors, a closed channel, frames
+that are no frames. Its limit of 64 KiB for a message is raised, because a busy minute of a large book exceeds it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Self, cast
+
+import anyio
+import httpx2
+from httpx2.websockets import AsyncWebSocketSession
+from tastytrade import DXLinkStreamer
+from tastytrade.dxfeed import Candle, Event, Greeks, Quote, Summary, Trade
+
+from adapters.condition import Lost
+from adapters.tastytrade import conditions
+from adapters.tastytrade.api import Session
+from adapters.tastytrade.ticks import Ticks
+from guardrails.redaction import redact
+
+log = logging.getLogger(__name__)
+
+LARGEST_MESSAGE = 16 * 2**20
+_KINDS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in (Greeks, Quote, Trade, Summary, Candle)}
+_FOR_THE_SDK = ("SETUP", "AUTH_STATE", "CHANNEL_OPENED", "FEED_CONFIG")
+
+
+class Streamer(DXLinkStreamer):
+    """One socket. Enter it, subscribe, look at `ticks`; leaving raises what ended it, in an ExceptionGroup."""
+
+    def __init__(self, session: Session, quote_token: Mapping[str, Any], ticks: Ticks, clock: Callable[[], datetime]):
+        super().__init__(session)
+        self._wss_url, self._auth_token = str(quote_token["dxlink-url"]), str(quote_token["token"])
+        self.ear = Ear(ticks, clock)
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        options = {name: value for name, value in self.session.client_kwargs.items() if name != "event_hooks"}
+        async with (
+            httpx2.AsyncClient(**options) as client,
+            client.websocket(
+                self._wss_url, max_message_size_bytes=LARGEST_MESSAGE, keepalive_ping_interval_seconds=None
+            ) as socket,
+            anyio.create_task_group() as tasks,
+        ):
+            self.ear.listen(socket)
+            self._websocket = cast("AsyncWebSocketSession", self.ear)
+            await tasks.start(self._reader)
+            tasks.start_soon(self._heartbeat)
+            yield self
+            tasks.cancel_scope.cancel()
+
+    async def add(self, kind: str, symbols: Sequence[str], *, since: datetime | None, every: float) -> None:
+        """Subscribe `symbols` to events of `kind`; candles are daily, from `since` on."""
+        if kind == Candle.__name__:
+            await self.subscribe_candle(symbols, "d", start_time=since, refresh_interval=every)
+        else:
+            await self.subscribe(_KINDS[kind], symbols, refresh_interval=every)
+
+    async def remove(self, kind: str, symbols: Sequence[str]) -> None:
+        """End these subscriptions."""
+        await self.unsubscribe(_KINDS[kind], symbols)
+
+    def reopen(self, kind: str) -> None:
+        """Forget the channel of `kind`, which the other side has closed; the next `add` opens it again."""
+        self._subscription_state.pop(kind, None)
+
+    def kind_of(self, channel: int) -> str:
+        """The kind of events a channel carries."""
+        return self._channels_reversed.get(channel, "")
+
+
+class Ear:
+    """Stands between the SDK and its socket: hears every frame and passes on what the SDK understands."""
+
+    def __init__(self, ticks: Ticks, clock: Callable[[], datetime]) -> None:
+        self.heard: datetime | None = None
+        """when any frame arrived"""
+        self.data: datetime | None = None
+        """when data arrived"""
+        self.closed_channels: list[int] = []
+        """channels the other side has closed, until somebody reopens them"""
+        self.complaint = ""
+        """the other side's last error, in its words"""
+        self._ticks, self._clock = ticks, clock
+        self._fields = {name: list(kind.model_json_schema()["properties"]) for name, kind in _KINDS.items()}
+        self._asked = self._authorised = False
+
+    def listen(self, socket: AsyncWebSocketSession) -> None:
+        """Begin to hear `socket`."""
+        self._socket = socket
+
+    async def send_json(self, message: object) -> None:
+        """As the socket does."""
+        await self._socket.send_json(message)
+
+    async def receive_json(self) -> dict[str, Any]:
+        """The next frame that is for the SDK; everything else is dealt with here."""
+        while True:
+            text = await self._socket.receive_text()
+            self.heard = self._clock()
+            try:
+                frame = json.loads(text)
+            except ValueError:
+                frame = None
+            if not isinstance(frame, dict):
+                self._ticks.garbage += 1
+                continue
+            try:
+                kept = self._take(frame)
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError):  # whatever rubbish it was
+                self._ticks.garbage += 1
+                continue
+            if kept:
+                return frame
+
+    def _take(self, frame: dict[str, Any]) -> bool:
+        """Whether `frame` is for the SDK."""
+        kind = frame.get("type")
+        if kind == "FEED_DATA":
+            self._data(frame["data"])
+        elif kind == "FEED_CONFIG":
+            for name, fields in (frame.get("eventFields") or {}).items():
+                self._fields[str(name)] = [str(field) for field in fields]
+        elif kind == "AUTH_STATE":
+            self._judge(frame)
+        elif kind == "CHANNEL_CLOSED":
+            self.closed_channels.append(int(frame["channel"]))
+        elif kind == "CHANNEL_OPENED":
+            int(frame["channel"])
+        elif kind == "ERROR":
+            self.complaint = redact(f"{frame.get('error', '')} {frame.get('message', '')}".strip())[:160]
+            log.warning("the quote stream says: %s", self.complaint)
+        return kind in _FOR_THE_SDK
+
+    def _judge(self, frame: Mapping[str, Any]) -> None:
+        """The first refusal is the question for the token; a second one, or one after success, is the answer."""
+        if frame["state"] == "AUTHORIZED":
+            self._authorised = True
+        elif self._authorised or self._asked:
+            raise Lost(conditions.QUOTES_REFUSED)
+        else:
+            self._asked = True
+
+    def _data(self, data: Sequence[Any]) -> None:
+        now = self._clock()
+        self.data = now
+        if isinstance(data[0], dict):
+            for event in data:
+                self._ticks.take(str(event.get("eventType", "")), event, now)
+            return
+        for name, flat in zip(data[::2], data[1::2], strict=True):
+            self._ticks.take_rows(name, self._fields.get(name, ()), flat, now)

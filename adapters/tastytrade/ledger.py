@@ -1,0 +1,256 @@
+"""What the accounts hold and are worth: read when something is announced, and every few seconds in any case.
+
+A list that is not whole is no list, and an empty one is believed only when the account's own balance agrees: what was
+read last stays, with its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
+
+from adapters.condition import Condition, Lost
+from adapters.tastytrade import conditions
+from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
+from guardrails import calendar
+from guardrails.values import finite
+
+log = logging.getLogger(__name__)
+_Read = TypeVar("_Read")
+
+EVERY_OPEN, EVERY_CLOSED = timedelta(seconds=10), timedelta(seconds=30)
+DETAILS_EVERY, CLOSE_EVERY, ACCOUNTS_EVERY = timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=10)
+SILENT_OPEN, SILENT_CLOSED = timedelta(seconds=45), timedelta(minutes=3)
+AGAIN = (1.0, 1.0, 2.0, 5.0, 10.0)
+"""seconds until what failed, or is doubted, is read again"""
+_LOOK_SECONDS = 0.2
+_HISTORY = timedelta(days=10)
+_HOLDINGS = (
+    "long-equity-value", "short-equity-value", "long-derivative-value", "short-derivative-value", "long-futures-value",
+    "short-futures-value", "long-futures-derivative-value", "short-futures-derivative-value",
+    "long-cryptocurrency-value", "short-cryptocurrency-value", "long-bond-value", "maintenance-requirement",
+    "futures-margin-requirement",
+)  # fmt: skip
+_PROOF = ("long-equity-value", "long-derivative-value", "short-derivative-value", "maintenance-requirement")
+"""without these four a balance does not say whether anything is held"""
+
+
+@dataclass(slots=True)
+class Book:
+    """What one account said last, each part with the time at which it was read."""
+
+    number: str
+    rows: tuple[Record, ...] = ()
+    balance: Record | None = None
+    status: Record | None = None
+    margin: Record | None = None
+    last_end_of_day: Record | None = None
+    transfers: tuple[Record, ...] | None = None
+    times: dict[str, datetime] = field(default_factory=dict)
+    """by part: positions, balance, status, margin, close, transfers"""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """why a part could not be read the last time"""
+    doubted: bool = False
+    """the last list of positions was empty although the balance does not say so"""
+
+    @property
+    def time(self) -> datetime | None:
+        """When positions and balance were last read whole."""
+        times = [self.times.get(name) for name in ("positions", "balance")]
+        return None if None in times else min(time for time in times if time is not None)
+
+
+class Ledger:
+    """Every account of the login. All of it belongs to the loop it is run on."""
+
+    def __init__(self, api: Api, clock: Callable[[], datetime], changed: Callable[[], None]) -> None:
+        self.books: dict[str, Book] = {}
+        self.trouble: Condition | None = conditions.CONNECTING
+        """why nothing can be read now, None while it can"""
+        self.retries = 0
+        self.version = 0
+        """counts the changes of what is held"""
+        self._api, self._clock, self._changed = api, clock, changed
+        self._prompt = asyncio.Event()
+        self._due: dict[str, datetime] = {}
+        self._restless = 0
+
+    def prompt(self) -> None:
+        """Read positions and balances now: something was announced."""
+        self._due["books"] = self._clock()
+        self._prompt.set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether every account was read whole, the slow parts included."""
+        parts = {"status", "margin", "close", "transfers"}
+        return bool(self.books) and all(
+            book.time is not None and not book.doubted and parts <= {*book.times, *book.troubles}
+            for book in self.books.values()
+        )
+
+    def late(self, now: datetime) -> bool:
+        """Whether an account was not read whole for too long."""
+        allowed = SILENT_OPEN if calendar.is_open(now) else SILENT_CLOSED
+        return any(book.time is None or now - book.time > allowed for book in self.books.values())
+
+    async def run(self) -> None:
+        """Return never."""
+        while True:
+            before = self.trouble
+            try:
+                await self._round()
+            except Lost as lost:
+                self._failed(lost.condition)
+            except (Refused, Incomplete) as error:
+                self._failed(conditions.failing(str(error)))
+            except Exception as error:
+                log.exception("reading the accounts failed")
+                self._failed(conditions.failing(type(error).__name__))
+            else:
+                self.trouble, self.retries = None, 0
+            if before is not self.trouble:
+                self._changed()
+            await self._until_due()
+
+    def _failed(self, condition: Condition) -> None:
+        if self.trouble is None or self.trouble.name != condition.name:
+            log.warning("tastytrade: %s", condition.sentence)
+        self.trouble = condition
+        self.retries += 1
+
+    async def _until_due(self) -> None:
+        """Sleep in short pieces: the clock decides, and a machine that was asleep finds it moved."""
+        restless = self.trouble is not None or any(book.doubted or book.time is None for book in self.books.values())
+        self._restless = self._restless + 1 if restless else 0
+        again = self._clock() + timedelta(seconds=AGAIN[min(self._restless, len(AGAIN)) - 1])
+        while (self._clock() < again) if restless else not any(self._is_due(name) for name in self._due):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._prompt.wait()
+            if self._prompt.is_set():
+                break
+        self._prompt.clear()
+
+    async def _round(self) -> None:
+        if self._is_due("accounts"):
+            self._open_books(await self._api.items("/customers/me/accounts"))
+            self._done("accounts", ACCOUNTS_EVERY)
+        every = EVERY_OPEN if calendar.is_open(self._clock()) else EVERY_CLOSED
+        restless = any(book.doubted or book.time is None for book in self.books.values())
+        if restless or self._is_due("books"):
+            await self._each(self._read_book)
+            self._done("books", every)
+            self._changed()
+        if self._is_due("details"):
+            await self._each(self._read_details)
+            self._done("details", DETAILS_EVERY)
+        if self._is_due("close"):
+            await self._each(self._read_close)
+            self._done("close", CLOSE_EVERY)
+
+    def _is_due(self, name: str) -> bool:
+        return name not in self._due or self._clock() >= self._due[name]
+
+    def _done(self, name: str, every: timedelta) -> None:
+        self._due[name] = self._clock() + every
+
+    async def _each(self, read: Callable[[Book], Coroutine[Any, Any, None]]) -> None:
+        """Read one thing of every account at once; Lost when there is no way in."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for book in self.books.values():
+                    group.create_task(read(book))
+        except ExceptionGroup as several:
+            lost, rest = several.split(Lost)
+            raise (lost or rest or several).exceptions[0] from None
+
+    def _open_books(self, rows: Sequence[Record]) -> None:
+        """A book for each open account of the login; Lost when one that was read before is no longer offered."""
+        offered = [account for row in rows if isinstance(account := row.get("account"), dict)]
+        if len(offered) < len(rows):
+            raise Incomplete("the list of accounts has rows without an account")
+        still = [account for account in offered if account.get("is-closed") is not True]
+        numbers = [str(account.get("account-number") or "") for account in still]
+        if "" in numbers:
+            raise Incomplete("an account has no number")
+        if gone := sorted(set(self.books) - set(numbers)):
+            raise Lost(conditions.accounts_gone(gone))
+        if not numbers:
+            raise Lost(conditions.no_account())
+        for number in numbers:
+            self.books.setdefault(number, Book(number))
+
+    async def _read_book(self, book: Book) -> None:
+        base = f"/accounts/{book.number}"
+        try:
+            balance = await self._api.get(f"{base}/balances/USD")
+            rows = await self._api.items(f"{base}/positions", {"include-marks": "true"})
+        except (Refused, Incomplete) as error:
+            book.troubles["positions"] = str(error)
+            log.warning("tastytrade: the book of •••%s could not be read: %s", book.number[-4:], error)
+            return
+        book.troubles.pop("positions", None)
+        now = self._clock()
+        book.balance, book.times["balance"] = balance, now
+        held = any(_size(row) != 0 for row in rows)
+        book.doubted = not held and holds_nothing(balance) is not True
+        if not book.doubted:
+            self.version += rows != book.rows
+            book.rows, book.times["positions"] = rows, now
+
+    async def _read_details(self, book: Book) -> None:
+        status = await self._part(book, "status", self._api.get(f"/accounts/{book.number}/trading-status"))
+        margin = await self._part(book, "margin", self._api.get(f"/margin/accounts/{book.number}/requirements"))
+        book.status, book.margin = status, margin
+
+    async def _read_close(self, book: Book) -> None:
+        """The balance at the end of the last session, and the money moved since."""
+        session = calendar.session_of(self._clock())
+        base = f"/accounts/{book.number}"
+        asked = {"per-page": PAGE, "time-of-day": "EOD", "currency": "USD", "start-date": f"{session - _HISTORY}"}
+        rows = await self._part(book, "close", self._api.items(f"{base}/balance-snapshots", asked))
+        before = [row for row in rows or () if (day := _date(row)) is not None and day < session]
+        book.last_end_of_day = max(before, key=lambda row: str(row["snapshot-date"]), default=None)
+        day = None if book.last_end_of_day is None else _date(book.last_end_of_day)
+        if day is None:
+            book.transfers = None
+            return
+        moved = {"per-page": PAGE, "types[]": ["Money Movement", "Receive Deliver"], "start-date": f"{day}"}
+        book.transfers = await self._part(book, "transfers", self._api.items(f"{base}/transactions", moved))
+
+    async def _part(self, book: Book, name: str, read: Coroutine[Any, Any, _Read]) -> _Read | None:
+        """One part of an account that it can do without; None, with the reason kept, when it cannot be read."""
+        try:
+            found = await read
+        except (Refused, Incomplete) as error:
+            book.troubles[name] = str(error)
+            return None
+        book.troubles.pop(name, None)
+        book.times[name] = self._clock()
+        return found
+
+
+def holds_nothing(balance: Record) -> bool | None:
+    """Whether an account's own balance says that it holds no position; None when it does not tell."""
+    figures = {name: finite(balance.get(name)) for name in _HOLDINGS}
+    if any(figure for figure in figures.values()):
+        return False
+    return None if any(figures[name] is None for name in _PROOF) else True
+
+
+def _size(row: Record) -> float | None:
+    """Quantity without sign; None, which is not zero, when it cannot be read."""
+    return 0.0 if str(row.get("quantity-direction")).lower() == "zero" else finite(row.get("quantity"))
+
+
+def _date(row: Record) -> date | None:
+    try:
+        return date.fromisoformat(str(row.get("snapshot-date"))[:10])
+    except ValueError:
+        return None

@@ -1,0 +1,125 @@
+"""What changes slowly: market metrics, the risk-free rate, streamer symbols. Read when wanted, then now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+from adapters.condition import Lost
+from adapters.tastytrade.api import Api, Incomplete, Record, Refused
+from adapters.tastytrade.directory import Directory
+from guardrails.instruments import Instrument
+from guardrails.values import Observed, finite
+
+log = logging.getLogger(__name__)
+
+SOURCE = "tastytrade"
+METRICS_EVERY, RATE_EVERY, AGAIN = timedelta(minutes=10), timedelta(hours=6), timedelta(minutes=1)
+_BATCH = 50
+_MOST_REQUESTS = 40
+"""in one round, should single symbols spoil their batches"""
+_FOR_ALL = (403, 404)
+"""answers that do not lie in a symbol: the sandbox has no metrics"""
+_LOOK_SECONDS = 0.2
+
+
+class Reference:
+    """All of it belongs to the loop it is run on."""
+
+    def __init__(self, api: Api, clock: Callable[[], datetime]) -> None:
+        self.directory = Directory()
+        self.metrics: dict[str, tuple[Record, datetime]] = {}
+        """record of each underlying and when it was read"""
+        self.unmeasured: dict[str, str] = {}
+        """underlyings without a record, and why"""
+        self.metrics_time: datetime | None = None
+        """when a round of metrics last succeeded"""
+        self.risk_free: Observed | None = None
+        self.complaint = ""
+        """why the last round was not whole"""
+        self.instruments: Collection[Instrument] = ()
+        self.symbols: frozenset[str] = frozenset()
+        """underlyings of which metrics are wanted, as tastytrade names them"""
+        self._api, self._clock = api, clock
+        self._due: dict[str, datetime] = {}
+        self._read: frozenset[str] = frozenset()
+
+    def want(self, instruments: Collection[Instrument], symbols: frozenset[str]) -> None:
+        """Know these instruments and these underlyings."""
+        self.instruments, self.symbols = instruments, symbols
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything wanted has been asked for once."""
+        return not self.directory.unknown(self.instruments) and self.symbols <= self._read and "rate" in self._due
+
+    async def run(self) -> None:
+        """Return never."""
+        while True:
+            try:
+                await self._round()
+            except Lost:
+                pass  # the ledger meets the same and says so
+            except Exception:
+                log.exception("reading market metrics failed")
+                await asyncio.sleep(AGAIN.total_seconds())
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _round(self) -> None:
+        await self.directory.learn(self._api, self.instruments)
+        now = self._clock()
+        new = self.symbols - self._read
+        if new or (self.symbols and self._late("metrics", now)):
+            await self._read_metrics(sorted(new or self.symbols))
+            self._due["metrics"] = now + (AGAIN if self.complaint else METRICS_EVERY)
+        if self._late("rate", now):
+            self._due["rate"] = now + AGAIN
+            await self._read_rate()
+
+    def _late(self, name: str, now: datetime) -> bool:
+        return name not in self._due or now >= self._due[name]
+
+    async def _read_metrics(self, symbols: Sequence[str]) -> None:
+        """Read them in batches; a batch that fails is halved until the symbol that spoils it stands alone."""
+        self.complaint = ""
+        batches = [symbols[start : start + _BATCH] for start in range(0, len(symbols), _BATCH)]
+        requests = 0
+        while batches:
+            batch = batches.pop(0)
+            requests += 1
+            try:
+                rows = await self._api.items("/market-metrics", {"symbols": ",".join(batch)})
+            except (Refused, Incomplete) as error:
+                whole = isinstance(error, Refused) and error.status in _FOR_ALL
+                if len(batch) > 1 and requests < _MOST_REQUESTS and not whole:
+                    half = len(batch) // 2
+                    batches += [batch[:half], batch[half:]]
+                else:
+                    self.complaint = "" if whole else f"{', '.join(batch[:3])}: {error}"
+                    self.unmeasured.update(dict.fromkeys(batch, "tastytrade refuses its metrics"))
+                continue
+            self._take(batch, rows)
+        self._read |= frozenset(symbols)
+
+    def _take(self, batch: Sequence[str], rows: Sequence[Record]) -> None:
+        now = self._clock()
+        self.metrics_time = now
+        found = {str(row.get("symbol", "")).strip(): row for row in rows}
+        for symbol in batch:
+            if symbol in found:
+                self.metrics[symbol] = found[symbol], now
+                self.unmeasured.pop(symbol, None)
+            else:
+                self.unmeasured[symbol] = "tastytrade has no metrics of it"
+
+    async def _read_rate(self) -> None:
+        try:
+            found = await self._api.get("/margin-requirements-public-configuration")
+        except (Refused, Incomplete):
+            return
+        rate = finite(found.get("risk-free-rate"))
+        if rate is not None and abs(rate) < 1:
+            self.risk_free = Observed(rate, self._clock(), SOURCE)
+            self._due["rate"] = self._clock() + RATE_EVERY

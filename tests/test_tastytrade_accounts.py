@@ -1,0 +1,405 @@
+"""What tastytrade's REST API does to us has a name, darkens what it touches and ends by itself: on the wire, with the
+real client library."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from adapters.tastytrade.source import Access, TastytradeSource
+from guardrails import redaction
+from guardrails.findings import Level
+from guardrails.values import Restriction, SourceState, Stream, View
+from tests.brokers.tasty import Tasty
+from tests.tasty import REFRESH, SECRET, Clock, condition, judged, opened, reading, run, settled, until
+
+BIG, SMALL = "5WT00001", "5WT00002"
+DARK = {SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tasty(clock: Clock) -> Iterator[Tasty]:
+    with Tasty(opened(clock), rate=5, clock=clock) as server:
+        yield server
+
+
+def nothing_is_green(view: View, clock: Clock) -> None:
+    """No check of the book clears anything."""
+    own_feed = {"market_regime", "clock_skew"}
+    findings = judged(view, clock).snapshot.findings
+    assert [f for f in findings if f.check not in own_feed and f.level in (Level.OK, Level.WATCH)] == []
+    assert view.source.state in DARK
+
+
+def stream(view: View, name: str) -> Stream:
+    return next(each for each in view.source.streams if each.name.startswith(name))
+
+
+def test_without_credentials_it_says_which_are_missing(clock: Clock) -> None:
+    async def work() -> None:
+        source = TastytradeSource(Access("", "", "http://127.0.0.1:9"), clock)
+        view = await source.view(clock())
+        assert view.source.condition == "not_configured"
+        assert "TT_SECRET" in view.source.detail
+        nothing_is_green(view, clock)
+        await source.close()
+
+    run(work())
+
+
+def test_nothing_listens_and_then_something_does(clock: Clock) -> None:
+    async def work() -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        source = TastytradeSource(Access(SECRET, REFRESH, f"http://127.0.0.1:{port}"), clock)
+        view = await condition(source, clock, "unreachable")
+        assert view.source.action
+        nothing_is_green(view, clock)
+        with Tasty(opened(clock), port=port, rate=5, clock=clock):
+            assert (await condition(source, clock, "connected", 30)).positions
+        await source.close()
+
+    run(work())
+
+
+def test_a_dead_grant_is_not_tried_again(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.fault("grant_dead")
+        async with reading(tasty, clock) as source:
+            view = await condition(source, clock, "grant_refused")
+            nothing_is_green(view, clock)
+            asked = tasty.asked["token"]
+            assert asked == 1
+            for _ in range(20):  # two minutes as the clock goes
+                clock.ahead(timedelta(seconds=6))
+                await asyncio.sleep(0.1)
+                await source.view(clock())
+            assert tasty.asked["token"] == asked
+            tasty.mend()
+            clock.ahead(timedelta(minutes=31))
+            assert (await condition(source, clock, "connected")).positions
+
+    run(work())
+
+
+def test_a_wrong_secret_is_told_apart_from_a_bad_line(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock, secret="another") as source:
+            view = await until(source, clock, lambda view: view.source.state is SourceState.DOWN)
+            assert view.source.condition in ("grant_refused", "login_failing")
+            await asyncio.sleep(1)
+            assert tasty.asked["token"] <= 2
+
+    run(work())
+
+
+def test_a_flaky_login_is_tried_again_slowly(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.fault("token_flaky", times=2)
+        async with reading(tasty, clock) as source:
+            view = await condition(source, clock, "login_failing")
+            assert view.source.state is SourceState.DOWN
+            for _ in range(8):
+                clock.ahead(timedelta(seconds=1))
+                await asyncio.sleep(0.1)
+            assert tasty.asked["token"] <= 3
+            clock.ahead(timedelta(seconds=20))
+            assert (await condition(source, clock, "connected")).positions
+            assert tasty.asked["token"] == 3
+
+    run(work())
+
+
+def test_a_token_killed_at_the_other_side_is_replaced_once(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            before = tasty.tokens
+            tasty.fault("token_killed")
+            asked = tasty.asked["positions"]
+            clock.ahead(timedelta(seconds=12))
+            await until(source, clock, lambda _: tasty.asked["positions"] >= asked + 2)
+            view = await condition(source, clock, "connected")
+            assert len(view.positions) == 14
+            assert tasty.tokens == before + 1
+
+    run(work())
+
+
+def test_tokens_that_never_work_do_not_lead_to_a_storm_of_logins(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            before = tasty.asked["token"]
+            tasty.fault("token_killed", always=True)
+            clock.ahead(timedelta(seconds=12))
+            view = await condition(source, clock, "not_authorised")
+            nothing_is_green(view, clock)
+            await asyncio.sleep(3)
+            assert tasty.asked["token"] <= before + 2
+            tasty.mend()
+            clock.ahead(timedelta(seconds=70))
+            await condition(source, clock, "connected", 30)
+
+    run(work())
+
+
+def test_a_token_of_short_life_is_not_replaced_at_every_call(clock: Clock) -> None:
+    async def work() -> None:
+        with Tasty(opened(clock), rate=5, clock=clock, expires_in=50) as tasty:
+            async with reading(tasty, clock) as source:
+                await settled(source, clock)
+                assert tasty.asked["token"] == 1
+
+    run(work())
+
+
+@pytest.mark.parametrize("fault", ["server_error", "rate_limited", "html", "bad_json", "cut_rest"])
+def test_a_short_burst_is_not_noticed(tasty: Tasty, clock: Clock, fault: str) -> None:
+    async def work() -> None:
+        tasty.fault(fault, times=2)
+        async with reading(tasty, clock) as source:
+            assert len((await condition(source, clock, "connected")).positions) == 14
+
+    run(work())
+
+
+@pytest.mark.parametrize("fault", ["server_error", "html", "bad_json", "no_data", "mute_rest", "rate_limited"])
+def test_positions_that_are_not_answered_stay_and_are_marked(tasty: Tasty, clock: Clock, fault: str) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.fault(fault, paths=["positions"])
+            clock.ahead(timedelta(seconds=50))
+            view = await until(source, clock, lambda view: view.source.state in DARK)
+            assert view.source.condition in ("positions_unanswered", "unreachable", "rate_limited")
+            assert len(view.positions) == 14
+            nothing_is_green(view, clock)
+            tasty.mend()
+            await condition(source, clock, "connected", 30)
+
+    run(work())
+
+
+def test_a_long_retry_after_is_honoured(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.fault("rate_limited", retry_after=60)
+            clock.ahead(timedelta(seconds=12))
+            asked = tasty.asked["positions"] + tasty.asked["balances"]
+            await until(source, clock, lambda _: tasty.asked["positions"] + tasty.asked["balances"] > asked)
+            asked = tasty.asked["positions"] + tasty.asked["balances"]
+            await asyncio.sleep(3)
+            assert tasty.asked["positions"] + tasty.asked["balances"] <= asked + 2
+            tasty.mend()
+            clock.ahead(timedelta(seconds=70))
+            await condition(source, clock, "connected", 30)
+
+    run(work())
+
+
+@pytest.mark.parametrize("kind", ["unknown_type", "missing", "text", "null"])
+def test_one_bad_row_is_one_unknown_row(tasty: Tasty, clock: Clock, kind: str) -> None:
+    async def work() -> None:
+        tasty.fault("one_bad_row", kind=kind, field="quantity")
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            bad = [position for position in view.positions if position.reasons]
+            assert len(bad) == 2  # the first row of each account
+            assert len(view.positions) == 14
+            assert view.source.condition == "connected"
+            finding = next(f for f in judged(view, clock).snapshot.findings if f.check == "position_data")
+            assert finding.level is Level.UNKNOWN
+
+    run(work())
+
+
+def test_every_page_of_positions_is_read(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.fault("paged", per_page=2)
+        async with reading(tasty, clock) as source:
+            assert len((await condition(source, clock, "connected")).positions) == 14
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [("duplicate_page", {}), ("pages_short", {"kind": "empty", "paths": "positions"}),
+     ("pages_short", {"kind": "500", "paths": "positions"})],
+)  # fmt: skip
+def test_part_of_a_list_is_not_believed(tasty: Tasty, clock: Clock, fault: str, how: dict[str, str]) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.fault("paged", per_page=2)
+            tasty.fault(fault, **how)
+            clock.ahead(timedelta(seconds=50))
+            view = await condition(source, clock, "positions_unanswered")
+            assert len(view.positions) == 14
+            nothing_is_green(view, clock)
+            tasty.mend()
+            assert len((await condition(source, clock, "connected", 30)).positions) == 14
+
+    run(work())
+
+
+def test_an_empty_list_is_believed_only_when_the_balance_agrees(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            held = {p.instrument.symbol for p in view.positions if p.account.number == SMALL}
+            for symbol in ("SPY", "spy_put", "BTC/USD"):
+                tasty.remove_position(SMALL, symbol)
+            clock.ahead(timedelta(seconds=12))
+            view = await condition(source, clock, "empty_positions_doubted")
+            assert {p.instrument.symbol for p in view.positions if p.account.number == SMALL} == held
+            nothing_is_green(view, clock)
+            tasty.set_balance(
+                SMALL, long_equity_value=0, short_derivative_value=0, long_cryptocurrency_value=0,
+                maintenance_requirement=0, cryptocurrency_margin_requirement=0, long_derivative_value=0,
+            )  # fmt: skip
+            view = await condition(source, clock, "connected")
+            assert {p.account.number for p in view.positions} == {BIG}
+
+    run(work())
+
+
+def test_what_is_announced_is_read_at_once(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            await until(source, clock, lambda view: stream(view, "announcements").works is True)
+            tasty.set_position(BIG, "AAPL", 300)
+            await until(source, clock, lambda view: any(p.quantity == 300 for p in view.positions), 5)
+
+    run(work())
+
+
+@pytest.mark.parametrize("fault", ["notices_refuse", "notices_partial", "notices_mute"])
+def test_announcements_are_a_hint_and_no_more(tasty: Tasty, clock: Clock, fault: str) -> None:
+    async def work() -> None:
+        tasty.fault(fault)
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.set_balance(BIG, cash_balance=1)
+            tasty.set_position(BIG, "AAPL", 300)
+            clock.ahead(timedelta(seconds=12))
+            view = await until(source, clock, lambda view: any(p.quantity == 300 for p in view.positions))
+            assert view.source.condition == "connected"
+            if fault == "notices_refuse":
+                assert stream(view, "announcements").works is False
+
+    run(work())
+
+
+def test_metrics_that_spoil_their_batch_cost_one_underlying(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.fault("poisoned_metrics", kind="batch", symbol="USO")
+        async with reading(tasty, clock) as source:
+            view = await until(source, clock, lambda view: any("USO" in each for each in view.source.warnings), 60)
+            assert {"AAPL", "/ES", "SPX", "SPY"} <= set(view.market.betas)
+            assert "USO" not in view.market.metrics
+
+    run(work())
+
+
+@pytest.mark.parametrize("kind", ["no_market_cap", "wrong_types"])
+def test_one_poisoned_item_leaves_the_others(tasty: Tasty, clock: Clock, kind: str) -> None:
+    async def work() -> None:
+        tasty.fault("poisoned_metrics", kind=kind, symbol="AAPL")
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            assert {"SPX", "SPY", "BRK/B"} <= set(view.market.betas)
+
+    run(work())
+
+
+def test_the_sums_of_the_book(tasty: Tasty, clock: Clock) -> None:
+    """By hand in the comments of tasty.yaml."""
+
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            money = {account.id.number: account for account in view.accounts}
+            assert money[BIG].net_liquidation == 114538.25
+            assert money[BIG].margins[0].excess == 73288.25
+            assert money[BIG].prior_net_liquidation is not None
+            assert money[BIG].prior_net_liquidation.value == 112635.00
+            assert money[BIG].cash_flows == 1000.0
+            assert money[SMALL].margins[0].maintenance == 28750.0
+            gains = {p.instrument.symbol.split()[0]: p.day_pnl for p in view.positions if p.instrument.is_option}
+            assert gains["SPX"] == pytest.approx(-150.0)
+            assert gains["SPXW"] == pytest.approx(145.0)
+            assert len(view.market.vix_closes) == 72
+            assert view.market.risk_free is not None
+            assert view.market.risk_free.value == 0.0412
+            assert tasty.orders == []
+
+    run(work())
+
+
+def test_what_the_broker_forbids_is_kept(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            assert all(account.restrictions == () for account in view.accounts)
+            tasty.set_status(BIG, is_closing_only=True, is_in_margin_call=True)
+            clock.ahead(timedelta(seconds=70))
+            view = await until(source, clock, lambda view: any(account.restrictions for account in view.accounts))
+            account = next(account for account in view.accounts if account.id.number == BIG)
+            assert set(account.restrictions or ()) == {Restriction.CLOSING_ONLY, Restriction.MARGIN_CALL}
+            assert account.margin_call is True
+
+    run(work())
+
+
+def test_a_clock_that_differs_is_told(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.fault("clock", seconds=90)
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            assert view.source.clock_skew is not None
+            assert 88 < view.source.clock_skew <= 90
+            finding = next(f for f in judged(view, clock).snapshot.findings if f.check == "clock_skew")
+            assert finding.level is Level.UNKNOWN
+
+    run(work())
+
+
+def test_no_secret_and_no_account_number_reaches_a_log(
+    tasty: Tasty, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        tasty.fault("token_flaky", times=1)
+        async with reading(tasty, clock) as source:
+            await condition(source, clock, "login_failing")
+            clock.ahead(timedelta(seconds=30))
+            await settled(source, clock)
+            tasty.fault("no_data", paths=["positions"])
+            clock.ahead(timedelta(seconds=50))
+            view = await condition(source, clock, "positions_unanswered")
+            said = repr(view.source) + "".join(
+                f"{f.message}{f.evidence}" for f in judged(view, clock).snapshot.findings
+            )
+            assert BIG not in said
+            assert tasty.bearer not in said
+            tasty.drop()
+
+    redaction.install()
+    with caplog.at_level(logging.INFO):
+        run(work())
+    for secret in (BIG, SMALL, SECRET, REFRESH, tasty.bearer):
+        assert secret not in caplog.text
