@@ -85,6 +85,8 @@ class AccountRow:
     level: Level
     sma: Number = None
     """special memorandum account of a Reg T account; null where the broker has none"""
+    restrictions: tuple[str, ...] | None = None
+    """what the broker does not let the account do now, in its words; null when it does not say"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,42 @@ class MarketRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsRow:
+    """What is published about one underlying that is held; volatilities, rank, percentile, premium are fractions."""
+
+    symbol: str
+    age_seconds: Number
+    """null when nothing is published about it"""
+    source: str
+    beta: Number
+    """to the S&P 500, as it is used; null when it is bounded"""
+    correlation: Number
+    """to SPY over three months"""
+    iv_rank: Number
+    """(IV - lowest of 52 weeks) / (highest - lowest)"""
+    iv_percentile: Number
+    """share of the last 252 days on which IV was below today's"""
+    iv_30d: Number
+    hv_30d: Number
+    premium: Number
+    """IV30 / HV30 - 1"""
+    threshold: Number
+    """0.10 + VIX / 100: from there the premium is rich"""
+    signal: str
+    """`rich`, `fair`, `cheap`, `unknown`"""
+    reason: str = ""
+    """why the signal is unknown"""
+    earnings: date | None = None
+    """exchange date of the next report, today at the earliest"""
+    earnings_estimated: bool | None = None
+    """null when it is not said whether the company has confirmed the date"""
+    earnings_time: str = ""
+    """`before open`, `after close`, `during`, empty when not said"""
+    ex_dividend: date | None = None
+    """next ex-dividend date, today at the earliest"""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A change of regime."""
 
@@ -235,6 +273,8 @@ class Snapshot:
     """named by broker and masked account"""
     market: tuple[MarketRow, ...] = ()
     """indices first, then the underlyings held, then currencies"""
+    metrics: tuple[MetricsRow, ...] = ()
+    """one per underlying held, by name"""
     changes: tuple[Change, ...] = ()
     """regime changes of this session, newest first"""
     matrix_version: str = ""

@@ -40,7 +40,7 @@ LOOKS = {
     Level.UNKNOWN: Look("UNKNOWN", "?", "unknown", ("#46327a", "#e8e1f7"), ("#d6c8ff", "#37295c")),
     Level.WATCH: Look("WATCH", "◐", "watch", ("#7a4a00", "#ffedc9"), ("#ffd58a", "#4a3300")),
     Level.OK: Look("OK", "✓", "ok", ("#17602e", "#dff2e4"), ("#93e0aa", "#123a20")),
-    Level.NOT_APPLICABLE: Look("NOT SET", "–", "none", ("#4d5663", "#eceff3"), ("#b6c0cd", "#262e39")),
+    Level.NOT_APPLICABLE: Look("NOT JUDGED", "–", "none", ("#4d5663", "#eceff3"), ("#b6c0cd", "#262e39")),
 }
 TITLES = {
     "beta_delta": "Beta-weighted delta",
@@ -50,6 +50,7 @@ TITLES = {
     "theta_cap": "Theta, cap",
     "theta_vega_ratio": "Theta/vega ratio",
     "daily_loss": "Daily loss",
+    "day_pnl_agreement": "Day P&L, two ways",
     "short_option_expiry": "Expiry of shorts",
     "vega_concentration": "Vega in one underlying",
     "delta_concentration": "Delta in one underlying",
@@ -58,15 +59,18 @@ TITLES = {
     "position_notional": "Notional of one line",
     "market_regime": "Regime and VIX",
     "greeks_coverage": "Greeks coverage",
+    "greeks_agreement": "Greeks of two sources",
     "beta_coverage": "Beta coverage",
+    "beta_quality": "Beta quality",
     "position_data": "Position data",
     "account_data": "Account data",
     "source_state": "Sources",
     "clock_skew": "Clocks",
 }
 _NO_BAR = {
-    "short_option_expiry", "theta_floor", "theta_vega_ratio", "market_regime", "greeks_coverage", "beta_coverage",
-    "position_data", "account_data", "source_state", "clock_skew", "risk_matrix", "engine",
+    "short_option_expiry", "theta_floor", "theta_vega_ratio", "market_regime", "greeks_coverage", "greeks_agreement",
+    "beta_coverage", "beta_quality", "position_data", "account_data", "source_state", "clock_skew", "risk_matrix",
+    "engine", "day_pnl_agreement",
 }  # fmt: skip
 _TELLS_ITS_AGE = {"account_data", "source_state"}
 _SAYABLE = 3.0
@@ -233,8 +237,11 @@ def nothing_yet(moment: Moment, names: Iterable[str]) -> None:
         st.html(f'<ul class="pg-list"><li>{pill(Level.UNKNOWN)}<div class="pg-body">{text(problem)}</div></li></ul>')
 
 
-def needs_you(moment: Moment) -> None:
-    """Draw what needs a person now, worst first; what only waits for missing data unfolds, and so does the rest."""
+def needs_you(moment: Moment, *, part: bool = False) -> None:
+    """Draw what needs a person now, worst first; what only waits for missing data unfolds, and so does the rest.
+
+    `part` says that findings about some accounts were left out: then nothing found is no good news of the book.
+    """
     found = [] if moment.snapshot is None else urgent(moment.snapshot.findings)
     shown = [finding for finding in found if NOT_CLEARED not in finding.evidence][:SHOWN] or found[:SHOWN]
     folded = [finding for finding in found if finding not in shown]
@@ -244,6 +251,11 @@ def needs_you(moment: Moment) -> None:
         judged = moment.snapshot is not None and any(f.level is Level.OK for f in moment.snapshot.findings)
         words = "Every limit that is set is kept, on data that is complete and current."
         light, words = (Level.OK, words) if judged else (Level.UNKNOWN, "Nothing has been judged.")
+        if part and moment.snapshot is not None:
+            light, words = (
+                moment.snapshot.level,
+                "Nothing about the accounts shown; this light is that of the whole book.",
+            )
         st.html(f'<ul class="pg-list"><li>{pill(light)}<div class="pg-body">{words}</div></li></ul>')
     more = st.container()
     if folded:

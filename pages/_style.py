@@ -40,6 +40,9 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
 .pg-fill { display: block; height: 100%; }
 .pg-mark { position: absolute; left: 66.7%; top: 0; width: 3px; height: 100%; background: light-dark(#1a1f27, #fff); }
 .pg-tile { display: flex; justify-content: space-between; align-items: center; }
+.pg-filter { padding: .2rem .7rem; border-left: 4px solid light-dark(#0b5cad, #7ab8ff); font-weight: 600;
+  background: light-dark(#eaf2fb, #16283a); }
+[data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#ffffff, #10141a) !important; }
 .pg-rule { padding: .5rem 0; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
 @media (max-width: 1150px) {
   .pg-limit { grid-template-columns: 6.6rem minmax(10rem, 13rem) 6rem 6.4rem 1fr; gap: .2rem .6rem; }

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from guardrails import wording
 from guardrails.exposures import BUCKET_ENDS, BUCKETS
 from guardrails.findings import worst
 from guardrails.instruments import Kind
-from guardrails.snapshot import Number, PositionRow
+from guardrails.snapshot import MetricsRow, Number, PositionRow
 from pages._parts import say
+from pages._volatility import TITLES, of_underlyings, volatility_formats
 
 SUMS = {
     "day_pnl": ("Day P&L", "Change of value since the last close, US dollars."),
@@ -28,6 +31,7 @@ SUMS = {
         "Quantity × multiplier × mark, US dollars; 0 for futures, settled every day.",
     ),
 }
+_OPTIONS = {Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE_OPTION}
 _OF_CASH = {"day_pnl", "open_pnl", "market_value"}
 UNIT = {
     "delta": ("Delta", "Of one unit, per $1 of the underlying.", "%.3f"),
@@ -64,8 +68,11 @@ def figure(row: PositionRow, field: str) -> Number:
     return 0.0 if value is None and row.kind == Kind.CASH and field not in _OF_CASH else value
 
 
-def package_table(rows: Sequence[PositionRow]) -> pd.DataFrame:
-    """One row per package: underlying, name, account, legs, sums; the order does not depend on what ticks."""
+def package_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow]) -> pd.DataFrame:
+    """One row per package: underlying, name, account, legs, sums, volatility; the order does not depend on ticks.
+
+    `metrics` are those of the underlyings by name.
+    """
     packages: dict[tuple[str, str, str, str], list[PositionRow]] = defaultdict(list)
     for row in rows:
         packages[row.group, row.strategy or row.label, row.broker, row.account].append(row)
@@ -78,14 +85,18 @@ def package_table(rows: Sequence[PositionRow]) -> pd.DataFrame:
             "Legs": len(legs),
             "DTE": days(min((leg.dte for leg in legs if leg.dte is not None), default=None)),
             **{title: added(legs, field) for field, (title, _) in SUMS.items()},
+            **of_underlyings({leg.underlying for leg in legs}, metrics),
         }
         for (group, name, broker, account), legs in sorted(packages.items())
     ]
     return pd.DataFrame(table)
 
 
-def leg_table(rows: Sequence[PositionRow]) -> pd.DataFrame:
-    """One row per position, with Greeks per unit, their source and age."""
+def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], quiet_after: float) -> pd.DataFrame:
+    """One row per position, with Greeks per unit, their source and age, and the volatility of its underlying.
+
+    Greeks older than `quiet_after` seconds are quiet; infinity while the market is closed.
+    """
     ordered = sorted(rows, key=lambda row: (row.group, row.strategy or row.label, row.broker, row.account, row.label))
     columns: dict[str, list[object]] = {
         "What": [row.label for row in ordered],
@@ -100,14 +111,42 @@ def leg_table(rows: Sequence[PositionRow]) -> pd.DataFrame:
     for field, (title, _, _) in UNIT.items():
         columns[title] = [figure(row, field) for row in ordered]
     columns["IV %"] = [None if row.iv is None else row.iv * 100.0 for row in ordered]
-    columns["Greeks from"] = [row.greeks_source for row in ordered]
+    columns["Greeks from"] = [greeks_from(row, quiet_after) for row in ordered]
     columns["Age s"] = [row.greeks_age_seconds for row in ordered]
     columns["Beta"] = [row.beta for row in ordered]
+    told = [of_underlyings({row.underlying}, metrics) for row in ordered]
+    columns |= {title: [figures[title] for figures in told] for title in TITLES}
     columns["Why not trusted, notes"] = ["; ".join((*row.reasons, *row.notes)) for row in ordered]
     columns["Package"] = [row.strategy for row in ordered]
     columns["Source"] = [row.source for row in ordered]
     columns["Key"] = [row.key for row in ordered]
     return pd.DataFrame(columns)
+
+
+WIDE, WIDER = 110, 165
+"""pixels for the longest level, and for the longest words about Greeks"""
+QUIET = ", quiet "
+"""stands in the words about Greeks that have not moved for a while"""
+GREYS = {"light": "#5b6470", "dark": "#a3adba"}
+"""a contrast of 4.5 to 1 and more on either theme"""
+
+
+def greeks_from(row: PositionRow, quiet_after: float) -> str | None:
+    """Source and age of the Greeks: `tastytrade 2 s`, `tastytrade, quiet 45 s`; None where an option has none."""
+    if row.kind not in _OPTIONS:
+        return ""
+    if row.greeks_source is None or row.greeks_age_seconds is None:
+        return None
+    between = QUIET if row.greeks_age_seconds > quiet_after else " "
+    return f"{row.greeks_source}{between}{wording.age(row.greeks_age_seconds)}"
+
+
+def greyed(table: pd.DataFrame, theme: str | None) -> pd.DataFrame | Styler:
+    """`table` with the words about quiet Greeks in grey; the word says it, the colour only helps."""
+    if not any(QUIET in str(words) for words in table.get("Greeks from", ())):
+        return table
+    grey = f"color: {GREYS['dark' if theme == 'dark' else 'light']}"
+    return table.style.map(lambda words: grey if QUIET in str(words) else "", subset=["Greeks from"])
 
 
 def formats() -> dict[str, ColumnConfig]:
@@ -124,19 +163,21 @@ def formats() -> dict[str, ColumnConfig]:
     config["DTE"] = column.TextColumn(
         alignment="right", help="Calendar days to expiry; of a package, to that of its first leg."
     )
-    config["Beta"] = column.NumberColumn(format="%.2f", help="To the S&P 500.")
     config["What"] = column.TextColumn(pinned=True)
-    config["Greeks from"] = column.TextColumn(help="The broker, or `model`: computed here from the implied volatility.")
-    return config
+    config["Level"] = column.TextColumn(width=WIDE)  # a width follows the first words drawn, and would cut later ones
+    config["Greeks from"] = column.TextColumn(
+        width=WIDER,
+        help="Source and age. `model`: computed here from the implied volatility. `repriced`: from the last one. "
+        "Quiet: nothing came for a while although the market is open.",
+    )
+    return config | volatility_formats()
 
 
 def chosen(rows: Sequence[PositionRow], picks: Mapping[str, Sequence[str]]) -> list[PositionRow]:
-    """The rows that match every filter; a filter without choice lets everything pass."""
+    """The rows of the expiries and underlyings picked; a filter without choice lets everything pass."""
     return [
         row
         for row in rows
-        if (not picks["account"] or f"{row.broker} {row.account}" in picks["account"])
-        and (not picks["broker"] or row.broker in picks["broker"])
-        and (not picks["expiry"] or bucket_of(row.dte) in picks["expiry"])
+        if (not picks["expiry"] or bucket_of(row.dte) in picks["expiry"])
         and (not picks["underlying"] or row.group in picks["underlying"])
     ]

@@ -158,7 +158,9 @@ def connections() -> None:
         return
     st.subheader("Sources")
     if not moment.snapshot.sources:
-        st.write("No source is configured: set GUARDRAILS_SOURCES to demo, ibkr or statement:PATH, then restart.")
+        st.write(
+            "No source is configured: set GUARDRAILS_SOURCES to demo, ibkr, tastytrade or statement:PATH, then restart."
+        )
     for row in sorted(moment.snapshot.sources, key=lambda row: -level_of(row.name, moment).rank):
         source(row, moment)
 

@@ -10,15 +10,19 @@ from guardrails.engine import Health
 from guardrails.findings import Level
 from guardrails.snapshot import Snapshot
 from pages._engine import engine
+from pages._filters import choose, follow
 from pages._moment import Moment, clock, read
 from pages._parts import findings_list, nothing_yet, pill, text
 
 COVERAGE = (
     "market_regime",
     "greeks_coverage",
+    "greeks_agreement",
     "beta_coverage",
+    "beta_quality",
     "position_data",
     "account_data",
+    "day_pnl_agreement",
     "risk_matrix",
     "engine",
 )
@@ -81,6 +85,7 @@ def engine_words(health: Health, moment: Moment, period: float) -> str:
 
 
 service = engine()
+drawn, _ = choose(read(service).snapshot)
 
 
 @st.fragment(run_every=service.settings.refresh_seconds)
@@ -89,17 +94,19 @@ def data() -> None:
     if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
+    follow(drawn, moment.snapshot)
+    part = drawn.narrowed(moment.snapshot)
     st.subheader("Coverage")
-    order = [finding for name in COVERAGE for finding in moment.snapshot.findings if finding.check == name]
+    order = [finding for name in COVERAGE for finding in part.findings if finding.check == name]
     st.html(findings_list(order))
     st.subheader("Positions that cannot be trusted")
-    table = distrusted(moment.snapshot)
+    table = distrusted(part)
     if len(table):
         st.dataframe(
             table, key="distrusted", hide_index=True, placeholder="?", alt="Positions with the reasons against them"
         )
     else:
-        st.write(f"None of {len(moment.snapshot.positions)}.")
+        st.write(f"None of {len(part.positions)}.")
     st.subheader("Left out by the sources")
     st.html(left_out(moment.snapshot))
     st.subheader("Market", help="Price or level, beta to the S&P 500 (empty: taken as 0 to 2), source and age.")

@@ -8,6 +8,7 @@ from guardrails.findings import Finding, Level
 from guardrails.matrix import explain_regime
 from guardrails.snapshot import Snapshot
 from pages._engine import engine, wiring
+from pages._filters import choose, follow
 from pages._moment import Moment, day_and_time, read
 from pages._parts import limit_row, nothing_yet, text, unset_row
 
@@ -37,6 +38,7 @@ CHECK_OF = {
 
 _SOFT = ' class="pg-soft"'
 _WHY_NOT = "Nothing is measured against it."
+_NOT_HERE = "Nothing of the accounts shown is measured against it."
 
 
 def sentences_by_check(sentences: list[str]) -> dict[str, list[str]]:
@@ -48,11 +50,11 @@ def sentences_by_check(sentences: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def rule_html(sentences: list[str], findings: list[Finding]) -> str:
-    """One limit: its sentences, then what is used of it."""
+def rule_html(sentences: list[str], findings: list[Finding], otherwise: str) -> str:
+    """One limit: its sentences, then what is used of it, `otherwise` said when there is no finding."""
     said = "".join(f"<div{_SOFT if ': not set' in line else ''}>{text(line)}</div>" for line in sentences)
     used = "".join(limit_row(finding) for finding in findings if finding.level is not Level.NOT_APPLICABLE)
-    return f'<div class="pg-rule">{said}{used or unset_row(_WHY_NOT if not findings else findings[0].message)}</div>'
+    return f'<div class="pg-rule">{said}{used or unset_row(otherwise if not findings else findings[0].message)}</div>'
 
 
 def in_force(moment: Moment, snapshot: Snapshot) -> None:
@@ -62,8 +64,12 @@ def in_force(moment: Moment, snapshot: Snapshot) -> None:
     st.subheader(f"In force: {regime.name}{since}")
     st.caption(f"Why: {regime.reason}")
     st.html("".join(f"<div>{text(sentence)}</div>" for sentence in rules.pop("", [])))
+    otherwise = _NOT_HERE if drawn.on else _WHY_NOT
     st.html(
-        "".join(rule_html(said, [f for f in snapshot.findings if f.check == check]) for check, said in rules.items())
+        "".join(
+            rule_html(said, [f for f in snapshot.findings if f.check == check], otherwise)
+            for check, said in rules.items()
+        )
     )
 
 
@@ -83,6 +89,7 @@ def changes(snapshot: Snapshot) -> None:
 
 
 service = engine()
+drawn, _ = choose(read(service).snapshot)
 
 
 @st.fragment(run_every=service.settings.refresh_seconds)
@@ -91,7 +98,8 @@ def now() -> None:
     if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
-    in_force(moment, moment.snapshot)
+    follow(drawn, moment.snapshot)
+    in_force(moment, drawn.narrowed(moment.snapshot))
     changes(moment.snapshot)
 
 

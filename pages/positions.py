@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
@@ -11,34 +13,23 @@ from plotly.subplots import make_subplots
 from guardrails import wording
 from guardrails.exposures import BUCKETS
 from guardrails.instruments import Kind
-from guardrails.snapshot import PositionRow
+from guardrails.snapshot import MetricsRow, PositionRow
 from pages._engine import engine
-from pages._moment import clock, read
+from pages._filters import choose, follow
+from pages._moment import Moment, clock, read
 from pages._parts import counted, nothing_yet
-from pages._tables import SUMS, added, bucket_of, chosen, formats, leg_table, package_table
+from pages._tables import SUMS, added, bucket_of, chosen, formats, greyed, leg_table, package_table
+from pages._volatility import volatility_formats, volatility_table
 
 MANY = 2000
 """rows from which the table of legs is sent piece by piece; that of packages cannot be, because it is selected from"""
 PICTURED = 8
 """underlyings in the picture; the rest is added up"""
+ROW_PIXELS = 35
+"""height of a row of a table"""
 SHADES = ("#c2410c", "#d9a400", "#4c8dd6", "#7a6bb0")
 """one colour per expiry bucket, readable on both themes: the nearest expiry is the hottest"""
 service = engine()
-
-
-def filters(rows: Sequence[PositionRow]) -> dict[str, list[str]]:
-    """Draw the filters and return what was picked."""
-    options = {
-        "account": sorted({f"{row.broker} {row.account}" for row in rows}),
-        "broker": sorted({row.broker for row in rows}),
-        "expiry": [*BUCKETS, "none"],
-        "underlying": sorted({row.group for row in rows}),
-    }
-    picks = {}
-    for place, (name, values) in zip(st.columns(4), options.items(), strict=True):
-        label = "Expiry, days" if name == "expiry" else name.capitalize()
-        picks[name] = place.multiselect(label, values, key=f"pick_{name}", placeholder="all")
-    return picks
 
 
 @st.fragment(run_every=service.settings.refresh_seconds)
@@ -47,7 +38,9 @@ def tables(picks: dict[str, list[str]]) -> None:
     if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
-    rows = chosen(moment.snapshot.positions, picks)
+    follow(drawn, moment.snapshot)
+    snapshot = drawn.narrowed(moment.snapshot)
+    rows, metrics = chosen(snapshot.positions, picks), {row.symbol: row for row in snapshot.metrics}
     with st.grid(len(SUMS), min_column_width=100):
         for field, (title, says) in SUMS.items():
             st.metric(
@@ -55,7 +48,7 @@ def tables(picks: dict[str, list[str]]) -> None:
                 wording.money(added(rows, field)),
                 help=f"Sum of the rows shown. {says} ? when any part is unknown.",
             )
-    packages = package_table(rows)
+    packages = package_table(rows, metrics)
     st.caption(
         f"{counted(len(packages), 'package')}, {len(rows)} of {counted(len(moment.snapshot.positions), 'position')}, "
         f"as of {clock(moment.snapshot.as_of)}. Select packages to see only their legs."
@@ -76,8 +69,9 @@ def tables(picks: dict[str, list[str]]) -> None:
         names = set(zip(selected["What"], selected["Account"], strict=True))
         rows = [row for row in rows if (row.strategy or row.label, f"{row.broker} {row.account}") in names]
     st.caption(f"{counted(len(rows), 'leg')}{' of selected packages' if len(selected) else ''}, Greeks of one unit.")
+    legs = leg_table(rows, metrics, quiet_after(moment))
     st.dataframe(
-        leg_table(rows),
+        legs if len(rows) > MANY else greyed(legs, st.context.theme.type),
         key="legs",
         height=430,
         hide_index=True,
@@ -86,6 +80,36 @@ def tables(picks: dict[str, list[str]]) -> None:
         lazy=len(rows) > MANY,
         alt="Legs with their Greeks",
     )
+    volatility(rows, metrics, moment)
+
+
+def quiet_after(moment: Moment) -> float:
+    """Seconds after which Greeks are called quiet; never while the market is closed."""
+    is_open = moment.snapshot is not None and moment.snapshot.market_open
+    return moment.matrix.data.stale_after_seconds if is_open else math.inf
+
+
+def volatility(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], moment: Moment) -> None:
+    st.markdown(
+        "**Volatility by underlying**",
+        help="What is published about each underlying of the rows shown. Click a column to sort; download at its top.",
+    )
+    table = volatility_of(rows, metrics, moment)
+    st.dataframe(
+        table,
+        key="volatility",
+        height=ROW_PIXELS * (min(max(len(table), 1), 14) + 1) + 3,
+        hide_index=True,
+        column_config=volatility_formats(),
+        placeholder="?",
+        alt="Volatility, beta and events by underlying",
+    )
+
+
+def volatility_of(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], moment: Moment) -> pd.DataFrame:
+    """The table of the underlyings of `rows`."""
+    held = sorted({row.underlying for row in rows} & set(metrics))
+    return volatility_table([metrics[name] for name in held], moment.matrix.data.beta_min_correlation)
 
 
 def rounded(value: float) -> float:
@@ -134,12 +158,25 @@ def picture(rows: Sequence[PositionRow]) -> tuple[go.Figure, int]:
     return figure, len(held) - len(known)
 
 
+Table = Callable[[Sequence[PositionRow], Mapping[str, MetricsRow], Moment], pd.DataFrame]
+
+
+def as_csv(table: Table) -> bytes:
+    """A table of the rows shown, as they are at the click."""
+    moment = read(service)
+    if moment.snapshot is None:
+        return b""
+    snapshot = drawn.narrowed(moment.snapshot)
+    metrics = {row.symbol: row for row in snapshot.metrics}
+    return table(chosen(snapshot.positions, picks), metrics, moment).to_csv(index=False).encode()
+
+
 @st.fragment(run_every=60)
 def by_expiry(picks: Mapping[str, Sequence[str]]) -> None:
     snapshot = service.latest
     if snapshot is None or not snapshot.positions:
         return
-    figure, left_out = picture(chosen(snapshot.positions, picks))
+    figure, left_out = picture(chosen(drawn.narrowed(snapshot).positions, picks))
     st.markdown(
         "**Where the risk sits**",
         help="Sums by underlying and days to expiry, rounded to two digits; redrawn every minute, the tables tick.",
@@ -156,19 +193,31 @@ def by_expiry(picks: Mapping[str, Sequence[str]]) -> None:
 
 
 first = read(service).snapshot
-picks = filters(() if first is None else first.positions)
+groups = sorted({row.group for row in (() if first is None else first.positions)})
+drawn, picks = choose(first, {"expiry": [*BUCKETS, "none"], "underlying": groups})
 tables(picks)
-st.download_button(
-    "Download as CSV",
-    lambda: (
-        leg_table(chosen(() if service.latest is None else service.latest.positions, picks))
-        .to_csv(index=False)
-        .encode()
-    ),
-    file_name="positions.csv",
-    mime="text/csv",
-    icon=":material/download:",
-    on_click="ignore",
-    help="The legs shown, as they are at the click.",
-)
+
+
+def legs_now() -> bytes:
+    return as_csv(lambda rows, metrics, moment: leg_table(rows, metrics, quiet_after(moment)))
+
+
+def volatility_now() -> bytes:
+    return as_csv(volatility_of)
+
+
+with st.container(horizontal=True):
+    for label, content, name in (
+        ("Download legs as CSV", legs_now, "positions.csv"),
+        ("Download volatility as CSV", volatility_now, "volatility.csv"),
+    ):
+        st.download_button(
+            label,
+            content,
+            file_name=name,
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            help="What is shown, as it is at the click.",
+        )
 by_expiry(picks)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
 import streamlit as st
 
 from guardrails import calendar, wording
 from guardrails.findings import Finding, Level, worst
 from guardrails.snapshot import AccountRow, PositionRow, Snapshot
 from pages._engine import engine
+from pages._filters import choose, follow
 from pages._moment import Moment, day_and_time, read
 from pages._parts import counted, limit_row, needs_you, nothing_yet, pill, text, total, unset_row, use_of
 
@@ -18,9 +22,10 @@ FAMILIES = {
         "Utilisation = maintenance margin / net liquidation.",
     ),
     "Loss": (
-        ("daily_loss", "drawdown"),
+        ("daily_loss", "drawdown", "day_pnl_agreement"),
         "Daily loss = (net liquidation at the start of the session + cash flows − now) / start. "
-        "Drawdown = (peak − now) / peak, cash flows taken out.",
+        "Drawdown = (peak − now) / peak, cash flows taken out. "
+        "Day P&L = net liquidation − that of the end of the session before − cash flows, against the positions' sum.",
     ),
     "Expiry of short options": (
         ("short_option_expiry",),
@@ -45,13 +50,23 @@ FAMILIES = {
     ),
     "Data": (
         (
-            "market_regime", "greeks_coverage", "beta_coverage", "position_data", "account_data", "source_state",
-            "clock_skew", "risk_matrix", "engine",
+            "market_regime", "greeks_coverage", "greeks_agreement", "beta_coverage", "beta_quality", "position_data",
+            "account_data", "source_state", "clock_skew", "risk_matrix", "engine",
         ),
         "Whether the figures can be trusted: sources, accounts, positions, Greeks, betas, VIX.",
     ),
 }  # fmt: skip
 """checks by family, in the order of the page, with what they measure"""
+SUMS_OF_ACCOUNT = {
+    "Account": "name",
+    "Positions": "positions",
+    "Delta $": "delta_dollars",
+    "Beta delta $": "beta_delta_dollars",
+    "Gamma 1 %": "gamma_1pct_dollars",
+    "Vega $/pt": "vega_per_point",
+    "Vega 30-day $/pt": "vega_30d_per_point",
+    "Theta $/day": "theta_per_day",
+}
 
 
 def account_tile(row: AccountRow, now_words: str) -> None:
@@ -81,7 +96,14 @@ def account_tile(row: AccountRow, now_words: str) -> None:
         change = "" if row.next_margin_change is None else f" · margin changes {day_and_time(row.next_margin_change)}"
         cushion = f"Cushion {wording.percent(row.cushion)} at its worst"
         sma = "" if row.sma is None else f" · SMA {wording.money(row.sma)}"
-        st.caption(f"{cushion} · maintenance {wording.money(row.maintenance)}{sma}{change}")
+        st.caption(f"{cushion} · maintenance {wording.money(row.maintenance)}{sma}{change} · {restrictions(row)}")
+
+
+def restrictions(row: AccountRow) -> str:
+    """What the broker does not let the account do, in a few words; silence is not freedom."""
+    if row.restrictions is None:
+        return "restrictions not reported"
+    return f"**restricted: {', '.join(row.restrictions)}**" if row.restrictions else "no restrictions"
 
 
 def _day(row: AccountRow) -> str | None:
@@ -189,18 +211,38 @@ def totals(snapshot: Snapshot) -> None:
         )
 
 
+def of_accounts(snapshot: Snapshot) -> None:
+    """Draw the sums of each account that is shown; they are parts of the book, which stands below."""
+    st.subheader("Of the accounts shown")
+    rows = snapshot.account_exposures
+    st.dataframe(
+        pd.DataFrame({title: [getattr(row, field) for row in rows] for title, field in SUMS_OF_ACCOUNT.items()}),
+        key="account_exposures",
+        hide_index=True,
+        placeholder="?",
+        column_config={
+            title: st.column_config.NumberColumn(format="localized", step=1)
+            for title, field in SUMS_OF_ACCOUNT.items()
+            if field != "name"
+        },
+        alt="Sums of each account that is shown",
+    )
+
+
 service = engine()
+drawn, _ = choose(read(service).snapshot)
 
 
 @st.fragment(run_every=service.settings.refresh_seconds)
 def risk() -> None:
     moment = read(service)
-    snapshot = moment.snapshot
-    if snapshot is None:
+    if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
+    follow(drawn, moment.snapshot)
+    snapshot = drawn.narrowed(moment.snapshot)
     st.subheader("What needs you now")
-    needs_you(moment)
+    needs_you(replace(moment, snapshot=snapshot), part=drawn.on)
     with st.grid(max(min(len(snapshot.accounts), 3), 1), min_column_width=430):
         for row in snapshot.accounts:
             account_tile(row, f"figures and margin {wording.age(row.age_seconds)} old")
@@ -209,11 +251,15 @@ def risk() -> None:
     st.subheader("Expiring")
     if snapshot.positions:
         st.html(expiring(snapshot, moment))
+    elif drawn.on:
+        st.write("No position in the accounts shown.")
     else:
         empty = "an empty answer is not a flat book"
         st.write(f"The sources report no position. If you hold some, look at Connections: {empty}.")
+    if drawn.on:
+        of_accounts(snapshot)
     st.subheader("The whole book")
-    totals(snapshot)
+    totals(moment.snapshot)
 
 
 risk()

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardrails import checks
-from guardrails.checks.loss import daily_loss, drawdown
+from guardrails.checks.loss import daily_loss, day_pnl_agreement, drawdown
 from guardrails.checks.quality import (
     account_data,
     beta_coverage,
+    beta_quality,
     greeks_coverage,
     market_regime,
     position_data,
@@ -21,8 +22,8 @@ from guardrails.checks.sources import clock_skew, source_state
 from guardrails.findings import Finding, Level
 from guardrails.limits import Limits
 from guardrails.portfolio import AccountHistory, Portfolio
-from guardrails.values import Observed, Source, SourceState, Stream
-from tests.books import IBKR, NOW, account, book, market, option, stock, with_limits
+from guardrails.values import Account, Metrics, Observed, Restriction, Source, SourceState, Stream
+from tests.books import IBKR, NOW, account, book, future, market, option, stock, with_limits
 
 YESTERDAY = NOW - timedelta(days=1)
 
@@ -292,3 +293,170 @@ def test_regime_data() -> None:
     assert market_regime(book(), replace(known, overlay=None))[0].level is Level.UNKNOWN
     assert market_regime(book(), replace(known, regime_known=False))[0].level is Level.UNKNOWN
     assert "blocked" in market_regime(book(at=market()), replace(known, overlay=True))[0].message
+
+
+# --- restrictions ---
+
+WATCHED = set(Restriction) - {Restriction.CRYPTO_CLOSING_ONLY, Restriction.MARGIN_CALL}
+
+
+def restricted(*kinds: Restriction, **more: object) -> Finding:
+    return account_data(book(accounts=[account(restrictions=kinds, **more)]), with_limits())[0]
+
+
+@pytest.mark.parametrize("kind", sorted(WATCHED))
+def test_a_restriction_is_watched_and_says_what_it_means(kind: Restriction) -> None:
+    finding = restricted(kind)
+    assert finding.level is Level.WATCH
+    assert "The broker restricts the account: " in finding.message
+    assert finding.evidence["restrictions"] == [kind.value]
+    assert finding.next_action
+
+
+def test_no_restriction_and_none_said_change_nothing() -> None:
+    assert restricted().level is Level.OK
+    assert restricted().message == account_data(book(), with_limits())[0].message
+    crypto = restricted(Restriction.CRYPTO_CLOSING_ONLY)
+    assert (crypto.level, "cryptocurrencies are closing only" in crypto.message) == (Level.OK, True)
+
+
+def test_a_restriction_softens_nothing_and_hides_behind_nothing() -> None:
+    for called in (restricted(Restriction.MARGIN_CALL), restricted(Restriction.FROZEN, margin_call=True)):
+        assert (called.level, called.next_action) == (Level.BREACH, "Meet the call.")
+    late = restricted(Restriction.FROZEN, time=NOW - timedelta(hours=1))
+    assert late.level is Level.UNKNOWN
+    assert "it is frozen, so no order is taken, not even one that closes" in late.message
+    both = restricted(Restriction.CLOSING_ONLY, sma=-1.0)
+    assert "SMA" in both.next_action
+    assert "Ask the broker" in both.next_action
+
+
+# --- how much a beta says ---
+
+
+def returns(*correlations: tuple[str, float | None]) -> Finding:
+    """100 shares of each name at 200 dollars and a beta of 1, beside 100 SPY at 600."""
+    names = [name for name, _ in correlations]
+    metrics = {name: Metrics(name, NOW, "test", correlation=value) for name, value in correlations}
+    where = replace(market(dict.fromkeys(names, 1.0), **dict.fromkeys(names, 200.0)), metrics=metrics)
+    shares = [stock(name, 100, 200.0) for name in names]
+    return beta_quality(book(*shares, stock("SPY", 100, 600.0), at=where), with_limits())[0]
+
+
+@pytest.mark.parametrize(
+    ("correlation", "level"),
+    [(0.30, Level.OK), (0.2999, Level.WATCH), (-0.30, Level.OK), (-0.2999, Level.WATCH), (0.0, Level.WATCH)],
+)
+def test_a_weak_correlation_is_watched_whatever_its_sign(correlation: float, level: Level) -> None:
+    assert returns(("XOM", correlation)).level is level
+
+
+def test_weak_betas_are_named_and_weighed_by_their_delta() -> None:
+    # 20,000 of 20,000 + 20,000 + 60,000
+    finding = returns(("XOM", 0.21), ("AAPL", 0.68))
+    assert finding.value == pytest.approx(0.20)
+    assert "XOM (beta 1.00, correlation 0.21, delta $20,000)" in finding.message
+    assert "20 % of the gross delta" in finding.message
+    assert "AAPL" not in finding.message
+    assert list(finding.evidence["weak"]) == ["XOM"]
+
+
+def test_the_largest_delta_comes_first() -> None:
+    where = replace(
+        market({"KO": 0.5, "XOM": 0.6}, KO=60.0, XOM=110.0),
+        metrics={name: Metrics(name, NOW, "test", correlation=0.1) for name in ("KO", "XOM")},
+    )
+    held = book(stock("KO", 10, 60.0), stock("XOM", -100, 110.0), at=where)
+    assert list(beta_quality(held, with_limits())[0].evidence["weak"]) == ["XOM", "KO"]
+
+
+def test_an_unknown_correlation_is_said_and_not_guessed() -> None:
+    one = returns(("XOM", None), ("AAPL", 0.68))
+    assert (one.level, one.message) == (Level.WATCH, "No current correlation is known for XOM.")
+    none = returns(("XOM", None))
+    assert none.level is Level.NOT_APPLICABLE
+    assert "No correlation is published for XOM" in none.message
+
+
+@pytest.mark.parametrize(("correlation", "said"), [(0.68, "No current correlation"), (0.1, "Betas that say little")])
+def test_an_old_correlation_proves_weakness_only(correlation: float, said: str) -> None:
+    old = Metrics("XOM", NOW - timedelta(days=7), "test", correlation=correlation)
+    where = replace(market({"XOM": 0.6}, XOM=110.0), metrics={"XOM": old})
+    finding = beta_quality(book(stock("XOM", 1, 110.0), at=where), with_limits())[0]
+    assert finding.level is Level.WATCH
+    assert finding.message.startswith(said)
+
+
+def test_indices_and_bounded_betas_are_not_judged() -> None:
+    weak = {name: Metrics(name, NOW, "test", correlation=0.1) for name in ("SPY", "QQQ", "VXX", "XYZ")}
+    where = replace(market({"QQQ": 1.15}, QQQ=600.0, VXX=40.0, XYZ=1.0), metrics=weak)
+    held = [stock("SPY", 1, 600.0), stock("QQQ", 1, 600.0), stock("VXX", 1, 40.0), stock("XYZ", 1, 1.0)]
+    finding = beta_quality(book(*held, future("/ESZ26", 1, 6000.0, 50.0), at=where), with_limits())[0]
+    assert (finding.level, finding.message) == (Level.NOT_APPLICABLE, "No beta from returns is used.")
+
+
+# --- two ways to the day's result ---
+
+CLOSE = datetime(2026, 11, 17, 21, 0, tzinfo=UTC)
+
+
+def two_ways(net_liquidation: float | None = 100_000.0, **changes: object) -> Finding:
+    """100,000 at the close of the session before, nothing moved since, the positions say nothing was earned."""
+    figures = {"prior_net_liquidation": Observed(100_000.0, CLOSE, "test"), "cash_flows": 0.0, "day_pnl": 0.0}
+    held: Account = account(net_liquidation=net_liquidation, **{**figures, **changes})
+    return day_pnl_agreement(book(accounts=[held]), with_limits())[0]
+
+
+@pytest.mark.parametrize(
+    ("now_worth", "flows", "positions", "level"),
+    [
+        (101_000.0, 0.0, 1_000.0, Level.OK),
+        (101_000.0, 0.0, 1_300.0, Level.OK),  # 300 apart is 0.003 of 100,000
+        (101_000.0, 0.0, 1_301.0, Level.WATCH),
+        (101_000.0, 0.0, 700.0, Level.OK),
+        (101_000.0, 0.0, 699.0, Level.WATCH),
+        (111_000.0, 10_000.0, 1_000.0, Level.OK),  # 10,000 paid in earns nothing
+        (111_000.0, 0.0, 1_000.0, Level.WATCH),
+        (94_000.0, -5_000.0, -1_000.0, Level.OK),
+    ],
+)
+def test_the_account_and_the_positions_agree_within_three_per_mille(
+    now_worth: float, flows: float, positions: float, level: Level
+) -> None:
+    assert two_ways(now_worth, cash_flows=flows, day_pnl=positions).level is level
+
+
+def test_both_numbers_are_said() -> None:
+    finding = two_ways(98_500.0, day_pnl=500.0)
+    assert finding.message == (
+        "Day P&L, IBKR •••4567: net liquidation says −$1,500, the positions $500; "
+        "they differ by 2.00 % of $100,000 (tolerance 0.30 %)."
+    )
+    assert (finding.value, finding.headroom) == (pytest.approx(0.02), pytest.approx(-0.017))
+    assert (finding.evidence["by_account"], finding.evidence["by_positions"]) == (-1_500.0, 500.0)
+    assert finding.next_action
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"net_liquidation": None},
+        {"net_liquidation": float("nan")},
+        {"cash_flows": None},
+        {"cash_flows": float("nan")},
+        {"day_pnl": None},
+        {"day_pnl": float("nan")},
+        {"prior_net_liquidation": None},
+        {"prior_net_liquidation": Observed(float("nan"), CLOSE, "test")},
+        {"prior_net_liquidation": Observed(0.0, CLOSE, "test")},
+        {"prior_net_liquidation": Observed(100_000.0, CLOSE - timedelta(days=1), "test")},  # a session too early
+        {"prior_net_liquidation": Observed(100_000.0, NOW, "test")},  # of the session itself
+    ],
+)
+def test_what_cannot_be_compared_is_not_judged(changes: dict[str, object]) -> None:
+    finding = two_ways(**changes)  # type: ignore[arg-type]  # tests give matching fields
+    assert (finding.level, finding.value) == (Level.NOT_APPLICABLE, None)
+
+
+def test_no_account_is_nothing_to_compare() -> None:
+    assert day_pnl_agreement(book(accounts=[]), with_limits())[0].level is Level.NOT_APPLICABLE

@@ -273,7 +273,11 @@ def test_figures_that_are_missing_on_the_wire_are_missing_inside() -> None:
     tws = source._ibkr(dealt, WEDNESDAY)
     unset = replace(tws, pnl={**tws.pnl, "dailyPnL": 1.7976931348623157e308})
     assert reading.read_ibkr(unset, "demo", dealt.last_close).account.prior_net_liquidation is None
-    assert reading.margin_by_underlying({"groups": [{"code": "AAPL", "maintenance-requirement": "NaN"}]}) is None
+    unread = replace(
+        source._tastytrade(dealt, WEDNESDAY),
+        margin_report={"groups": [{"code": "AAPL", "maintenance-requirement": "NaN"}]},
+    )
+    assert reading.read_tastytrade(unread, "demo").account.margin_by_underlying is None
     assert reading.daily_closes([*tastytrade_wire.candles("VIX", [(WEDNESDAY.date(), float("nan"))])]) == ()
 
 

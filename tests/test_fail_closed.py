@@ -3,7 +3,9 @@
 `FAULTS` is the table of what each check needs: a way to break a healthy book, and the checks that can then no longer
 be cleared. They may be UNKNOWN, or BREACH where what is left proves it. Documented exceptions: a missing beta is
 bounded at 0 and 2, so `beta_coverage` only watches while the bounds stay inside the limit; a stale VIX keeps the
-regime, so only `market_regime` is lost with it; a book without positions breaks no limit on exposure.
+regime, so only `market_regime` is lost with it; a book without positions breaks no limit on exposure; what only
+compares two figures (`day_pnl_agreement`, `beta_quality`, `greeks_agreement`) is NOT_APPLICABLE, hence not green
+either, without the second.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from guardrails.limits import Limits
 from guardrails.memory import Memory
 from guardrails.portfolio import Portfolio
 from guardrails.snapshot import to_json
-from guardrails.values import Observed, Position, Source, SourceState, View
+from guardrails.values import Greeks, Metrics, Observed, Position, Source, SourceState, View
 from tests.books import IBKR, NOW, TASTY, book, option, stock, with_limits
 from tests.healthy import (
     AAPL_PUT,
@@ -42,7 +44,12 @@ from tests.healthy import (
     limited,
 )
 
-HEALTHY = replace(healthy(), source=Source("test", SourceState.LIVE, NOW, clock_skew=0.0))
+CORRELATED = {"AAPL": Metrics("AAPL", NOW, "test", correlation=0.7)}
+HEALTHY = replace(healthy(), source=Source("test", SourceState.LIVE, NOW, clock_skew=0.0)).markets(metrics=CORRELATED)
+COMPARED = HEALTHY.greeks(SPX_PUT, source="ibkr").markets(
+    greeks={HEALTHY.positions[SPX_PUT].instrument.key: Greeks(-0.21, 0.0005, 4.0, -1.0, 0.18, "test", NOW)}
+)
+"""the same book with a stream that agrees with the broker's model on the SPX put"""
 CLEARED = {Level.OK, Level.WATCH, Level.NOT_APPLICABLE}
 
 LONG_AGO, TOMORROW = NOW - timedelta(hours=3), NOW + timedelta(hours=3)
@@ -56,7 +63,7 @@ OF_NET_LIQUIDATION = {"beta_delta", "short_vega", "gamma", "near_expiry_gamma", 
 ACCOUNT = {"margin_cushion", "margin_utilisation", "daily_loss", "drawdown", "account_data"}
 ROW = {"beta_delta", "short_vega", "gamma", "theta_floor", "theta_cap", "theta_vega_ratio", "position_notional"}
 EVERY = set(levels(HEALTHY.assess().snapshot.findings))
-CHECKABLE = EVERY - {"market_regime", "beta_coverage", "clock_skew"}
+CHECKABLE = EVERY - {"market_regime", "beta_coverage", "clock_skew", "greeks_agreement"}
 """what a silent source takes away: the volatility index and betas do not come from its stream; whose clock is not told
 needs none"""
 
@@ -111,6 +118,17 @@ def _instrument(name: str, **changes: object) -> Break:
 
 def _account(**changes: object) -> Break:
     return lambda world: world.account(IBKR, **changes) if IBKR in world.accounts else world
+
+
+def _both(**changes: object) -> Break:
+    return lambda world: world.account(IBKR, **changes).account(TASTY, **changes)
+
+
+def _streamed(**changes: object) -> Break:
+    """The stream's Greeks of the SPX put changed."""
+    return lambda world: world.markets(
+        greeks={key: replace(greeks, **changes) for key, greeks in world.market.greeks.items()}
+    )
 
 
 def _without_account(world: World) -> World:
@@ -287,12 +305,14 @@ def cleared(world: World, names: Iterable[str]) -> dict[str, str]:
 
 
 def test_the_healthy_book_is_all_green() -> None:
-    assert set(levels(HEALTHY.assess().snapshot.findings).values()) == {Level.OK}
+    found = levels(HEALTHY.assess().snapshot.findings)
+    assert found.pop("greeks_agreement") is Level.NOT_APPLICABLE  # one source, nothing to compare
+    assert set(found.values()) == {Level.OK}
 
 
 def test_every_check_has_a_fault_that_blinds_it() -> None:
     blinded = set().union(*(fault.blinds for fault in FAULTS))
-    assert {check.__name__ for check in checks.CHECKS} - blinded == {"beta_coverage"}
+    assert {check.__name__ for check in checks.CHECKS} - blinded == {"beta_coverage", "greeks_agreement"}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -336,6 +356,32 @@ def test_a_beta_that_is_no_number_is_missing_and_bounded() -> None:
         assert report.snapshot.totals.bounds["beta_delta_dollars"] == pytest.approx((210_000.0, 270_000.0))
         tight = limited(max_beta_delta_pct_nlv=0.25)
         assert "beta_delta" not in cleared(replace(HEALTHY.markets(betas=broken), matrix=tight), ["beta_delta"])
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("greeks_agreement", _markets(greeks={})),
+        ("greeks_agreement", _state(SourceState.DOWN)),
+        *(
+            ("greeks_agreement", _streamed(**{name: math.nan, other: None}))
+            for name, other in (("delta", "iv"), ("iv", "delta"))
+        ),
+        ("greeks_agreement", _streamed(time=LONG_AGO)),
+        ("greeks_agreement", _streamed(time=TOMORROW)),
+        ("beta_quality", _markets(metrics={})),
+        ("beta_quality", _markets(metrics={"AAPL": replace(CORRELATED["AAPL"], correlation=math.nan)})),
+        ("beta_quality", _markets(metrics={"AAPL": replace(CORRELATED["AAPL"], time=NOW - timedelta(days=9))})),
+        *(
+            ("day_pnl_agreement", _both(**{name: broken}))
+            for name in ("net_liquidation", "cash_flows", "day_pnl", "prior_net_liquidation")
+            for broken in (None, Observed(math.nan, NOW, "test") if name == "prior_net_liquidation" else math.nan)
+        ),
+    ],
+)
+def test_a_comparison_without_its_second_figure_is_not_green(check: str, change: Break) -> None:
+    assert levels(COMPARED.assess().snapshot.findings)[check] is Level.OK
+    assert levels(change(COMPARED).assess().snapshot.findings)[check] is not Level.OK
 
 
 # --- properties of the sums ---------------------------------------------------------------------------------------

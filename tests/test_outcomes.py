@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,13 @@ from guardrails.matrix import LIMIT_KEYS, REGIME_NAMES, RiskMatrix, explain
 from guardrails.matrix.schema import DataRules, Override, Regime, RegimeRules
 from guardrails.memory import Memory
 from guardrails.settings import Settings
-from guardrails.values import Observed, Source, SourceState
+from guardrails.values import Greeks, Metrics, Observed, Source, SourceState
 from tests.books import IBKR, NOW, option
+from tests.brokers.tasty import Tasty
 from tests.brokers.tws import Tws
 from tests.healthy import GENEROUS, SHIPPED, SPX_PUT, World, closes, edited, edited_text, healthy, levels
 from tests.ibkr import ACCOUNT, mixed
+from tests.tasty import REFRESH, SECRET, opened
 
 HEALTHY = healthy()
 VIX_OF = {"low_volatility": 13.0, "neutral_volatility": 17.0, "high_volatility": 25.0, "crisis_mode": 35.0}
@@ -309,6 +311,10 @@ BIG_LOSS = HEALTHY.account(IBKR, net_liquidation=480_000.0)
 OWN_AGREES = BIG_LOSS.position("SPY", day_pnl=-19_000.0)
 """our own quotes say 19,000: 0.002 of net liquidation apart"""
 OWN_DENIES = BIG_LOSS.position("SPY", day_pnl=-1_000.0)
+TWO_GREEKS = HEALTHY.greeks(SPX_PUT, source="ibkr").markets(
+    greeks={HEALTHY.positions[SPX_PUT].instrument.key: Greeks(-0.24, 0.0005, 4.0, -1.0, 0.20, "test", NOW)}
+)
+"""a stream that says delta -0.24 at 20 % where the broker's model says -0.20 at 18 %"""
 OVERRIDE = {"regime": "crisis_mode", "reason": "FOMC week", "expires": "2026-12-11T16:00:00-05:00"}
 
 CASES: Mapping[str, Case] = {
@@ -372,6 +378,14 @@ CASES: Mapping[str, Case] = {
     "data.agree_pct_nlv": Case(level_of("daily_loss", OWN_AGREES), 0.001, 0.002, ("UNKNOWN", "BREACH")),
     "data.confirm_readings": Case(level_of("daily_loss", OWN_DENIES), 3, 1, ("UNKNOWN", "BREACH")),
     "data.open_quiet_minutes": Case(level_of("daily_loss", OWN_AGREES), 61.0, 60.0, ("UNKNOWN", "BREACH")),
+    "data.greeks_delta_tolerance": Case(level_of("greeks_agreement", TWO_GREEKS), 0.04, 0.03, ("OK", "WATCH")),
+    "data.greeks_iv_tolerance": Case(level_of("greeks_agreement", TWO_GREEKS), 0.02, 0.01, ("OK", "WATCH")),
+    "data.beta_min_correlation": Case(
+        level_of("beta_quality", HEALTHY.markets(metrics={"AAPL": Metrics("AAPL", NOW, "test", correlation=0.4)})),
+        0.4,
+        0.5,
+        ("OK", "WATCH"),
+    ),
     "regime.down_closes": Case(
         regime_of(with_closes((25.0, 40), (17.0, 3))), 4, 3, ("high_volatility", "neutral_volatility")
     ),
@@ -568,7 +582,30 @@ def test_ibkr_settings(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "127.0.0.2" in ibkr_row(run)[0]["detail"]
 
 
+def test_tastytrade_settings(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen() -> Any:
+        return json.loads(run("check", "--json", "--source", "tastytrade")[1])["sources"][0]
+
+    def known() -> datetime:
+        return datetime.now(UTC)
+
+    for name in ("TT_SECRET", "TT_REFRESH"):
+        monkeypatch.delenv(name, raising=False)
+    assert "TT_SECRET" in seen()["detail"]
+    with Tasty(opened(known), clock=known) as tasty:
+        monkeypatch.setenv("TASTYTRADE_BASE_URL", tasty.url)
+        monkeypatch.setenv("TT_SECRET", SECRET)
+        assert seen()["condition"] == "not_configured"
+        monkeypatch.setenv("TT_REFRESH", "another")
+        assert seen()["condition"] in ("grant_refused", "login_failing")
+        monkeypatch.setenv("TT_REFRESH", REFRESH)
+        assert seen()["condition"] in ("connected", "market_closed")
+        monkeypatch.setenv("TT_SECRET", "another")
+        assert seen()["condition"] in ("grant_refused", "login_failing")
+
+
 SETTINGS = {
+    **dict.fromkeys(("tt_secret", "tt_refresh", "tastytrade_base_url"), test_tastytrade_settings),
     **dict.fromkeys(
         ("ibkr_host", "ibkr_port", "ibkr_client_id", "ibkr_account", "ibkr_market_data_lines"), test_ibkr_settings
     ),

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from guardrails import wording
+from guardrails.checks.agreement import greeks_agreement
 from guardrails.checks.concentration import delta_concentration, margin_concentration, vega_concentration
 from guardrails.checks.expiry import short_option_expiry
 from guardrails.checks.greeks import beta_delta, gamma, near_expiry_gamma, short_vega
-from guardrails.checks.loss import daily_loss, drawdown
+from guardrails.checks.loss import daily_loss, day_pnl_agreement, drawdown
 from guardrails.checks.margin import margin_cushion, margin_utilisation
 from guardrails.checks.quality import (
     account_data,
     beta_coverage,
+    beta_quality,
     greeks_coverage,
     market_regime,
     position_data,
@@ -39,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     margin_utilisation,
     daily_loss,
     drawdown,
+    day_pnl_agreement,
     short_option_expiry,
     beta_delta,
     short_vega,
@@ -54,7 +57,9 @@ CHECKS: tuple[Check, ...] = (
     position_notional,
     market_regime,
     greeks_coverage,
+    greeks_agreement,
     beta_coverage,
+    beta_quality,
     position_data,
     account_data,
     source_state,

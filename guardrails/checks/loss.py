@@ -11,7 +11,7 @@ blocks new risk all the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -20,7 +20,10 @@ from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
 from guardrails.limits import Bound, Limits
 from guardrails.portfolio import AccountHistory, Portfolio
-from guardrails.values import Account
+from guardrails.values import Account, Observed, finite
+
+_ROUNDING = 1e-9
+"""relative slack so that a difference equal to its tolerance is not too large by the last binary digit"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,53 @@ def drawdown(portfolio: Portfolio, limits: Limits) -> list[Finding]:
             )
         ]
     return [_drawdown(account, limit, portfolio, limits) for account in portfolio.accounts]
+
+
+def day_pnl_agreement(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """Whether two ways to the day's result agree: one Finding per account.
+
+        by the account      net liquidation - that of the end of the session before - cash flows since
+        by the positions    sum of their day P&L, as the broker's records give it
+
+    They part over fees, an assignment, a transfer nobody reported, or a position that is marked wrongly.
+    """
+    if not portfolio.accounts:
+        text = "Day P&L: no account has been read."
+        return [limits.finding("day_pnl_agreement", "portfolio", Level.NOT_APPLICABLE, text)]
+    return [_agreement(account, portfolio, limits) for account in portfolio.accounts]
+
+
+def _agreement(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
+    subject, name = f"account:{account.id}", f"Day P&L, {account.id}"
+    prior = _end_of_day_before(account.prior_net_liquidation, portfolio.time)
+    figures = (finite(account.net_liquidation), prior, finite(account.cash_flows), finite(account.day_pnl))
+    if any(figure is None for figure in figures) or not prior or prior < 0:
+        text = f"{name}: not every figure to compare is reported."
+        return limits.finding("day_pnl_agreement", subject, Level.NOT_APPLICABLE, text)
+    now, _, flows, positions = (figure or 0.0 for figure in figures)
+    own = now - prior - flows
+    apart, tolerance = abs(own - positions) / prior, limits.matrix.data.agree_pct_nlv
+    agree = apart <= tolerance * (1 + _ROUNDING)
+    text = (
+        f"{name}: net liquidation says {wording.money(own, account.currency)}, the positions "
+        f"{wording.money(positions, account.currency)}; they "
+        + ("agree" if agree else f"differ by {apart * 100.0:.2f} % of {wording.money(prior, account.currency)}")
+        + f" (tolerance {tolerance * 100.0:.2f} %)."
+    )
+    return limits.finding(
+        "day_pnl_agreement", subject, Level.OK if agree else Level.WATCH, text, value=apart, limit=tolerance,
+        unit="fraction", headroom=tolerance - apart, age=portfolio.age_of(account.time),
+        evidence={"by_account": own, "by_positions": positions, "prior": prior, "cash_flows": flows},
+        action="" if agree else "Look for fees, an assignment, a transfer or a wrong mark before trusting either.",
+    )  # fmt: skip
+
+
+def _end_of_day_before(prior: Observed | None, now: datetime) -> float | None:
+    """Net liquidation at the end of the session before the one at `now`; None when `prior` is of another day."""
+    if prior is None:
+        return None
+    session, day = calendar.session_of(now), calendar.exchange_date(prior.time)
+    return finite(prior.value) if calendar.previous_session(session) <= day < session else None
 
 
 def _daily(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from guardrails import wording
@@ -9,7 +13,9 @@ from guardrails.findings import Finding, Level
 from guardrails.intake import account_age
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
-from guardrails.values import Account, SourceState
+from guardrails.products import BROAD_INDEX_GROUPS
+from guardrails.values import Account, Restriction, SourceState, finite
+from guardrails.volatility import metrics_of, staleness
 
 
 def account_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
@@ -94,6 +100,78 @@ def beta_coverage(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     ]  # fmt: skip
 
 
+def beta_quality(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """Whether returns stand behind each beta: underlyings hardly correlated with the index, by their delta dollars.
+
+    Broad indices have their beta by construction and a beta that is bounded is `beta_coverage`'s. A correlation nobody
+    publishes is not guessed; an old one may still prove that a beta says little, but not that it says much.
+    """
+    betas = _betas_from_returns(portfolio)
+    if all(given["correlation"] is None for given in betas.values()):
+        text, evidence = "No beta from returns is used.", {}
+        if betas:
+            text = f"No correlation is published for {wording.names(list(betas))}: how much a beta says is not known."
+            evidence = {"unknown": list(betas)}
+        return [limits.finding("beta_quality", "portfolio", Level.NOT_APPLICABLE, text, evidence=evidence)]
+    least = limits.matrix.data.beta_min_correlation
+    weak = {name: it for name, it in betas.items() if it["correlation"] is not None and abs(it["correlation"]) < least}
+    unknown = [name for name, it in betas.items() if name not in weak and (it["correlation"] is None or it["old"])]
+    share = _share_of_delta(list(weak), portfolio)
+    said = [
+        f"{name} (beta {wording.number(it['beta'], 2)}, correlation {wording.number(it['correlation'], 2)}, "
+        f"delta {wording.money(it['delta_dollars'])})"
+        for name, it in weak.items()
+    ]
+    text = f"All {len(betas)} betas from returns have a correlation of {least:.2f} or more in size."
+    if weak:
+        weight = "" if share is None else f", {wording.percent(share)} of the gross delta"
+        text = f"Betas that say little (correlation below {least:.2f}{weight}): {wording.names(said, 3)}."
+    if unknown:
+        text = (f"{text} " if weak else "") + f"No current correlation is known for {wording.names(unknown)}."
+    return [
+        limits.finding(
+            "beta_quality", "portfolio", Level.WATCH if weak or unknown else Level.OK, text, value=share,
+            unit="fraction", evidence={"weak": weak, "unknown": unknown} if weak or unknown else {},
+            action="Judge these by their own delta dollars: an index hedge may not offset them." if weak else "",
+        )
+    ]  # fmt: skip
+
+
+def _betas_from_returns(portfolio: Portfolio) -> dict[str, dict[str, Any]]:
+    """Underlyings whose exact beta rests on returns, largest delta first: beta, correlation, its age, delta dollars."""
+    e = portfolio.exposures
+    names, columns = e.columns.underlyings, e.columns
+    deltas = e.delta.by(columns.underlying, len(names))
+    held = np.bincount(columns.underlying, ~columns.is_cash, len(names)) > 0
+    exempt = [e.groups[group] in BROAD_INDEX_GROUPS for group in e.group_of_underlying.tolist()]
+    found = {}
+    for place in np.flatnonzero((e.beta_low == e.beta_high) & held & ~np.array(exempt, bool)).tolist():
+        metrics = metrics_of(names[place], portfolio.market)
+        found[names[place]] = {
+            "beta": float(e.beta_low[place]),
+            "correlation": None if metrics is None else finite(metrics.correlation),
+            "old": metrics is not None and bool(staleness(metrics, portfolio.time)),
+            "delta_dollars": deltas.at(place).known,
+        }
+    return dict(sorted(found.items(), key=lambda item: (-_size(item[1]), item[0])))
+
+
+def _size(given: Mapping[str, Any]) -> float:
+    """Size of the delta dollars; what is not known comes first."""
+    return math.inf if given["delta_dollars"] is None else abs(given["delta_dollars"])
+
+
+def _share_of_delta(names: list[str], portfolio: Portfolio) -> float | None:
+    """Their part of the gross delta dollars over all underlyings; None while any delta is not known."""
+    e = portfolio.exposures
+    deltas = e.delta.by(e.columns.underlying, len(e.columns.underlyings))
+    gross = np.abs(deltas.low)
+    if deltas.missing.any() or not gross.sum():
+        return None
+    chosen = np.isin(np.array(e.columns.underlyings), names)
+    return float(gross[chosen].sum() / gross.sum())
+
+
 def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Whether the regime rests on fresh volatility data, and whether an inverted curve blocks new short vega."""
     vix = portfolio.market.vix
@@ -117,38 +195,52 @@ def market_regime(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     ]  # fmt: skip
 
 
-_ACCOUNT_ACTIONS = {
-    Level.UNKNOWN: "Restore the account feed, or give a statement that has the net asset value.",
-    Level.BREACH: "Meet the call.",
-    Level.WATCH: "Pay in or close positions before the end of the day, until SMA is zero or more.",
+_UNTIL_READ = "Restore the account feed, or give a statement that has the net asset value."
+_PAY_IN = "Pay in or close positions before the end of the day, until SMA is zero or more."
+_ASK = "Ask the broker what lifts the restriction; plan exits by what it still allows."
+_MEANS = {
+    Restriction.CLOSED: "it is closed, so no order is taken",
+    Restriction.FROZEN: "it is frozen, so no order is taken, not even one that closes",
+    Restriction.CLOSING_ONLY: "it is closing only: positions can be closed, but not opened, hedged or rolled",
+    Restriction.FUTURES_CLOSING_ONLY: "futures and options on them are closing only: no new hedge with them",
+    Restriction.CRYPTO_CLOSING_ONLY: "cryptocurrencies are closing only",
+    Restriction.RISK_REDUCING_ONLY: "only orders that reduce its risk are taken",
+    Restriction.DAY_TRADE_CALL: "a day trade equity call is open: until it is met, day trading is restricted",
+    Restriction.MARGIN_CALL: "it has a margin call",
 }
+"""what a restriction means for the trader"""
+_HARMLESS = {Restriction.CRYPTO_CLOSING_ONLY}
+"""said, but no reason to watch an options book"""
 
 
 def _account(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
     age = portfolio.age_of(account.time)
     live = any(source.name == account.source and source.state is SourceState.LIVE for source in portfolio.sources)
     late = account_age(account, limits.matrix.data, portfolio.time, live=live and portfolio.market_open)
-    below = account.sma is not None and account.sma < 0
-    level, text = Level.WATCH if below else Level.OK, f"{account.id}: figures are {wording.age(age)} old."
-    if account.margin_call:
-        level, text = Level.BREACH, f"{account.id}: the broker reports a margin call."
+    below, told = account.sma is not None and account.sma < 0, account.restrictions or ()
+    restricted = bool(set(told) - _HARMLESS)
+    level, text = Level.WATCH if below or restricted else Level.OK, f"{account.id}: figures are {wording.age(age)} old."
+    actions = [*([_PAY_IN] if below else []), *([_ASK] if restricted else [])]
+    if account.margin_call or Restriction.MARGIN_CALL in told:
+        level, text, actions = Level.BREACH, f"{account.id}: the broker reports a margin call.", ["Meet the call."]
     elif account.net_liquidation is None:
         level, text = Level.UNKNOWN, f"{account.id}: the broker gives no net liquidation."
     elif portfolio.usd(account.net_liquidation, account.currency) is None:
         level, text = Level.UNKNOWN, f"{account.id}: no rate from {account.currency} to USD is known."
     elif late:
         level, text = Level.UNKNOWN, f"{late}."
+    if level is Level.UNKNOWN:
+        actions = [_UNTIL_READ]
     if below:  # Reg T: IBKR liquidates at the end of the trading day while SMA is negative
         sma = wording.money(account.sma, account.currency)
         text += f" SMA is {sma}: if it stays below zero the broker closes positions at the end of the day."
+    said = [_MEANS[kind] for kind in told if kind is not Restriction.MARGIN_CALL]
+    if said:
+        text += f" The broker restricts the account: {'; '.join(said)}."
+    evidence: dict[str, Any] = {"sma": account.sma} if below else {}
+    if told:
+        evidence["restrictions"] = [kind.value for kind in told]
     return limits.finding(
-        "account_data",
-        f"account:{account.id}",
-        level,
-        text,
-        unit="s",
-        value=age,
-        evidence={"sma": account.sma} if below else {},
-        age=age,
-        action=_ACCOUNT_ACTIONS.get(level, ""),
-    )
+        "account_data", f"account:{account.id}", level, text, unit="s", value=age, evidence=evidence, age=age,
+        action=" ".join(actions),
+    )  # fmt: skip
