@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -347,6 +348,20 @@ def test_the_sums_of_the_book(tasty: Tasty, clock: Clock) -> None:
             assert view.market.risk_free is not None
             assert view.market.risk_free.value == 0.0412
             assert tasty.orders == []
+
+    run(work())
+
+
+def test_the_past_is_told_for_the_store(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            past = {account.number: values for account, values in (await source.net_liquidations("1m")).items()}
+            assert set(past) == {BIG, SMALL}
+            assert all(before.time < after.time for before, after in pairwise(past[BIG]))
+            assert 112635.0 in {reading.value for reading in past[BIG]}
+            tasty.fault("server_error", paths=["net_liq"])
+            assert set((await source.net_liquidations()).values()) == {()}
 
     run(work())
 

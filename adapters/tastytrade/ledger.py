@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from adapters.condition import Condition, Lost
 from adapters.tastytrade import conditions
 from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
+from adapters.tastytrade.money import net_liquidation_history
+from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
-from guardrails.values import finite
+from guardrails.values import AccountId, Observed, finite
 
 log = logging.getLogger(__name__)
 _Read = TypeVar("_Read")
@@ -98,6 +100,17 @@ class Ledger:
         """Whether an account was not read whole for too long."""
         allowed = SILENT_OPEN if calendar.is_open(now) else SILENT_CLOSED
         return any(book.time is None or now - book.time > allowed for book in self.books.values())
+
+    async def net_liquidations(self, back: str) -> dict[AccountId, tuple[Observed, ...]]:
+        """Net liquidation of each account over the past, oldest first; empty where there is none."""
+        found = {}
+        for number in list(self.books):
+            try:
+                rows = await self._api.items(f"/accounts/{number}/net-liq/history", {"time-back": back})
+            except (Refused, Incomplete):
+                rows = ()
+            found[AccountId(BROKER, number)] = net_liquidation_history(rows)
+        return found
 
     async def run(self) -> None:
         """Return never."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -21,7 +21,7 @@ from adapters.tastytrade.ticks import SOURCE
 from guardrails import calendar
 from guardrails.instruments import Instrument, Kind
 from guardrails.products import product_root
-from guardrails.values import Source, SourceState, View
+from guardrails.values import AccountId, Observed, Source, SourceState, View
 
 __all__ = ["Access", "TastytradeSource"]
 
@@ -82,6 +82,14 @@ class TastytradeSource:
         self._begin()
         while not self._settled():  # noqa: ASYNC110  # many small things, none of which has an event
             await asyncio.sleep(SETTLE_POLL_SECONDS)
+
+    async def net_liquidations(self, back: str = "1y") -> Mapping[AccountId, tuple[Observed, ...]]:
+        """Net liquidation of each account over the past, oldest first; `back` is 1d, 1m, 3m, 6m, 1y or all.
+
+        Empty where tastytrade has none, as in the sandbox; Lost when there is no way in.
+        """
+        self._begin()
+        return {} if self._kept is None else await self._kept.ledger.net_liquidations(back)
 
     async def close(self) -> None:
         """End the connection."""
