@@ -142,14 +142,14 @@ def read_tastytrade(sent: tastytrade_wire.Messages, source: str) -> Part:
         number=TASTYTRADE,
         read=sent.received,
         balance=sent.balance,
-        status=None,
+        status=sent.status,
         margin=sent.margin_report,
         last_end_of_day=sent.last_balance,
         transfers=sent.transfers,
     )
     positions = [tastytrade_rows.to_position(record, reading) for record in sent.positions]
     return Part(
-        account=tastytrade_money.to_account(records, source),
+        account=replace(tastytrade_money.to_account(records, source), day_pnl=tastytrade_money.day_pnl(positions)),
         positions=tuple(_with_events(position, events, sent.received) for position in positions),
         market=_tastytrade_market(sent, events),
     )

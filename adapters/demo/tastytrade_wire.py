@@ -26,6 +26,10 @@ _TYPE = {
     Kind.EQUITY: "Equity", Kind.OPTION: "Equity Option", Kind.INDEX_OPTION: "Equity Option", Kind.FUTURE: "Future",
     Kind.FUTURE_OPTION: "Future Option",
 }  # fmt: skip
+_FLAGS = (
+    "is-closed", "is-frozen", "is-closing-only", "is-futures-closing-only", "is-cryptocurrency-closing-only",
+    "is-risk-reducing-only", "is-in-margin-call", "is-in-day-trade-equity-maintenance-call",
+)  # fmt: skip
 _CALLS = ("reg-t-call-value", "day-trading-call-value", "day-equity-call-value")
 
 
@@ -36,6 +40,8 @@ class Messages:
     received: datetime
     positions: tuple[Record, ...]
     balance: Record
+    status: Record
+    """trading status"""
     last_balance: Record
     """balance snapshot of the last end of day"""
     transfers: tuple[Record, ...]
@@ -54,6 +60,7 @@ def messages(
         received=now,
         positions=tuple(_position(holding, now) for holding in holdings),
         balance=_balance(whole, holdings, now),
+        status={"account-number": TASTYTRADE, **dict.fromkeys(_FLAGS, False)},
         last_balance=_last_balance(last_close),
         transfers=(),
         margin_report=_margin_report(whole, asked),
