@@ -141,8 +141,12 @@ def merge_markets(views: Iterable[View]) -> Market:
 
 
 def held_by_others(views: Iterable[View], name: str) -> frozenset[Instrument]:
-    """What the sources other than `name` hold and a market feed could stream: no cash, nothing of unknown kind."""
-    held = (position.instrument for view in views if view.source.name != name for position in view.positions)
+    """What the sources other than `name` hold and a market feed could stream: no cash, nothing of unknown kind.
+
+    Nothing that trades abroad either: under the same symbol a feed of US markets has another price.
+    """
+    others = (position for view in views if view.source.name != name for position in view.positions)
+    held = (position.instrument for position in others if position.currency == "USD")
     return frozenset(instrument for instrument in held if instrument.kind not in (Kind.CASH, Kind.OTHER))
 
 

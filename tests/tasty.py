@@ -18,11 +18,12 @@ from guardrails.memory import Memory
 from guardrails.values import View
 from tests.brokers.tasty import Tasty
 from tests.brokers.tasty_book import Book
+from tests.brokers.tasty_login import REFRESH, SECRET
 
+__all__ = ["REFRESH", "SECRET"]
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "tests" / "brokers" / "books" / "tasty.yaml"
 MATRIX = load(ROOT / "risk_matrix.yaml")
-SECRET, REFRESH = "not-a-secret", "not-a-refresh-token"
 MONDAY = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 """11:00 in New York, a session like any other"""
 SATURDAY = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)

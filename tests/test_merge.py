@@ -275,3 +275,9 @@ def test_a_feed_follows_what_the_others_hold_once_and_no_cash() -> None:
     assert {i.key for i in held_by_others([ibkr, file, tasty], "tastytrade")} == {KEY, "equity:SPY", "equity:AAPL"}
     assert {i.key for i in held_by_others([ibkr, file, tasty], "ibkr")} == {KEY, "equity:AAPL", "equity:QQQ"}
     assert held_by_others([tasty], "tastytrade") == frozenset()
+
+
+def test_what_trades_abroad_is_not_asked_of_a_feed_of_us_markets() -> None:
+    """SAP in Frankfurt and its receipt in New York share a symbol and not a price."""
+    here, abroad = stock("SPY", 100, 600.0), replace(stock("SAP", 70, 205.5), currency="EUR")
+    assert held_by_others([view("ibkr", here, abroad)], "tastytrade") == {here.instrument}

@@ -74,6 +74,25 @@ def test_nothing_listens_and_then_something_does(clock: Clock) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("fault", ["rate_limited", "server_error", "no_data", "mute_rest"])
+def test_before_the_accounts_are_known_nothing_is_live(tasty: Tasty, clock: Clock, fault: str) -> None:
+    """Quotes may stream long before: no account and no position is not an empty book."""
+
+    async def work() -> None:
+        tasty.fault(fault, paths=["accounts"])
+        async with reading(tasty, clock) as source:
+            view = await until(source, clock, lambda _: tasty.sockets["dxlink"] == 1 and tasty.asked["accounts"] > 2)
+            for _ in range(10):
+                assert view.source.state in DARK
+                nothing_is_green(view, clock)
+                await asyncio.sleep(0.1)
+                view = await source.view(clock())
+            tasty.mend()
+            await condition(source, clock, "connected", 60)
+
+    run(work())
+
+
 def test_a_dead_grant_is_not_tried_again(tasty: Tasty, clock: Clock) -> None:
     async def work() -> None:
         tasty.fault("grant_dead")

@@ -137,10 +137,13 @@ def underlyings(instruments: Iterable[Instrument], today: date) -> list[Instrume
 
 
 async def _alone(api: Api, path: str, names: Sequence[str]) -> Record:
-    """The record of one instrument under the first name that is known; empty when none is."""
+    """The record of one instrument under the first name that is known; empty when none is.
+
+    The path of a future leaves out the slash of its symbol, that of an option on one does not.
+    """
     for name in names:
         try:
-            return await api.get(f"{path}/{quote(name, safe='')}")
+            return await api.get(f"{path}/{quote(name.removeprefix('/'), safe='')}")
         except (Refused, Incomplete):
             continue
     return {}

@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 
 import anyio
 import httpx2
-from httpx2.websockets import AsyncWebSocketSession
+from httpx2.websockets import AsyncWebSocketSession, WebSocketInvalidTypeReceived
 from tastytrade import DXLinkStreamer
 from tastytrade.dxfeed import Candle, Event, Greeks, Quote, Summary, Trade
 
@@ -105,12 +105,11 @@ class Ear:
     async def receive_json(self) -> dict[str, Any]:
         """The next frame that is for the SDK; everything else is dealt with here."""
         while True:
-            text = await self._socket.receive_text()
-            self.heard = self._clock()
             try:
-                frame = json.loads(text)
-            except ValueError:
+                frame = json.loads(await self._socket.receive_text())
+            except (ValueError, WebSocketInvalidTypeReceived):
                 frame = None
+            self.heard = self._clock()
             if not isinstance(frame, dict):
                 self._ticks.garbage += 1
                 continue
@@ -131,7 +130,7 @@ class Ear:
             for name, fields in (frame.get("eventFields") or {}).items():
                 self._fields[str(name)] = [str(field) for field in fields]
         elif kind == "AUTH_STATE":
-            self._judge(frame)
+            return self._judge(frame)
         elif kind == "CHANNEL_CLOSED":
             self.closed_channels.append(int(frame["channel"]))
         elif kind == "CHANNEL_OPENED":
@@ -141,14 +140,15 @@ class Ear:
             log.warning("the quote stream says: %s", self.complaint)
         return kind in _FOR_THE_SDK
 
-    def _judge(self, frame: Mapping[str, Any]) -> None:
-        """The first refusal is the question for the token; a second one, or one after success, is the answer."""
+    def _judge(self, frame: Mapping[str, Any]) -> bool:
+        """Whether the SDK needs to know: the first refusal is the question for the token, a second one the answer."""
         if frame["state"] == "AUTHORIZED":
-            self._authorised = True
-        elif self._authorised or self._asked:
+            news, self._authorised = not self._authorised, True
+            return news
+        if self._authorised or self._asked:
             raise Lost(conditions.QUOTES_REFUSED)
-        else:
-            self._asked = True
+        self._asked = True
+        return True
 
     def _data(self, data: Sequence[Any]) -> None:
         now = self._clock()

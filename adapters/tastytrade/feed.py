@@ -33,6 +33,8 @@ MUTE = timedelta(seconds=70)
 RECYCLE_AT_NIGHT, RECYCLE = timedelta(hours=12), timedelta(hours=23)
 """a quote token lives for 24 hours"""
 HISTORY = timedelta(days=400)
+DELAY = timedelta(minutes=15)
+"""of the sandbox, whose quote tokens are of level `demo`"""
 BACKOFF = (0.3, 1.0, 2.0, 5.0, 15.0)
 _TICK_SECONDS = 0.2
 Wanted = Mapping[str, frozenset[str]]
@@ -42,7 +44,9 @@ Wanted = Mapping[str, frozenset[str]]
 class Feed:
     """At most one socket at any moment. All of it belongs to the loop it is run on."""
 
-    def __init__(self, api: Api, clock: Callable[[], datetime], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, api: Api, clock: Callable[[], datetime], changed: Callable[[], None], *, sandbox: bool = False
+    ) -> None:
         self.ticks = Ticks()
         self.streamer: Streamer | None = None
         """the open one"""
@@ -56,6 +60,9 @@ class Feed:
         self._subscribed: dict[str, set[str]] = {}
         self._api, self._clock, self._changed = api, clock, changed
         self._leaving = asyncio.Event()
+        self._sandbox = sandbox
+        self.delayed = False
+        """whether what it says is a quarter of an hour old; then it is dated back by as much"""
 
     def want(self, wanted: Wanted) -> None:
         """Stream these symbols from now on, and no others."""
@@ -105,6 +112,8 @@ class Feed:
                 async with asyncio.timeout(ENTRY_SECONDS):
                     await stack.enter_async_context(streamer)
                 stack.callback(self._leaving.set)
+                self.delayed = token.get("level") == "demo"
+                self.ticks.begin(DELAY if self.delayed and self._sandbox else timedelta())
                 self.streamer, self.opened = streamer, self._clock()
                 self._changed()
                 await self._tend(streamer)

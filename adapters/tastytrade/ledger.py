@@ -205,8 +205,9 @@ class Ledger:
             balance = await self._api.get(f"{base}/balances/USD")
             rows = await self._api.items(f"{base}/positions", {"include-marks": "true"})
         except (Refused, Incomplete) as error:
+            if book.troubles.get("positions") != str(error):
+                log.warning("tastytrade: the book of •••%s could not be read: %s", book.number[-4:], error)
             book.troubles["positions"] = str(error)
-            log.warning("tastytrade: the book of •••%s could not be read: %s", book.number[-4:], error)
             return
         book.troubles.pop("positions", None)
         now = self._clock()

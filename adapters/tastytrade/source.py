@@ -27,7 +27,7 @@ __all__ = ["Access", "TastytradeSource"]
 
 log = logging.getLogger(__name__)
 
-SETTLE_POLL_SECONDS, PLAN_SECONDS, CLOSE_SECONDS = 0.1, 0.2, 4.0
+SETTLE_POLL_SECONDS, PLAN_SECONDS, CLOSE_SECONDS, RESTART_SECONDS = 0.1, 0.2, 4.0, 5.0
 WORDS = timedelta(seconds=5)
 """Greeks come soon after their subscription, or not at all; one look waits no longer for them"""
 _SPEAKS = (SourceState.LIVE, SourceState.CLOSED)
@@ -109,14 +109,17 @@ class TastytradeSource:
 
     async def _run(self, kept: _Kept) -> None:
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(kept.ledger.run())
-                group.create_task(kept.feed.run())
-                group.create_task(kept.reference.run())
-                group.create_task(self._plan(kept))
-                group.create_task(self._announce(kept))
-        except ExceptionGroup:
-            log.exception("the connection to tastytrade failed and is begun anew")
+            while True:
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(kept.ledger.run())
+                        group.create_task(kept.feed.run())
+                        group.create_task(kept.reference.run())
+                        group.create_task(self._plan(kept))
+                        group.create_task(self._announce(kept))
+                except ExceptionGroup:
+                    log.exception("a part of the connection to tastytrade failed; all of it is begun anew")
+                await asyncio.sleep(RESTART_SECONDS)
         finally:
             await kept.api.session.aclose()
 
@@ -195,7 +198,7 @@ class _Kept:
     def __init__(self, access: Access, clock: Callable[[], datetime], event: asyncio.Event) -> None:
         self.api = Api(access, clock)
         self.ledger = Ledger(self.api, clock, event.set)
-        self.feed = Feed(self.api, clock, event.set)
+        self.feed = Feed(self.api, clock, event.set, sandbox=access.sandbox)
         self.reference = Reference(self.api, clock)
         self.notices = Notices(self.api, access.notices_url, clock, self.ledger.prompt)
         self.plan = Plan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapters.condition import Condition
@@ -31,6 +32,8 @@ def condition_of(ledger: Ledger, feed: Feed, now: datetime) -> Condition:
     if trouble is not None and trouble.state in (SourceState.DOWN, SourceState.CONNECTING):
         return trouble
     books = ledger.books.values()
+    if not books:  # nothing was read yet: whatever holds that up, it is not an empty book
+        return replace(trouble or conditions.CONNECTING, state=SourceState.CONNECTING)
     if any(book.time is None for book in books):
         return conditions.EMPTY_DOUBTED if any(book.doubted for book in books) else conditions.CONNECTING
     if any(book.doubted for book in books):
@@ -65,6 +68,8 @@ def warnings_of(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, no
 
 
 def _warnings(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, now: datetime) -> Iterator[str]:
+    if feed.delayed:
+        yield "quotes are delayed by 15 minutes (demo level of the quote stream)"
     if plan.missing and not reference.directory.unknown(reference.instruments):
         yield f"tastytrade has no streamer symbol for {wording.names(list(plan.missing), 3)}"
     for book in ledger.books.values():

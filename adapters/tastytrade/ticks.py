@@ -1,15 +1,16 @@
 """The last word of the stream about every symbol, without sentinels, stamped with its arrival.
 
 dxFeed writes "NaN" where it has no figure and often leaves its own times at 0. An event whose figures are NaN is news:
-it takes the place of the last good ones, which must not look live (tastytrade facts 7). Units are dxFeed's: volatility
-a fraction, vega and rho per point, theta per calendar day, all of one unit.
+it takes the place of the last good ones, which must not look live (tastytrade facts 7). The first event of a symbol on
+a socket is a picture of what was last known, perhaps hours ago: it counts as old as it says it is. Units are dxFeed's:
+volatility a fraction, vega and rho per point, theta per calendar day, all of one unit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from guardrails.calendar import NEW_YORK
 from guardrails.values import Greeks, Quote, finite
@@ -41,6 +42,8 @@ class Ticks:
         self.events = 0
         self.garbage = 0
         """messages that could not be read"""
+        self._delay = timedelta()
+        self._seen: set[tuple[str, str]] = set()
         self._takers: Mapping[str, Callable[[str, Fields, datetime], None]] = {
             "Greeks": self._greeks,
             "Quote": self._quote,
@@ -49,6 +52,11 @@ class Ticks:
             "Candle": self._candle,
         }
 
+    def begin(self, delay: timedelta) -> None:
+        """A new socket begins, of which everything is `delay` old when it arrives."""
+        self._delay = delay
+        self._seen.clear()
+
     def take(self, kind: str, fields: Fields, now: datetime) -> None:
         """Take in one event of `kind`; one without a symbol or of a kind that was not asked for is counted."""
         symbol, taker = fields.get("eventSymbol"), self._takers.get(kind)
@@ -56,7 +64,15 @@ class Ticks:
             self.garbage += 1
             return
         self.events += 1
-        taker(symbol, fields, now)
+        taker(symbol, fields, self._dated(kind, symbol, fields, now) - self._delay)
+
+    def _dated(self, kind: str, symbol: str, fields: Fields, now: datetime) -> datetime:
+        """Arrival; of the first event on a socket its own time, where it has one that lies before."""
+        if (kind, symbol) in self._seen:
+            return now
+        self._seen.add((kind, symbol))
+        own = max(finite(fields.get(name)) or 0.0 for name in ("time", "bidTime", "askTime")) / 1000.0
+        return min(now, datetime.fromtimestamp(own, UTC)) if 0 < own < now.timestamp() else now
 
     def take_rows(self, kind: str, names: Sequence[str], flat: Sequence[object], now: datetime) -> None:
         """Take in events written one after the other without their field names."""
@@ -99,9 +115,10 @@ class Ticks:
     def _candle(self, symbol: str, fields: Fields, now: datetime) -> None:
         """A day's bar; its time is the midnight in New York or in UTC that begins the day, depending on the symbol."""
         time, close = finite(fields.get("time")), finite(fields.get("close"))
-        if time is None:
+        day = None if time is None else _day(time)
+        if day is None:
+            self.garbage += 1
             return
-        day = _day(time)
         closes = self.candles.setdefault(symbol, {})
         self.candle_times[symbol] = now
         if close is None or int(finite(fields.get("eventFlags")) or 0) & _REMOVE_EVENT:
@@ -115,8 +132,10 @@ def daily(symbol: str) -> str:
     return f"{symbol}{{=d,tho=true}}"
 
 
-def _day(milliseconds: float) -> date:
+def _day(milliseconds: float) -> date | None:
     """The day a bar is of: 00:00 UTC is the evening before in New York and means the day of its UTC date."""
-    moment = datetime.fromtimestamp(milliseconds / 1000.0, NEW_YORK)
-    utc = moment - (moment.utcoffset() or timedelta())
-    return utc.date() if (utc.hour, utc.minute) == (0, 0) else moment.date()
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000.0, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.date() if (moment.hour, moment.minute) == (0, 0) else moment.astimezone(NEW_YORK).date()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from tests.brokers.tasty_events import Event, event
+from tests.brokers.tasty_events import TICKING, Event, event
 
 if TYPE_CHECKING:
     from tests.brokers.tasty_dxlink import Channel, DxLink
@@ -17,11 +17,19 @@ MOST = 20_000
 
 
 class Stream:
-    """Who is next, and how much is due. `total` and `per_symbol` are updates a second; a total wins."""
+    """Who is next, and how much is due. `total` and `per_symbol` are updates a second; a total wins.
 
-    def __init__(self, *, total: float = 0.0, per_symbol: float = 0.0) -> None:
+    Only events of `kinds` move. What came due in one beat is one message for each channel, or messages of at most
+    `together` events.
+    """
+
+    def __init__(
+        self, *, total: float = 0.0, per_symbol: float = 0.0, kinds: Collection[str] = TICKING, together: int = MOST
+    ) -> None:
         self._total = total
         self._per_symbol = per_symbol
+        self._kinds = kinds
+        self._together = together
         self._due = 0.0
         self._last: float | None = None
         self._next = 0
@@ -31,7 +39,7 @@ class Stream:
         since, self._last = now - (now if self._last is None else self._last), now
         if not self._total and not self._per_symbol:
             return
-        moving = [one for feed in feeds for one in feed.ticking()]
+        moving = [one for feed in feeds for one in feed.ticking() if one[2] in self._kinds]
         if not moving:
             return
         self._due = min(self._due + since * (self._total or self._per_symbol * len(moving)), MOST)
@@ -48,4 +56,5 @@ class Stream:
             count, silent = count - 1, 0
             batches.setdefault((id(feed), channel.number), (feed, channel, []))[2].append(told)
         for feed, channel, events in batches.values():
-            feed.tell(channel, events)
+            for start in range(0, len(events), self._together):
+                feed.tell(channel, events[start : start + self._together])
