@@ -12,7 +12,11 @@ from itertools import pairwise
 
 import pytest
 
+from adapters.tastytrade.api import Api
+from adapters.tastytrade.feed import Feed
+from adapters.tastytrade.ledger import Book, Ledger
 from adapters.tastytrade.source import Access, TastytradeSource
+from adapters.tastytrade.state import condition_of
 from guardrails import redaction
 from guardrails.findings import Level
 from guardrails.values import Restriction, SourceState, Stream, View
@@ -381,6 +385,58 @@ def test_the_past_is_told_for_the_store(tasty: Tasty, clock: Clock) -> None:
             assert 112635.0 in {reading.value for reading in past[BIG]}
             tasty.fault("server_error", paths=["net_liq"])
             assert set((await source.net_liquidations()).values()) == {()}
+
+    run(work())
+
+
+def test_an_account_that_is_in_doubt_from_the_start_does_not_hide_the_other(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.book.positions[SMALL].clear()
+        async with reading(tasty, clock) as source:
+            view = await condition(source, clock, "empty_positions_doubted")
+            view = await until(source, clock, lambda view: bool(view.positions))
+            assert {position.account.number for position in view.positions} == {BIG}
+            assert {account.id.number for account in view.accounts} == {BIG, SMALL}
+            nothing_is_green(view, clock)
+
+    run(work())
+
+
+def test_an_account_that_was_never_read_is_named(clock: Clock) -> None:
+    async def work() -> None:
+        api = Api(Access(SECRET, REFRESH, "http://127.0.0.1:9"), clock)
+        books = Ledger(api, clock, lambda: None)
+        books.trouble = None
+        books.books = {
+            BIG: Book(BIG, times={"positions": clock(), "balance": clock()}),
+            SMALL: Book(SMALL, troubles={"positions": "403: not yours"}),
+        }
+        told = condition_of(books, Feed(api, clock, lambda: None), clock())
+        assert (told.name, told.state) == ("account_unread", SourceState.STALE)
+        assert "•••0002: 403: not yours" in told.sentence
+
+    run(work())
+
+
+def test_a_balance_is_as_old_as_its_last_movement(tasty: Tasty, clock: Clock) -> None:
+    """`updated-at` may follow the cash only; figures that move are not old, and those that stand still are."""
+
+    async def work() -> None:
+        old = (clock() - timedelta(minutes=30)).isoformat()
+        tasty.book.accounts[BIG]["balance"]["updated-at"] = old
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            account = next(account for account in view.accounts if account.id.number == BIG)
+            assert account.time.isoformat() == old
+            finding = next(
+                f for f in judged(view, clock).snapshot.findings if f.check == "account_data" and "0001" in f.subject
+            )
+            assert finding.level is Level.UNKNOWN
+            tasty.set_balance(BIG, net_liquidating_value=114600)
+            clock.ahead(timedelta(seconds=12))
+            view = await until(source, clock, lambda view: any(a.net_liquidation == 114600 for a in view.accounts))
+            account = next(account for account in view.accounts if account.id.number == BIG)
+            assert clock() - account.time < timedelta(seconds=15)
 
     run(work())
 

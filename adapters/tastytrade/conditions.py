@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from adapters.condition import Condition
 from guardrails.values import SourceState
@@ -80,6 +80,15 @@ def no_account() -> Condition:
     return Condition(
         "no_account", SourceState.DOWN, "This login has no open account.", "Use a grant of the user that owns it."
     )
+
+
+def accounts_unread(why: Mapping[str, str]) -> Condition:
+    """Accounts of the login that could never be read; `why` by number."""
+    shown = "; ".join(f"•••{number[-4:]}: {reason}" for number, reason in why.items())
+    return Condition(
+        "account_unread", SourceState.STALE, f"An account could not be read yet ({shown}).",
+        "Look at tastytrade whether the grant covers it; the others are shown, but nothing is cleared without it.",
+    )  # fmt: skip
 
 
 def accounts_gone(gone: Sequence[str]) -> Condition:

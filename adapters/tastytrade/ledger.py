@@ -57,6 +57,8 @@ class Book:
     """by part: positions, balance, status, margin, close, transfers"""
     troubles: dict[str, str] = field(default_factory=dict)
     """why a part could not be read the last time"""
+    moved: datetime | None = None
+    """when the balance was last seen to differ from the one before, or to hold nothing that could move it"""
     doubted: bool = False
     """the last list of positions was empty although the balance does not say so"""
 
@@ -92,8 +94,7 @@ class Ledger:
         """Whether every account was read whole, the slow parts included."""
         parts = {"status", "margin", "close", "transfers"}
         return bool(self.books) and all(
-            book.time is not None and not book.doubted and parts <= {*book.times, *book.troubles}
-            for book in self.books.values()
+            not book.doubted and parts | {"positions"} <= {*book.times, *book.troubles} for book in self.books.values()
         )
 
     def late(self, now: datetime) -> bool:
@@ -211,6 +212,8 @@ class Ledger:
             return
         book.troubles.pop("positions", None)
         now = self._clock()
+        if (book.balance is not None and _figures(balance) != _figures(book.balance)) or holds_nothing(balance):
+            book.moved = now
         book.balance, book.times["balance"] = balance, now
         held = any(_size(row) != 0 for row in rows)
         book.doubted = not held and holds_nothing(balance) is not True
@@ -248,6 +251,10 @@ class Ledger:
         book.troubles.pop(name, None)
         book.times[name] = self._clock()
         return found
+
+
+def _figures(balance: Record) -> dict[str, object]:
+    return {name: value for name, value in balance.items() if name != "updated-at"}
 
 
 def holds_nothing(balance: Record) -> bool | None:

@@ -57,7 +57,7 @@ class TastytradeSource:
         if kept is None:
             return View(self._source(conditions.NOT_CONFIGURED, now))
         condition = state.condition_of(kept.ledger, kept.feed, now)
-        if all(book.time is not None for book in kept.ledger.books.values()) and kept.ledger.books:
+        if any(book.time is not None for book in kept.ledger.books.values()):
             said = _heard(kept)
             async with self._composing:  # of two looks the later one counts; a large book would hold up the loop
                 self._last = await asyncio.to_thread(view.composed, said, now, self._known)

@@ -34,10 +34,11 @@ def condition_of(ledger: Ledger, feed: Feed, now: datetime) -> Condition:
     books = ledger.books.values()
     if not books:  # nothing was read yet: whatever holds that up, it is not an empty book
         return replace(trouble or conditions.CONNECTING, state=SourceState.CONNECTING)
-    if any(book.time is None for book in books):
-        return conditions.EMPTY_DOUBTED if any(book.doubted for book in books) else conditions.CONNECTING
     if any(book.doubted for book in books):
         return conditions.EMPTY_DOUBTED
+    if unread := [book for book in books if book.time is None]:
+        failing = {book.number: why for book in unread if (why := book.troubles.get("positions"))}
+        return conditions.accounts_unread(failing) if failing else conditions.CONNECTING
     if ledger.late(now):
         return trouble or conditions.POSITIONS_SILENT
     if feed.streamer is None:

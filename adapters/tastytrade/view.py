@@ -139,12 +139,19 @@ def _translated(book: Book, row: Record, today: date, known: Known) -> Translate
 
 
 def _account(book: Book, own: Iterable[Position], now: datetime) -> Account:
+    """The money of an account, as old as the broker says or as when its figures were last seen to move.
+
+    Whether `updated-at` follows the prices or only the cash is not documented; figures that move are not old.
+    """
     read = book.times.get("balance", now)
     records = money.AccountRecords(
         number=book.number, read=read, balance=book.balance, status=book.status, margin=book.margin,
         last_end_of_day=book.last_end_of_day, transfers=book.transfers,
     )  # fmt: skip
-    return replace(money.to_account(records, SOURCE), day_pnl=money.day_pnl(own))
+    account = replace(money.to_account(records, SOURCE), day_pnl=money.day_pnl(own))
+    if book.moved is None or account.net_liquidation is None:
+        return account
+    return replace(account, time=max(account.time, book.moved))
 
 
 def _market(said: Heard, prices: Mapping[str, Price], today: date) -> Market:
