@@ -250,6 +250,24 @@ def test_what_others_hold_is_streamed_and_ends_when_they_let_go(tasty: Tasty, cl
     run(work())
 
 
+def test_a_clock_that_is_set_back_heals_by_itself(tasty: Tasty, clock: Clock) -> None:
+    """What was heard is then dated in the future, which proves nothing; everything is read again at once."""
+
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            view = await settled(source, clock)
+            asked, sockets = tasty.asked["positions"], tasty.all_sockets["dxlink"]
+            clock.ahead(timedelta(hours=-1))
+            await until(source, clock, lambda _: tasty.asked["positions"] > asked)
+            await until(source, clock, lambda _: tasty.all_sockets["dxlink"] > sockets)
+            view = await condition(source, clock, "connected")
+            key = put(view).key
+            await until(source, clock, lambda view: view.market.greeks[key].time <= clock())
+            assert greens(await source.view(clock()), clock)
+
+    run(work())
+
+
 def test_a_clock_that_jumps_does_not_keep_old_figures_alive(tasty: Tasty, clock: Clock) -> None:
     async def work() -> None:
         async with reading(tasty, clock) as source:

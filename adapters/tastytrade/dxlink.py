@@ -22,7 +22,7 @@ from tastytrade.dxfeed import Candle, Event, Greeks, Quote, Summary, Trade
 
 from adapters.condition import Lost
 from adapters.tastytrade import conditions
-from adapters.tastytrade.api import Session
+from adapters.tastytrade.login import Session
 from adapters.tastytrade.ticks import Ticks
 from guardrails.redaction import redact
 

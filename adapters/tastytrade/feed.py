@@ -123,9 +123,12 @@ class Feed:
 
     async def _tend(self, streamer: Streamer) -> None:
         """Return when the socket is to be recycled; raise Lost when it is of no use."""
-        opened = self._clock()
+        opened = before = self._clock()
         while True:
             now = self._clock()
+            if now < before:  # the clock was set back: what arrived before it is dated in the future
+                return
+            before = now
             for channel in streamer.ear.closed_channels:
                 kind = streamer.kind_of(channel)
                 log.warning("tastytrade closed the channel of %s; it is opened again", kind)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from adapters.condition import Condition, Lost
 from adapters.tastytrade import conditions
 from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
+from adapters.tastytrade.due import Due
 from adapters.tastytrade.money import net_liquidation_history
 from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
@@ -30,6 +31,7 @@ DETAILS_EVERY, CLOSE_EVERY, ACCOUNTS_EVERY = timedelta(minutes=1), timedelta(min
 SILENT_OPEN, SILENT_CLOSED = timedelta(seconds=45), timedelta(minutes=3)
 AGAIN = (1.0, 1.0, 2.0, 5.0, 10.0)
 """seconds until what failed, or is doubted, is read again"""
+_ROUNDS = ("accounts", "books", "details", "close")
 _LOOK_SECONDS = 0.2
 _HISTORY = timedelta(days=10)
 _HOLDINGS = (
@@ -81,12 +83,12 @@ class Ledger:
         """counts the changes of what is held"""
         self._api, self._clock, self._changed = api, clock, changed
         self._prompt = asyncio.Event()
-        self._due: dict[str, datetime] = {}
+        self._due = Due(clock)
         self._restless = 0
 
     def prompt(self) -> None:
         """Read positions and balances now: something was announced."""
-        self._due["books"] = self._clock()
+        self._due.again("books")
         self._prompt.set()
 
     @property
@@ -100,7 +102,7 @@ class Ledger:
     def late(self, now: datetime) -> bool:
         """Whether an account was not read whole for too long."""
         allowed = SILENT_OPEN if calendar.is_open(now) else SILENT_CLOSED
-        return any(book.time is None or now - book.time > allowed for book in self.books.values())
+        return any(book.time is None or not -allowed < now - book.time <= allowed for book in self.books.values())
 
     async def net_liquidations(self, back: str) -> dict[AccountId, tuple[Observed, ...]]:
         """Net liquidation of each account over the past, oldest first; empty where there is none."""
@@ -142,8 +144,8 @@ class Ledger:
         """Sleep in short pieces: the clock decides, and a machine that was asleep finds it moved."""
         restless = self.trouble is not None or any(book.doubted or book.time is None for book in self.books.values())
         self._restless = self._restless + 1 if restless else 0
-        again = self._clock() + timedelta(seconds=AGAIN[min(self._restless, len(AGAIN)) - 1])
-        while (self._clock() < again) if restless else not any(self._is_due(name) for name in self._due):
+        self._due.done("again", timedelta(seconds=AGAIN[min(self._restless, len(AGAIN)) - 1]))
+        while "again" not in self._due if restless else not any(name in self._due for name in _ROUNDS):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._prompt.wait()
@@ -152,27 +154,21 @@ class Ledger:
         self._prompt.clear()
 
     async def _round(self) -> None:
-        if self._is_due("accounts"):
+        if "accounts" in self._due:
             self._open_books(await self._api.items("/customers/me/accounts"))
-            self._done("accounts", ACCOUNTS_EVERY)
+            self._due.done("accounts", ACCOUNTS_EVERY)
         every = EVERY_OPEN if calendar.is_open(self._clock()) else EVERY_CLOSED
         restless = any(book.doubted or book.time is None for book in self.books.values())
-        if restless or self._is_due("books"):
+        if restless or "books" in self._due:
             await self._each(self._read_book)
-            self._done("books", every)
+            self._due.done("books", every)
             self._changed()
-        if self._is_due("details"):
+        if "details" in self._due:
             await self._each(self._read_details)
-            self._done("details", DETAILS_EVERY)
-        if self._is_due("close"):
+            self._due.done("details", DETAILS_EVERY)
+        if "close" in self._due:
             await self._each(self._read_close)
-            self._done("close", CLOSE_EVERY)
-
-    def _is_due(self, name: str) -> bool:
-        return name not in self._due or self._clock() >= self._due[name]
-
-    def _done(self, name: str, every: timedelta) -> None:
-        self._due[name] = self._clock() + every
+            self._due.done("close", CLOSE_EVERY)
 
     async def _each(self, read: Callable[[Book], Coroutine[Any, Any, None]]) -> None:
         """Read one thing of every account at once; Lost when there is no way in."""

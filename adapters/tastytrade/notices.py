@@ -66,7 +66,7 @@ class Notices:
         failures = 0
         while True:
             try:
-                await self._api.enter()
+                await self._api.login.enter()
                 await self._listen(numbers)
             except (Exception, BaseExceptionGroup) as error:
                 if isinstance(error, BaseExceptionGroup) and error.subgroup(asyncio.CancelledError) is not None:
@@ -85,7 +85,7 @@ class Notices:
             self._hint()  # what changed before it listened
             while True:
                 await asyncio.sleep(HEARTBEAT_SECONDS)
-                await self._api.enter()
+                await self._api.login.enter()
                 await listener.heartbeat()
 
     def _told(self, kind: str) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from adapters.condition import Lost
 from adapters.tastytrade.api import Api, Incomplete, Record, Refused
 from adapters.tastytrade.directory import Directory
+from adapters.tastytrade.due import Due
 from guardrails.instruments import Instrument
 from guardrails.values import Observed, finite
 
@@ -43,7 +44,7 @@ class Reference:
         self.symbols: frozenset[str] = frozenset()
         """underlyings of which metrics are wanted, as tastytrade names them"""
         self._api, self._clock = api, clock
-        self._due: dict[str, datetime] = {}
+        self._due = Due(clock)
         self._read: frozenset[str] = frozenset()
 
     def want(self, instruments: Collection[Instrument], symbols: frozenset[str]) -> None:
@@ -53,7 +54,7 @@ class Reference:
     @property
     def settled(self) -> bool:
         """Whether everything wanted has been asked for once."""
-        return not self.directory.unknown(self.instruments) and self.symbols <= self._read and "rate" in self._due
+        return not self.directory.unknown(self.instruments) and self.symbols <= self._read and self._due.known("rate")
 
     async def run(self) -> None:
         """Return never."""
@@ -69,17 +70,13 @@ class Reference:
 
     async def _round(self) -> None:
         await self.directory.learn(self._api, self.instruments)
-        now = self._clock()
         new = self.symbols - self._read
-        if new or (self.symbols and self._late("metrics", now)):
+        if new or (self.symbols and "metrics" in self._due):
             await self._read_metrics(sorted(new or self.symbols))
-            self._due["metrics"] = now + (AGAIN if self.complaint else METRICS_EVERY)
-        if self._late("rate", now):
-            self._due["rate"] = now + AGAIN
+            self._due.done("metrics", AGAIN if self.complaint else METRICS_EVERY)
+        if "rate" in self._due:
+            self._due.done("rate", AGAIN)
             await self._read_rate()
-
-    def _late(self, name: str, now: datetime) -> bool:
-        return name not in self._due or now >= self._due[name]
 
     async def _read_metrics(self, symbols: Sequence[str]) -> None:
         """Read them in batches; a batch that fails is halved until the symbol that spoils it stands alone."""
@@ -122,4 +119,4 @@ class Reference:
         rate = finite(found.get("risk-free-rate"))
         if rate is not None and abs(rate) < 1:
             self.risk_free = Observed(rate, self._clock(), SOURCE)
-            self._due["rate"] = self._clock() + RATE_EVERY
+            self._due.done("rate", RATE_EVERY)
