@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import assessment, ibkr, process, screens
+from benchmarks import assessment, ibkr, process, screens, tastytrade
 from benchmarks.timing import Row
 
 README = Path(__file__).with_name("README.md")
-PACKAGES = ("numpy", "pandas", "pydantic", "streamlit", "exchange-calendars", "ib_async", "playwright")
+PACKAGES = ("numpy", "pandas", "pydantic", "streamlit", "exchange-calendars", "ib_async", "tastytrade", "playwright")
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
 WORDS = {None: "", True: "met", False: "**missed**"}
 
@@ -32,6 +32,7 @@ def main() -> int:
         "Pages": screens.reruns,
         "Process": process.server,
         "IBKR, live, against the stand-in for TWS": ibkr.live,
+        "tastytrade, live, against its stand-in": tastytrade.live,
         "Imports": process.imports,
     }
     text, missed = [machine()], False

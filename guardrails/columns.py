@@ -142,14 +142,20 @@ def read_columns(positions: Sequence[Position], market: Market, now: datetime) -
 
 
 def spot_of(position: Position, market: Market) -> float | None:
-    """Price of what the position is struck on: the underlying's for an option, its own for the rest."""
+    """Price of what the position is struck on: the underlying's for an option, its own for the rest.
+
+    Abroad its own comes first: the market may quote another listing under the same symbol, in dollars. Nothing but a
+    future trades at zero or below.
+    """
     instrument = position.instrument
     if instrument.kind is Kind.CASH:
         return None
-    quoted = market.prices.get(instrument.underlying if instrument.is_option else instrument.symbol)
-    if quoted is not None:
-        return quoted.value
-    return None if instrument.is_option else position.mark
+    name = instrument.underlying if instrument.is_option else instrument.symbol
+    quoted = market.prices.get(name)
+    value = None if quoted is None else quoted.value
+    if not instrument.is_option and (value is None or (position.currency != "USD" and position.mark is not None)):
+        value = position.mark
+    return value if value is None or value > 0 or name.startswith("/") else None
 
 
 def classes(names: Iterable[_Class]) -> tuple[tuple[_Class, ...], Index]:

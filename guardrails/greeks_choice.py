@@ -43,8 +43,8 @@ class Feeds:
     @classmethod
     def of(cls, sources: Sequence[Source], now: datetime, rules: DataRules, *, market_open: bool) -> Feeds:
         """The feeds among `sources` at `now`."""
-        live = frozenset(source.name for source in sources if source.state is SourceState.LIVE)
-        mute = frozenset(source.name for source in sources if source.state in _MUTE)
+        live = frozenset(source.name for source in sources if source.state is SourceState.LIVE or _streams(source))
+        mute = frozenset(source.name for source in sources if source.state in _MUTE) - live
         speaking = frozenset(source.name for source in sources) - mute
         return cls(now, rules, market_open, live if market_open else frozenset(), mute, speaking)
 
@@ -73,6 +73,11 @@ class Feeds:
         return not self.market_open or {source, other} <= self.live
 
 
+def _streams(source: Source) -> bool:
+    """Whether a source whose accounts are in doubt has a stream that is not."""
+    return source.state is SourceState.STALE and source.quotes_live
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What the vendors say of one option, weighed."""
@@ -97,6 +102,8 @@ def choose(position: Position, streamed: Greeks | None, feeds: Feeds) -> Choice:
         if not _possible(greeks, position, feeds):
             notes.append(f"Greeks of {greeks.source} cannot be true or are dated in the future")
             continue
+        if greeks is streamed and not _complete(greeks) and feeds.serves(greeks.source):
+            notes.append(f"{greeks.source} streams no figures for it")
         believed.append(greeks)
         serves = bool(source) or feeds.serves(greeks.source)
         if serves and feeds.fresh(greeks.time, source or greeks.source):

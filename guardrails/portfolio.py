@@ -134,7 +134,7 @@ def merge_markets(views: Iterable[View]) -> Market:
         fx=_latest((market.fx for market in markets), _valued),
         risk_free=_newest(market.risk_free for market in markets),
         metrics=_latest((market.metrics for market in markets), _numbers),
-        greeks=_latest((market.greeks for market in markets), _numbers),
+        greeks={**_blank(market.greeks for market in markets), **_latest((m.greeks for m in markets), _numbers)},
         quotes=_latest((market.quotes for market in markets), _numbers),
         open=any(told) if told else None,
     )
@@ -180,6 +180,11 @@ def _latest(tables: Iterable[Mapping[str, _Dated]], cleaned: Callable[[_Dated], 
 def _valued(item: _Value) -> _Value | None:
     """`item`, unless its value is not a number."""
     return None if finite(item.value) is None else item
+
+
+def _blank(tables: Iterable[Mapping[str, Greeks]]) -> dict[str, Greeks]:
+    """Greeks without a single figure: where nobody has any, that they came is news."""
+    return {key: greeks for table in tables for key, greeks in table.items() if greeks.delta is greeks.vega is None}
 
 
 def _numbers(item: _Record) -> _Record | None:

@@ -9,6 +9,9 @@ from guardrails import wording
 from guardrails.greeks_choice import Feeds
 from guardrails.values import Position, Quote, finite
 
+_WORTHLESS = 0.10
+"""an option that nobody bids for and that is offered at no more is worth the middle; above, the middle says nothing"""
+
 
 def with_streamed_quote(position: Position, quote: Quote | None, feeds: Feeds) -> Position:
     """`position` with bid, ask and mark (the middle) of `quote`, where its own are absent or clearly older.
@@ -18,7 +21,7 @@ def with_streamed_quote(position: Position, quote: Quote | None, feeds: Feeds) -
     if quote is None:
         return position
     bid, ask = finite(quote.bid), finite(quote.ask)
-    if bid is None or ask is None or not 0 <= bid <= ask or ask == 0 or not _counts(quote, feeds):
+    if bid is None or ask is None or not _priced(bid, ask) or not _counts(quote, feeds):
         return position
     own = _quoted(position)
     if own is not None and (quote.time - own).total_seconds() <= feeds.rules.stale_after_seconds:
@@ -42,6 +45,11 @@ def with_streamed_quote(position: Position, quote: Quote | None, feeds: Feeds) -
         open_pnl=_moved(position.open_pnl, position, mark),
         notes=(*position.notes, f"its quote is of {quote.source}: {why}"),
     )
+
+
+def _priced(bid: float, ask: float) -> bool:
+    """Whether the middle is a price: two sides, or no bid and an ask of next to nothing."""
+    return 0 < bid <= ask or (bid == 0 < ask <= _WORTHLESS)
 
 
 def _quoted(position: Position) -> datetime | None:

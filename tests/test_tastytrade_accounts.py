@@ -13,12 +13,16 @@ from itertools import pairwise
 import pytest
 
 from adapters.tastytrade.api import Api
+from adapters.tastytrade.directory import Plan
 from adapters.tastytrade.feed import Feed
 from adapters.tastytrade.ledger import Book, Ledger
 from adapters.tastytrade.source import Access, TastytradeSource
 from adapters.tastytrade.state import condition_of
+from adapters.tastytrade.ticks import Ticks
+from adapters.tastytrade.view import composed, heard
 from guardrails import redaction
 from guardrails.findings import Level
+from guardrails.snapshot import to_json
 from guardrails.values import Restriction, SourceState, Stream, View
 from tests.brokers.tasty import Tasty
 from tests.tasty import REFRESH, SECRET, Clock, condition, judged, opened, reading, run, settled, until
@@ -78,7 +82,7 @@ def test_nothing_listens_and_then_something_does(clock: Clock) -> None:
     run(work())
 
 
-@pytest.mark.parametrize("fault", ["rate_limited", "server_error", "no_data", "mute_rest"])
+@pytest.mark.parametrize("fault", ["rate_limited", "server_error", "no_data"])
 def test_before_the_accounts_are_known_nothing_is_live(tasty: Tasty, clock: Clock, fault: str) -> None:
     """Quotes may stream long before: no account and no position is not an empty book."""
 
@@ -92,6 +96,7 @@ def test_before_the_accounts_are_known_nothing_is_live(tasty: Tasty, clock: Cloc
                 await asyncio.sleep(0.1)
                 view = await source.view(clock())
             tasty.mend()
+            clock.ahead(timedelta(seconds=25))
             await condition(source, clock, "connected", 60)
 
     run(work())
@@ -297,6 +302,132 @@ def test_an_empty_list_is_believed_only_when_the_balance_agrees(tasty: Tasty, cl
             )  # fmt: skip
             view = await condition(source, clock, "connected")
             assert {p.account.number for p in view.positions} == {BIG}
+
+    run(work())
+
+
+def test_half_a_list_is_not_believed_while_the_balance_keeps_its_value(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            for symbol in ("AAPL", "es_put"):  # one of a class that others are left of, one that was the only one
+                tasty.remove_position(BIG, symbol)
+            clock.ahead(timedelta(seconds=12))
+            view = await condition(source, clock, "empty_positions_doubted")
+            assert len(view.positions) == 14
+            nothing_is_green(view, clock)
+            tasty.set_balance(BIG, long_equity_value="4000.00", long_futures_derivative_value="0.00")
+            view = await condition(source, clock, "connected")
+            assert len(view.positions) == 12
+
+    run(work())
+
+
+def test_a_shorter_list_is_believed_when_it_persists(tasty: Tasty, clock: Clock) -> None:
+    """An option that expired worthless leaves no trace in the balance."""
+
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.remove_position(BIG, "AAPL")
+            clock.ahead(timedelta(seconds=12))
+            await condition(source, clock, "empty_positions_doubted")
+            clock.ahead(timedelta(minutes=6))
+            view = await until(source, clock, lambda view: len(view.positions) == 13)
+            assert view.source.condition in ("connected", "quotes_silent")
+
+    run(work())
+
+
+def test_a_position_listed_twice_is_not_added_twice_without_a_word(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        row = {"symbol": "AAPL", "instrument-type": "Equity", "quantity": "200", "quantity-direction": "Long"}
+        book = Book(BIG, rows=(row, dict(row)), balance={}, times={"positions": clock(), "balance": clock()})
+        said = heard([book], Plan(), Ticks(), {}, time=clock(), metrics={}, risk_free=None)
+        for position in composed(said, clock(), {}).positions:
+            assert "listed 2 times in this account: it may be counted too often" in position.reasons
+
+    run(work())
+
+
+@pytest.mark.parametrize("path", ["margin", "trading_status", "snapshots", "transactions"])
+def test_a_part_that_cannot_be_read_does_not_take_the_rest(tasty: Tasty, clock: Clock, path: str) -> None:
+    async def work() -> None:
+        tasty.fault("cut_rest", paths=[path])
+        async with reading(tasty, clock) as source:
+            view = await until(
+                source, clock, lambda view: any("cannot be read" in each for each in view.source.warnings)
+            )
+            assert view.source.condition == "connected"
+            assert len(view.positions) == 14
+
+    run(work())
+
+
+def test_a_list_of_accounts_that_cannot_be_read_again_is_said(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.fault("server_error", paths=["accounts"])
+            clock.ahead(timedelta(minutes=11))
+            view = await until(source, clock, lambda view: any("a new one" in each for each in view.source.warnings))
+            assert view.source.state not in (SourceState.DOWN, SourceState.CONNECTING)
+
+    run(work())
+
+
+def test_symbols_are_looked_up_again_after_an_outage(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.fault("server_error", paths=["instruments"])
+        async with reading(tasty, clock) as source:
+            view = await until(
+                source, clock, lambda view: any("looked up" in each for each in view.source.warnings), 30
+            )
+            assert "/ESZ26" not in view.market.prices
+            tasty.mend()
+            clock.ahead(timedelta(seconds=16))
+            await until(source, clock, lambda view: "/ESZ26" in view.market.prices)
+
+    run(work())
+
+
+def test_metrics_that_cannot_be_had_are_asked_for_slowly(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        tasty.fault("cut_rest", paths=["metrics"])
+        async with reading(tasty, clock) as source:
+            await until(source, clock, lambda view: any("metrics" in each for each in view.source.warnings), 30)
+            asked = tasty.asked["metrics"]
+            await asyncio.sleep(3)
+            assert tasty.asked["metrics"] <= asked + 3
+
+    run(work())
+
+
+def test_announcements_in_a_storm_are_read_once_a_second(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            await until(source, clock, lambda view: stream(view, "announcements").works is True)
+            asked = tasty.asked["positions"]
+            for cents in range(60):
+                tasty.set_balance(BIG, cash_balance=60000 + cents)
+                await asyncio.sleep(0.05)
+            assert tasty.asked["positions"] <= asked + 2 * 5
+
+    run(work())
+
+
+@pytest.mark.parametrize("fault", ["no_data", "html", "pages_short"])
+def test_no_account_number_is_in_what_a_page_shows(tasty: Tasty, clock: Clock, fault: str) -> None:
+    async def work() -> None:
+        how = {"kind": "empty", "paths": "positions"} if fault == "pages_short" else {"paths": ["positions"]}
+        tasty.fault(fault, **how)
+        tasty.fault("paged", per_page=2)
+        async with reading(tasty, clock) as source:
+            view = await condition(source, clock, "account_unread", 30)
+            shown = to_json(judged(view, clock).snapshot).decode()
+            assert BIG not in shown
+            assert SMALL not in shown
 
     run(work())
 

@@ -104,6 +104,9 @@ def test_a_muted_socket_is_marked_torn_down_and_rebuilt_without_a_person(
             assert greens(view, clock) == []
             clock.ahead(feed.TORN_DOWN)
             await until(source, clock, lambda _: tasty.all_sockets["dxlink"] >= 2)
+            for _ in range(8):  # the new socket says as little, and must not look better for being new
+                assert (await source.view(clock())).source.condition != "connected"
+                await asyncio.sleep(0.1)
             tasty.mend()
             clock.ahead(feed.TORN_DOWN)
             await condition(source, clock, "connected", 30)
@@ -144,6 +147,50 @@ def test_a_closed_channel_is_opened_again_on_the_same_socket(tasty: Tasty, clock
     run(work())
 
 
+def test_a_channel_that_is_closed_each_time_ends_the_socket(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.fault("channel_closed", type="Greeks")
+            view = await condition(source, clock, "quotes_channel_closed", 30)
+            assert "Greeks" in view.source.detail
+            assert tasty.asked["CHANNEL_REQUEST"] < 40
+            tasty.mend()
+            await condition(source, clock, "connected", 40)
+
+    run(work())
+
+
+def test_a_stream_whose_task_fails_is_not_called_connected(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            assert source._task is not None
+            source.follow([None])  # type: ignore[list-item]  # what no caller should: the part that plans fails
+            await until(source, clock, lambda _: tasty.sockets["dxlink"] == 0)
+            assert (await source.view(clock())).source.state in DARK
+            source.follow([])
+            await condition(source, clock, "connected", 30)
+            assert tasty.most_sockets["dxlink"] == 1
+
+    run(work())
+
+
+def test_closing_ends_the_sockets_before_it_returns(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            await source.close()
+            assert source._kept is not None
+            assert source._kept.feed.streamer is None
+        deadline = asyncio.get_running_loop().time() + 2
+        while tasty.sockets["dxlink"] and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110  # the other side's
+            await asyncio.sleep(0.02)
+        assert tasty.sockets["dxlink"] == 0
+
+    run(work())
+
+
 @pytest.mark.parametrize(
     ("fault", "how"),
     [("error_frame", {}), ("error_frame", {"type": "Greeks"}), ("garbage", {"kind": "not_json"}),
@@ -177,6 +224,10 @@ def test_greeks_that_become_nan_are_unknown_and_not_the_last_good_ones(tasty: Ta
             tasty.fault("nan_greeks", symbols=["spx_am"])
             view = await until(source, clock, lambda view: view.market.greeks[put(view).key].delta is None)
             assert view.market.greeks[put(view).key].iv is None
+            assert any("1 of 8 options have Greeks without figures" in each for each in view.source.warnings)
+            row = next(row for row in judged(view, clock).snapshot.positions if row.symbol.startswith("SPX "))
+            assert row.greeks_source != "tastytrade"
+            assert "tastytrade streams no figures for it" in row.notes
             other = next(p.instrument for p in view.positions if p.instrument.symbol.startswith("SPXW"))
             assert view.market.greeks[other.key].delta == -0.15510
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.tastytrade.ticks import Ticks, daily
+from adapters.tastytrade.ticks import Ticks, Traded, daily
+from adapters.tastytrade.view import _price
+from guardrails.values import Quote
 
 NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 PUT = ".SPY261218P590"
@@ -100,6 +102,52 @@ def test_rows_of_another_length_are_counted_and_left() -> None:
     assert (ticks.quotes, ticks.garbage) == ({}, 1)
     ticks.take_rows("Quote", ["eventSymbol", "bidPrice", "askPrice"], ["SPY", 1.0, 2.0, "QQQ", 3.0, 4.0], NOW)
     assert {symbol: (quote.bid, quote.ask) for symbol, quote in ticks.quotes.items()} == {"SPY": (1, 2), "QQQ": (3, 4)}
+
+
+@pytest.mark.parametrize(("symbol", "price", "kept"), [("SPX", 0.0, False), ("SPX", -1.0, False), ("SPX", 0.01, True),
+                                                       ("/CLK20:XNYM", -37.63, True)])  # fmt: skip
+def test_only_futures_trade_at_zero_and_below(symbol: str, price: float, *, kept: bool) -> None:
+    ticks = Ticks()
+    ticks.take("Trade", {"eventSymbol": symbol, "price": price}, NOW)
+    assert (symbol in ticks.trades) is kept
+
+
+EARLIER = NOW - timedelta(minutes=40)
+
+
+@pytest.mark.parametrize(
+    ("trade", "quote", "value", "time"),
+    [
+        ((17.2, NOW), (17.1, 17.3, EARLIER), 17.2, NOW),  # inside: both speak of it
+        ((35.0, NOW), (17.1, 17.3, EARLIER), 35.0, NOW),  # the quote is of another hour
+        ((35.0, EARLIER), (17.1, 17.3, NOW), 17.2, NOW),  # the trade is
+        ((35.0, EARLIER), (15.0, 20.0, NOW), 35.0, EARLIER),  # too wide to be a price
+        ((35.0, EARLIER), None, 35.0, EARLIER),
+        (None, (17.1, 17.3, EARLIER), 17.2, EARLIER),
+    ],
+)
+def test_a_price_is_the_younger_of_trade_and_middle_as_old_as_itself(
+    trade: tuple[float, datetime] | None, quote: tuple[float, float, datetime] | None, value: float, time: datetime
+) -> None:
+    found = _price(None if trade is None else Traded(*trade), None if quote is None else Quote(*quote, "tastytrade"))
+    assert found is not None
+    assert (found.value, found.time) == (pytest.approx(value), time)
+    assert found.bid is None or found.bid <= found.value <= (found.ask or 0)
+
+
+def test_a_symbol_asked_for_again_begins_with_a_picture_again() -> None:
+    ticks, old = Ticks(), NOW - timedelta(hours=3)
+    event = {**GREEKS, "time": milliseconds(old)}
+    ticks.take("Greeks", event, NOW)
+    ticks.take("Greeks", event, NOW)
+    assert ticks.greeks[PUT].time == NOW
+    ticks.keep(set())
+    ticks.take("Greeks", event, NOW)
+    assert ticks.greeks[PUT].time == old
+    ticks.take("Greeks", event, NOW)
+    ticks.begin_kind("Greeks")
+    ticks.take("Greeks", event, NOW)
+    assert ticks.greeks[PUT].time == old
 
 
 def test_what_is_no_longer_wanted_is_forgotten() -> None:

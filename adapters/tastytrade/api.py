@@ -17,6 +17,7 @@ from adapters.skew import Skew
 from adapters.tastytrade import conditions
 from adapters.tastytrade.access import Access
 from adapters.tastytrade.login import Login, Session, jitter, retry_after, shortened
+from guardrails.redaction import redact
 
 Record = Mapping[str, Any]
 
@@ -25,6 +26,8 @@ READ_SECONDS = 10.0
 TRIES = 3
 PATIENCE_SECONDS = 5.0
 """longest pause within one read; a longer Retry-After ends it"""
+UNASKED_WAIT = 20.0
+"""pause after a second "too often" that does not say for how long"""
 PAGE = 250
 _MOST_PAGES = 200
 _UNAUTHORISED = 401
@@ -34,12 +37,15 @@ class Refused(Exception):  # noqa: N818  # an answer, not always a fault
     """The API answered with an error: its status and its own words, redacted."""
 
     def __init__(self, status: int, said: str) -> None:
-        self.status, self.said = status, said
-        super().__init__(f"{status}: {said}")
+        self.status, self.said = status, redact(said)
+        super().__init__(f"{status}: {self.said}")
 
 
 class Incomplete(Exception):  # noqa: N818  # as above
     """An answer that is not the whole list, or not of the shape that was asked for."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(redact(said))
 
 
 class Api:
@@ -98,9 +104,9 @@ class Api:
                 if attempt == TRIES:
                     raise Lost(conditions.unreachable(type(error).__name__)) from None
             except _Later as later:
-                if later.limited and later.wait is not None:
-                    self._told_to_wait = (self._clock(), later.wait)
-                if attempt == TRIES or (later.wait or 0.0) > PATIENCE_SECONDS:
+                if later.limited and (later.wait is not None or attempt > 1):
+                    self._told_to_wait = (self._clock(), later.wait or UNASKED_WAIT)
+                if attempt == TRIES or (later.limited and attempt > 1) or (later.wait or 0.0) > PATIENCE_SECONDS:
                     raise (Lost(conditions.RATE_LIMITED) if later.limited else later.refused) from None
                 pause = max(pause, later.wait or 0.0)
             await asyncio.sleep(pause)
@@ -131,7 +137,7 @@ class Api:
         status = answer.status_code
         try:
             content: Any = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if status // 100 != 2:  # HTTP
             refused = Refused(status, shortened(_said(content)))

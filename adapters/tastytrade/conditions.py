@@ -33,7 +33,7 @@ POSITIONS_SILENT = Condition(
 )  # fmt: skip
 EMPTY_DOUBTED = Condition(
     "empty_positions_doubted", SourceState.STALE,
-    "tastytrade listed no positions of an account whose own balances do not say that it holds nothing.",
+    "tastytrade lists fewer positions than the account's own balance speaks for.",
     "Compare with the positions at tastytrade; the list is asked for again until both agree.",
 )  # fmt: skip
 QUOTES_CONNECTING = Condition("quotes_connecting", SourceState.CONNECTING, "Connecting to the quote stream.")
@@ -49,6 +49,30 @@ QUOTES_REFUSED = Condition(
     "quotes_refused", SourceState.STALE, "tastytrade does not let this login into its quote stream.",
     "Look at tastytrade whether market data agreements are signed; the app keeps trying.",
 )  # fmt: skip
+
+
+def channel_refused(kind: str) -> Condition:
+    """The quote stream closes one of its channels each time it is opened."""
+    return Condition(
+        "quotes_channel_closed", SourceState.STALE, f"The quote stream closes its channel of {kind} again and again.",
+        "None: the app connects anew by itself. If it lasts, look at status.tastytrade.com.",
+    )  # fmt: skip
+
+
+def no_quote_token(what: str) -> Condition:
+    """The answer that should say where the quote stream is does not."""
+    return Condition(
+        "quotes_refused", SourceState.STALE, f"tastytrade does not say how to reach its quote stream ({what}).",
+        "Look at tastytrade whether market data agreements are signed; the app keeps trying.",
+    )  # fmt: skip
+
+
+def quotes_unreachable(reason: str) -> Condition:
+    """Nothing answers where the quote stream should be."""
+    return Condition(
+        "quotes_unreachable", SourceState.STALE, f"The quote stream cannot be reached ({reason}).",
+        "Check the internet connection; a firewall may block websockets. The app keeps trying.",
+    )  # fmt: skip
 
 
 def unreachable(reason: str) -> Condition:
@@ -95,6 +119,6 @@ def accounts_gone(gone: Sequence[str]) -> Condition:
     """Accounts that were read before are no longer among those of the login: what they hold cannot be seen."""
     shown = ", ".join(f"•••{number[-4:]}" for number in gone)
     return Condition(
-        "account_gone", SourceState.DOWN, f"This login no longer offers {shown}, which it did before.",
+        "account_gone", SourceState.STALE, f"This login no longer offers {shown}, which it did before.",
         "Use a grant that has all accounts; if one was closed for good, start this app anew.",
     )  # fmt: skip

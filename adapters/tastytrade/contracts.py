@@ -17,6 +17,8 @@ from guardrails.products import product_root
 from guardrails.symbols import contracts as parts
 from guardrails.symbols import tastytrade as symbols
 
+_LONGEST = 60
+"""of a future option, the longest there is, 30"""
 _DEBT = ("Bond", "Fixed Income Security")
 _BILLS = ("912793", "912794", "912795", "912796", "912797")
 """issuer part of the CUSIP of every US Treasury bill; a bill is cash that matures, as in `adapters.ibkr.rows`"""
@@ -39,7 +41,7 @@ def is_debt(fields: Mapping[str, object]) -> bool:
 
 
 def _named(fields: Mapping[str, object], written: date, place: str, trouble: list[str]) -> Instrument:
-    symbol, kind = str(fields.get("symbol") or "").rstrip(), _kind(fields)
+    symbol, kind = _shown(fields.get("symbol")).rstrip(), _kind(fields)
     if symbol and kind in _DEBT:
         name = symbol.strip()
         return Instrument(Kind.CASH if name.startswith(_BILLS) else Kind.BOND, name, name, name)
@@ -48,6 +50,11 @@ def _named(fields: Mapping[str, object], written: date, place: str, trouble: lis
     except SymbolError as error:
         trouble.append(str(error) if symbol else "no symbol")
         return Instrument(Kind.OTHER, symbol.strip() or place, symbol.strip(), symbol.strip())
+
+
+def _shown(value: object) -> str:
+    """A symbol as it may stand in a table: cut where no symbol is that long, without signs that are not seen."""
+    return "".join(sign for sign in str(value or "")[:_LONGEST] if sign.isprintable())
 
 
 def _kind(fields: Mapping[str, object]) -> str:

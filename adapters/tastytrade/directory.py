@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import quote
 
-from adapters.tastytrade.api import Api, Incomplete, Record, Refused
+from adapters.tastytrade.api import Api, Record, Refused
 from guardrails.errors import SymbolError
 from guardrails.instruments import Instrument, Kind
 from guardrails.symbols import dxfeed, tastytrade
@@ -24,6 +24,8 @@ _PATHS = {
     Kind.OPTION: "/instruments/equity-options",
 }
 _BATCH = 50
+_UNKNOWN = 404
+"""the one answer that says it is not listed; every other failure says nothing about it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,10 @@ class Directory:
         ]
 
     async def learn(self, api: Api, instruments: Iterable[Instrument]) -> None:
-        """Look up what is unknown; what the API does not know is not asked for again."""
+        """Look up what is unknown; what the API does not list is not asked for again.
+
+        Refused or Incomplete, with the rest still unknown, when it cannot be asked.
+        """
         unknown = self.unknown(instruments)
         for kind, path in _PATHS.items():
             spellings = {held.symbol: _spellings(held) for held in unknown if held.kind is kind}
@@ -83,7 +88,9 @@ class Directory:
             batch = symbols[start : start + _BATCH]
             try:
                 rows = await api.items(path, {"symbol[]": [wanted[symbol][0] for symbol in batch]})
-            except (Refused, Incomplete):
+            except Refused as refused:
+                if refused.status != _UNKNOWN:
+                    raise
                 rows = ()
             found = {_squeezed(str(row.get("symbol", ""))): row for row in rows}
             for symbol in batch:
@@ -144,8 +151,9 @@ async def _alone(api: Api, path: str, names: Sequence[str]) -> Record:
     for name in names:
         try:
             return await api.get(f"{path}/{quote(name.removeprefix('/'), safe='')}")
-        except (Refused, Incomplete):
-            continue
+        except Refused as refused:
+            if refused.status != _UNKNOWN:
+                raise
     return {}
 
 

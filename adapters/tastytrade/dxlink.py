@@ -22,9 +22,9 @@ from tastytrade.dxfeed import Candle, Event, Greeks, Quote, Summary, Trade
 
 from adapters.condition import Lost
 from adapters.tastytrade import conditions
-from adapters.tastytrade.login import Session
+from adapters.tastytrade.login import Session, shortened
 from adapters.tastytrade.ticks import Ticks
-from guardrails.redaction import redact
+from guardrails.redaction import MASK
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,9 @@ class Streamer(DXLinkStreamer):
 
     def __init__(self, session: Session, quote_token: Mapping[str, Any], ticks: Ticks, clock: Callable[[], datetime]):
         super().__init__(session)
-        self._wss_url, self._auth_token = str(quote_token["dxlink-url"]), str(quote_token["token"])
-        self.ear = Ear(ticks, clock)
+        self._wss_url, self._auth_token = _entrance(quote_token)
+        secrets = (session.refresh_token, session.provider_secret, session.session_token, self._auth_token)
+        self.ear = Ear(ticks, clock, secrets, lambda channel: self.kind_of(channel) in self._subscription_state)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
@@ -67,7 +68,11 @@ class Streamer(DXLinkStreamer):
 
     async def remove(self, kind: str, symbols: Sequence[str]) -> None:
         """End these subscriptions."""
-        await self.unsubscribe(_KINDS[kind], symbols)
+        if kind != Candle.__name__:
+            await self.unsubscribe(_KINDS[kind], symbols)
+            return
+        for symbol in symbols:
+            await self.unsubscribe_candle(symbol, "d")
 
     def reopen(self, kind: str) -> None:
         """Forget the channel of `kind`, which the other side has closed; the next `add` opens it again."""
@@ -78,10 +83,22 @@ class Streamer(DXLinkStreamer):
         return self._channels_reversed.get(channel, "")
 
 
+def _entrance(quote_token: Mapping[str, Any]) -> tuple[str, str]:
+    """Address and token; Lost when the answer has none."""
+    url, token = quote_token.get("dxlink-url"), quote_token.get("token")
+    if not isinstance(url, str) or not url.startswith(("ws://", "wss://")):
+        raise Lost(conditions.no_quote_token("no address"))
+    if not isinstance(token, str) or not token:
+        raise Lost(conditions.no_quote_token("no token"))
+    return url, token
+
+
 class Ear:
     """Stands between the SDK and its socket: hears every frame and passes on what the SDK understands."""
 
-    def __init__(self, ticks: Ticks, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ticks: Ticks, clock: Callable[[], datetime], secrets: Sequence[str], asked: Callable[[int], bool]
+    ) -> None:
         self.heard: datetime | None = None
         """when any frame arrived"""
         self.data: datetime | None = None
@@ -90,7 +107,7 @@ class Ear:
         """channels the other side has closed, until somebody reopens them"""
         self.complaint = ""
         """the other side's last error, in its words"""
-        self._ticks, self._clock = ticks, clock
+        self._ticks, self._clock, self._secrets, self._asked_for = ticks, clock, secrets, asked
         self._fields = {name: list(kind.model_json_schema()["properties"]) for name, kind in _KINDS.items()}
         self._asked = self._authorised = False
 
@@ -107,7 +124,7 @@ class Ear:
         while True:
             try:
                 frame = json.loads(await self._socket.receive_text())
-            except (ValueError, WebSocketInvalidTypeReceived):
+            except (ValueError, RecursionError, WebSocketInvalidTypeReceived):
                 frame = None
             self.heard = self._clock()
             if not isinstance(frame, dict):
@@ -134,11 +151,17 @@ class Ear:
         elif kind == "CHANNEL_CLOSED":
             self.closed_channels.append(int(frame["channel"]))
         elif kind == "CHANNEL_OPENED":
-            int(frame["channel"])
+            return self._asked_for(int(frame["channel"]))
         elif kind == "ERROR":
-            self.complaint = redact(f"{frame.get('error', '')} {frame.get('message', '')}".strip())[:160]
+            self.complaint = self._shown(f"{frame.get('error', '')} {frame.get('message', '')}")
             log.warning("the quote stream says: %s", self.complaint)
         return kind in _FOR_THE_SDK
+
+    def _shown(self, text: str) -> str:
+        """Words of the other side as they may be shown, should it echo a secret too."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK) if secret else text
+        return shortened(text)
 
     def _judge(self, frame: Mapping[str, Any]) -> bool:
         """Whether the SDK needs to know: the first refusal is the question for the token, a second one the answer."""

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 
+import httpx2
 from httpx2.websockets import HTTPXWSException, WebSocketUpgradeError
 
 from adapters.condition import Condition, Lost
 from adapters.tastytrade import conditions
 from adapters.tastytrade.api import Api, Incomplete, Refused
 from adapters.tastytrade.dxlink import Streamer
+from adapters.tastytrade.login import jitter
 from adapters.tastytrade.ticks import Ticks
 from guardrails import calendar
 
 log = logging.getLogger(__name__)
 
 ENTRY_SECONDS, SUBSCRIBE_SECONDS, LEAVE_SECONDS = 12.0, 15.0, 3.0
+ENTER_SECONDS = 75.0
+"""longest time from asking for a token, with its retries, to an open socket"""
+STEADY = timedelta(seconds=5)
+"""a socket that lasted for less begins no new count of failures"""
+REOPENINGS = 3
 CHUNK = 100
 """symbols in one subscription: the answer to it is one message"""
 AGGREGATION_SECONDS = 0.5
@@ -54,12 +61,15 @@ class Feed:
         self.trouble: Condition = conditions.QUOTES_CONNECTING
         """why there is none"""
         self.retries = 0
+        self.data: datetime | None = None
+        """when data last came, on whatever socket"""
         self.wanted: Wanted = {}
         self.asked: dict[str, datetime] = {}
         """when each symbol was subscribed on the open socket"""
         self._subscribed: dict[str, set[str]] = {}
         self._api, self._clock, self._changed = api, clock, changed
         self._leaving = asyncio.Event()
+        self._lasted = self._was_open = False
         self._sandbox = sandbox
         self.delayed = False
         """whether what it says is a quarter of an hour old; then it is dated back by as much"""
@@ -71,10 +81,15 @@ class Feed:
             self.ticks.keep({symbol for symbols in wanted.values() for symbol in symbols})
 
     def quiet(self, now: datetime) -> bool:
-        """Whether the open stream has said nothing that it should have said."""
-        if self.streamer is None or self.opened is None or not calendar.is_open(now) or not self._subscribed:
+        """Whether an open market has said nothing that is wanted for too long, or nothing yet on this socket."""
+        if not calendar.is_open(now) or not any(self.wanted.values()):
             return False
-        return now - max(self.streamer.ear.data or self.opened, self.opened) > QUIET
+        return self.streamer is None or self.streamer.ear.data is None or now - self._expected(now) > QUIET
+
+    def _expected(self, now: datetime) -> datetime:
+        """Since when more data should have come: the last of it, on whatever socket, or the opening bell."""
+        bell = min(calendar.session_bounds(calendar.session_of(now))[0], now)
+        return max(time for time in (bell, self.data) if time is not None)
 
     async def run(self) -> None:
         """Return never: one socket after the other."""
@@ -83,24 +98,37 @@ class Feed:
             socket = asyncio.create_task(self._one_socket(), name="tastytrade quotes")
             leaving = asyncio.create_task(self._leaving.wait())
             try:
-                await asyncio.wait({socket, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.wait({socket}, timeout=LEAVE_SECONDS)
+                await self._until_left(socket, leaving)
             finally:
                 leaving.cancel()
                 socket.cancel()
+                await asyncio.wait({socket}, timeout=LEAVE_SECONDS)
+                self._clear()
             if not socket.done():
                 log.warning("a quote stream could not be closed and is left alone")
-            ended = self.trouble if not socket.done() or socket.cancelled() else socket.result()
-            self._lost(ended)
-            await asyncio.sleep(BACKOFF[min(self.retries, len(BACKOFF)) - 1] * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
+            self._lost(conditions.QUOTES_SILENT if not socket.done() or socket.cancelled() else socket.result())
+            await asyncio.sleep(BACKOFF[min(self.retries, len(BACKOFF)) - 1] * jitter())
+
+    async def _until_left(self, socket: asyncio.Task[Condition], leaving: asyncio.Task[bool]) -> None:
+        """Wait until the socket has ended, should have ended by now, or hangs where it should be open."""
+        tasks = {socket, leaving}
+        await asyncio.wait(tasks, timeout=ENTER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if self.streamer is not None:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if leaving.done():
+            await asyncio.wait({socket}, timeout=LEAVE_SECONDS)
+
+    def _clear(self) -> None:
+        """Nothing is subscribed any more."""
+        self._lasted = self.opened is not None and self._clock() - self.opened > STEADY
+        self._was_open = self.streamer is not None
+        self.streamer, self.opened, self._subscribed, self.asked = None, None, {}, {}
 
     def _lost(self, condition: Condition) -> None:
-        lasted = self.opened is not None and self._clock() - self.opened > timedelta(minutes=1)
-        if condition.name != self.trouble.name or self.streamer is not None:
+        if condition.name != self.trouble.name or self._was_open:
             log.warning("tastytrade: %s", condition.sentence)
-        self.trouble, self.streamer, self.opened = condition, None, None
-        self.retries = 1 if lasted else self.retries + 1
-        self._subscribed, self.asked = {}, {}
+        self.trouble = condition
+        self.retries = 1 if self._lasted else self.retries + 1
         self._changed()
 
     async def _one_socket(self) -> Condition:
@@ -124,17 +152,13 @@ class Feed:
     async def _tend(self, streamer: Streamer) -> None:
         """Return when the socket is to be recycled; raise Lost when it is of no use."""
         opened = before = self._clock()
+        reopened: Counter[str] = Counter()
         while True:
             now = self._clock()
             if now < before:  # the clock was set back: what arrived before it is dated in the future
                 return
             before = now
-            for channel in streamer.ear.closed_channels:
-                kind = streamer.kind_of(channel)
-                log.warning("tastytrade closed the channel of %s; it is opened again", kind)
-                streamer.reopen(kind)
-                self._subscribed.pop(kind, None)
-            streamer.ear.closed_channels.clear()
+            self._reopen(streamer, reopened)
             async with asyncio.timeout(SUBSCRIBE_SECONDS):
                 await self._subscribe(streamer, now)
             self._check_alive(streamer, opened, now)
@@ -143,12 +167,27 @@ class Feed:
                 return
             await asyncio.sleep(_TICK_SECONDS)
 
+    def _reopen(self, streamer: Streamer, reopened: Counter[str]) -> None:
+        """Forget closed channels, so that they are opened again; Lost when one is closed each time."""
+        for channel in streamer.ear.closed_channels:
+            kind = streamer.kind_of(channel)
+            if not kind:
+                continue
+            log.warning("tastytrade closed the channel of %s", kind)
+            reopened[kind] += 1
+            if reopened[kind] > REOPENINGS:
+                raise Lost(conditions.channel_refused(kind))
+            streamer.reopen(kind)
+            self.ticks.begin_kind(kind)
+            self._subscribed.pop(kind, None)
+        streamer.ear.closed_channels.clear()
+
     def _check_alive(self, streamer: Streamer, opened: datetime, now: datetime) -> None:
-        heard, data = streamer.ear.heard or opened, max(streamer.ear.data or opened, opened)
-        silent = calendar.is_open(now) and bool(self._subscribed) and now - data > TORN_DOWN
-        if silent or now - heard > MUTE:
+        self.data = streamer.ear.data or self.data
+        silent = calendar.is_open(now) and self._subscribed and now - max(self._expected(now), opened) > TORN_DOWN
+        if silent or now - (streamer.ear.heard or opened) > MUTE:
             raise Lost(conditions.QUOTES_SILENT)
-        if streamer.ear.data is not None and self.retries:
+        if streamer.ear.data is not None and self.retries and now - opened > STEADY:
             self.retries = 0
             self._changed()
 
@@ -182,7 +221,9 @@ def _why(error: Exception) -> Condition:
             return conditions.QUOTES_SILENT
         if isinstance(leaf, Refused) or (isinstance(leaf, WebSocketUpgradeError) and leaf.response.is_client_error):
             return conditions.QUOTES_REFUSED
-        if isinstance(leaf, (HTTPXWSException, Incomplete, OSError)):
+        if isinstance(leaf, (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
+            return conditions.quotes_unreachable(type(leaf).__name__)
+        if isinstance(leaf, (HTTPXWSException, httpx2.TransportError, Incomplete, OSError)):
             return conditions.QUOTES_LOST
     log.error("the quote stream failed", exc_info=error)
     return conditions.QUOTES_LOST

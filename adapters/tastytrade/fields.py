@@ -23,6 +23,8 @@ _ZONE_NAME = re.compile(r"\[[^\]]*\]$")
 
 def number(value: object) -> float | None:
     """The number written, also as text with thousands commas; None when it is none."""
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        return None  # Python reads both as numbers
     try:
         return finite(value.replace(",", "") if isinstance(value, str) else value)
     except OverflowError:  # an integer of more than 308 digits

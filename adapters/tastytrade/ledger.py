@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -18,30 +17,28 @@ from adapters.condition import Condition, Lost
 from adapters.tastytrade import conditions
 from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
 from adapters.tastytrade.due import Due
+from adapters.tastytrade.holdings import believed, confirmed, holds_nothing, named
 from adapters.tastytrade.money import net_liquidation_history
 from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
-from guardrails.values import AccountId, Observed, finite
+from guardrails.values import AccountId, Observed
 
 log = logging.getLogger(__name__)
 _Read = TypeVar("_Read")
 
 EVERY_OPEN, EVERY_CLOSED = timedelta(seconds=10), timedelta(seconds=30)
 DETAILS_EVERY, CLOSE_EVERY, ACCOUNTS_EVERY = timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=10)
-SILENT_OPEN, SILENT_CLOSED = timedelta(seconds=45), timedelta(minutes=3)
+ACCOUNTS_AGAIN = timedelta(minutes=1)
+SILENT_OPEN, SILENT_CLOSED = timedelta(seconds=30), timedelta(minutes=3)
 AGAIN = (1.0, 1.0, 2.0, 5.0, 10.0)
 """seconds until what failed, or is doubted, is read again"""
 _ROUNDS = ("accounts", "books", "details", "close")
+PERSISTS = timedelta(minutes=5)
+"""an option that expired worthless goes without a trace in the balance"""
+_OF_ONE_PATH = ("unreachable", "rate_limited")
+"""what may be so of one path only; were it so of all, the positions say it"""
 _LOOK_SECONDS = 0.2
 _HISTORY = timedelta(days=10)
-_HOLDINGS = (
-    "long-equity-value", "short-equity-value", "long-derivative-value", "short-derivative-value", "long-futures-value",
-    "short-futures-value", "long-futures-derivative-value", "short-futures-derivative-value",
-    "long-cryptocurrency-value", "short-cryptocurrency-value", "long-bond-value", "maintenance-requirement",
-    "futures-margin-requirement",
-)  # fmt: skip
-_PROOF = ("long-equity-value", "long-derivative-value", "short-derivative-value", "maintenance-requirement")
-"""without these four a balance does not say whether anything is held"""
 
 
 @dataclass(slots=True)
@@ -62,7 +59,16 @@ class Book:
     moved: datetime | None = None
     """when the balance was last seen to differ from the one before, or to hold nothing that could move it"""
     doubted: bool = False
-    """the last list of positions was empty although the balance does not say so"""
+    """the last list of positions was shorter than the balance speaks for"""
+    doubted_since: datetime | None = None
+    believed_balance: Record | None = None
+    """the balance that came with the rows that are believed"""
+
+    @property
+    def settled(self) -> bool:
+        """Whether every part was read or refused once."""
+        parts = {"positions", "status", "margin", "close"} | ({"transfers"} if self.last_end_of_day else set())
+        return not self.doubted and parts <= {*self.times, *self.troubles}
 
     @property
     def time(self) -> datetime | None:
@@ -80,24 +86,24 @@ class Ledger:
         """why nothing can be read now, None while it can"""
         self.retries = 0
         self.version = 0
-        """counts the changes of what is held"""
+        """counts the changes of what is held, not of what it is worth"""
+        self.unlisted = ""
+        """why the list of accounts could not be read again"""
+        self.gone: tuple[str, ...] = ()
+        """accounts that were read before and are no longer offered: what they hold cannot be seen"""
         self._api, self._clock, self._changed = api, clock, changed
-        self._prompt = asyncio.Event()
         self._due = Due(clock)
         self._restless = 0
 
     def prompt(self) -> None:
-        """Read positions and balances now: something was announced."""
-        self._due.again("books")
-        self._prompt.set()
+        """Read positions and balances as soon as may be: something was announced."""
+        if self.trouble is None:
+            self._due.again("books")
 
     @property
     def settled(self) -> bool:
         """Whether every account was read whole, the slow parts included."""
-        parts = {"status", "margin", "close", "transfers"}
-        return bool(self.books) and all(
-            not book.doubted and parts | {"positions"} <= {*book.times, *book.troubles} for book in self.books.values()
-        )
+        return bool(self.books) and all(book.settled for book in self.books.values())
 
     def late(self, now: datetime) -> bool:
         """Whether an account was not read whole for too long."""
@@ -139,29 +145,25 @@ class Ledger:
             log.warning("tastytrade: %s", condition.sentence)
         self.trouble = condition
         self.retries += 1
+        self._due.again("books")
 
     async def _until_due(self) -> None:
         """Sleep in short pieces: the clock decides, and a machine that was asleep finds it moved."""
         restless = self.trouble is not None or any(book.doubted or book.time is None for book in self.books.values())
         self._restless = self._restless + 1 if restless else 0
-        self._due.done("again", timedelta(seconds=AGAIN[min(self._restless, len(AGAIN)) - 1]))
-        while "again" not in self._due if restless else not any(name in self._due for name in _ROUNDS):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._prompt.wait()
-            if self._prompt.is_set():
-                break
-        self._prompt.clear()
+        self._due.done("again", timedelta(seconds=AGAIN[max(min(self._restless, len(AGAIN)), 1) - 1]))
+        while "again" not in self._due or not (restless or any(name in self._due for name in _ROUNDS)):  # noqa: ASYNC110  # a clock that is moved sets no event
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _round(self) -> None:
         if "accounts" in self._due:
-            self._open_books(await self._api.items("/customers/me/accounts"))
-            self._due.done("accounts", ACCOUNTS_EVERY)
+            await self._read_accounts()
         every = EVERY_OPEN if calendar.is_open(self._clock()) else EVERY_CLOSED
         restless = any(book.doubted or book.time is None for book in self.books.values())
         if restless or "books" in self._due:
+            self._due.done("books", every)  # what is announced meanwhile is read again
             await self._each(self._read_book)
-            self._due.done("books", every)
+            self.trouble, self.retries = None, 0  # there is a way in; what follows are parts it can do without
             self._changed()
         if "details" in self._due:
             await self._each(self._read_details)
@@ -175,13 +177,29 @@ class Ledger:
         try:
             async with asyncio.TaskGroup() as group:
                 for book in self.books.values():
-                    group.create_task(read(book))
+                    if book.number not in self.gone:
+                        group.create_task(read(book))
         except ExceptionGroup as several:
             lost, rest = several.split(Lost)
             raise (lost or rest or several).exceptions[0] from None
 
+    async def _read_accounts(self) -> None:
+        """The accounts of the login; while they are known already, a failure is told and the books are still read."""
+        self._due.done("accounts", ACCOUNTS_AGAIN)
+        try:
+            self._open_books(await self._api.items("/customers/me/accounts"))
+        except (Lost, Refused, Incomplete) as error:
+            if not self.books:
+                self._due.again("accounts")
+                raise
+            self.unlisted = error.condition.sentence if isinstance(error, Lost) else str(error)
+            return
+        self.unlisted = ""
+        if not self.gone:
+            self._due.done("accounts", ACCOUNTS_EVERY)
+
     def _open_books(self, rows: Sequence[Record]) -> None:
-        """A book for each open account of the login; Lost when one that was read before is no longer offered."""
+        """A book for each open account of the login, and which of those read before are gone."""
         offered = [account for row in rows if isinstance(account := row.get("account"), dict)]
         if len(offered) < len(rows):
             raise Incomplete("the list of accounts has rows without an account")
@@ -189,9 +207,8 @@ class Ledger:
         numbers = [str(account.get("account-number") or "") for account in still]
         if "" in numbers:
             raise Incomplete("an account has no number")
-        if gone := sorted(set(self.books) - set(numbers)):
-            raise Lost(conditions.accounts_gone(gone))
-        if not numbers:
+        self.gone = tuple(sorted(set(self.books) - set(numbers)))
+        if not numbers and not self.books:
             raise Lost(conditions.no_account())
         for number in numbers:
             self.books.setdefault(number, Book(number))
@@ -211,11 +228,22 @@ class Ledger:
         if (book.balance is not None and _figures(balance) != _figures(book.balance)) or holds_nothing(balance):
             book.moved = now
         book.balance, book.times["balance"] = balance, now
-        held = any(_size(row) != 0 for row in rows)
-        book.doubted = not held and holds_nothing(balance) is not True
-        if not book.doubted:
-            self.version += rows != book.rows
+        whole = believed(rows, balance) and (
+            book.believed_balance is None
+            or confirmed(book.rows, rows, book.believed_balance, balance)
+            or self._persists(book, now)
+        )
+        book.doubted_since = None if whole else book.doubted_since or now
+        book.doubted = not whole
+        if whole:
+            book.believed_balance = balance
+            self.version += named(rows) != named(book.rows)
             book.rows, book.times["positions"] = rows, now
+
+    @staticmethod
+    def _persists(book: Book, now: datetime) -> bool:
+        """Whether a shorter list has been told for so long that it is true although the balance did not follow."""
+        return book.doubted_since is not None and now - book.doubted_since > PERSISTS
 
     async def _read_details(self, book: Book) -> None:
         status = await self._part(book, "status", self._api.get(f"/accounts/{book.number}/trading-status"))
@@ -241,6 +269,11 @@ class Ledger:
         """One part of an account that it can do without; None, with the reason kept, when it cannot be read."""
         try:
             found = await read
+        except Lost as lost:
+            if lost.condition.name not in _OF_ONE_PATH:
+                raise
+            book.troubles[name] = lost.condition.sentence
+            return None
         except (Refused, Incomplete) as error:
             book.troubles[name] = str(error)
             return None
@@ -251,19 +284,6 @@ class Ledger:
 
 def _figures(balance: Record) -> dict[str, object]:
     return {name: value for name, value in balance.items() if name != "updated-at"}
-
-
-def holds_nothing(balance: Record) -> bool | None:
-    """Whether an account's own balance says that it holds no position; None when it does not tell."""
-    figures = {name: finite(balance.get(name)) for name in _HOLDINGS}
-    if any(figure for figure in figures.values()):
-        return False
-    return None if any(figures[name] is None for name in _PROOF) else True
-
-
-def _size(row: Record) -> float | None:
-    """Quantity without sign; None, which is not zero, when it cannot be read."""
-    return 0.0 if str(row.get("quantity-direction")).lower() == "zero" else finite(row.get("quantity"))
 
 
 def _date(row: Record) -> date | None:

@@ -95,12 +95,15 @@ class Login:
             if (force or not self.session.valid) and self._pausing(now):
                 raise Lost(self._trouble)
             self._forced = now if force else self._forced
+            token = self.session.session_token
             try:
                 async with asyncio.timeout(LOGIN_SECONDS):
                     await self.session.refresh(force)
             except Exception as error:
+                self.session.session_expiration = 0.0 if force else self.session.session_expiration  # it is refused
                 raise Lost(self._went_wrong(error)) from None
-            self._failures, self._failed = 0, None
+            if self.session.session_token != token:
+                self._failures, self._failed = 0, None
 
     def _pausing(self, now: datetime) -> bool:
         """Whether a login failed so lately that it is not tried again; not when the clock was set back since."""
@@ -127,9 +130,9 @@ class Login:
 
 
 def retry_after(answer: httpx2.Response) -> float | None:
-    """Seconds the other side asks to wait, if it does so in seconds."""
+    """Seconds the other side asks to wait, if it does so in seconds; a day at most."""
     text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
+    return min(float(text), 86_400.0) if text.isascii() and text.isdigit() else None
 
 
 def shortened(text: str) -> str:

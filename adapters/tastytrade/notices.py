@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tastytrade.streamer import AlertStreamer
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS, ENTRY_SECONDS = 20.0, 15.0
 BACKOFF = (1.0, 5.0, 15.0, 60.0)
+STEADY = timedelta(minutes=1)
+"""a socket that lasted for less begins no new count of failures"""
 _TELLING = ("AccountBalance", "CurrentPosition", "TradingStatus", "Order", "ComplexOrder", "ExternalTransaction")
 
 
@@ -61,29 +63,32 @@ class Notices:
         """why it does not work"""
         self._api, self._url, self._clock, self._hint = api, url, clock, hint
 
-    async def run(self, numbers: Collection[str]) -> None:
-        """Return never: listen for the accounts of these numbers, one socket after the other."""
+    async def run(self, books: Mapping[str, object]) -> None:
+        """Return never: listen for the accounts that are keys of `books`, one socket after the other."""
         failures = 0
         while True:
+            began = self._clock()
             try:
                 await self._api.login.enter()
-                await self._listen(numbers)
+                await self._listen(books)
             except (Exception, BaseExceptionGroup) as error:
                 if isinstance(error, BaseExceptionGroup) and error.subgroup(asyncio.CancelledError) is not None:
                     raise
                 self.complaint = _why(error)
-            failures = 1 if self.live else failures + 1
+            failures = 1 if self.live and self._clock() - began > STEADY else failures + 1
             self.live = False
             pause = BACKOFF[min(failures, len(BACKOFF)) - 1]
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
 
-    async def _listen(self, numbers: Collection[str]) -> None:
+    async def _listen(self, books: Mapping[str, object]) -> None:
+        """Return when there is another account to listen for."""
+        numbers = set(books)
         async with asyncio.timeout(ENTRY_SECONDS) as entering, _Listener(self._api, self._url, self._told) as listener:
             await listener.subscribe_accounts([_Numbered(number) for number in sorted(numbers)])  # type: ignore[misc]  # it reads the number only
             entering.reschedule(None)
             self.live, self.heard, self.complaint = True, self._clock(), ""
             self._hint()  # what changed before it listened
-            while True:
+            while numbers == set(books):
                 await asyncio.sleep(HEARTBEAT_SECONDS)
                 await self._api.login.enter()
                 await listener.heartbeat()

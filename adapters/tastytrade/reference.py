@@ -17,7 +17,9 @@ from guardrails.values import Observed, finite
 log = logging.getLogger(__name__)
 
 SOURCE = "tastytrade"
-METRICS_EVERY, RATE_EVERY, AGAIN = timedelta(minutes=10), timedelta(hours=6), timedelta(minutes=1)
+METRICS_EVERY, RATE_EVERY = timedelta(minutes=10), timedelta(hours=6)
+AGAIN, LOOK_UP_AGAIN = timedelta(minutes=1), timedelta(seconds=15)
+"""what failed is tried again after"""
 _BATCH = 50
 _MOST_REQUESTS = 40
 """in one round, should single symbols spoil their batches"""
@@ -39,7 +41,9 @@ class Reference:
         """when a round of metrics last succeeded"""
         self.risk_free: Observed | None = None
         self.complaint = ""
-        """why the last round was not whole"""
+        """why the last round of metrics was not whole"""
+        self.directory_complaint = ""
+        """why streamer symbols could not be looked up"""
         self.instruments: Collection[Instrument] = ()
         self.symbols: frozenset[str] = frozenset()
         """underlyings of which metrics are wanted, as tastytrade names them"""
@@ -54,29 +58,43 @@ class Reference:
     @property
     def settled(self) -> bool:
         """Whether everything wanted has been asked for once."""
-        return not self.directory.unknown(self.instruments) and self.symbols <= self._read and self._due.known("rate")
+        looked_up = not self.directory.unknown(self.instruments) or bool(self.directory_complaint)
+        return looked_up and (self.symbols <= self._read or bool(self.complaint)) and self._due.known("rate")
 
     async def run(self) -> None:
         """Return never."""
         while True:
-            try:
-                await self._round()
-            except Lost:
-                pass  # the ledger meets the same and says so
-            except Exception:
-                log.exception("reading market metrics failed")
-                await asyncio.sleep(AGAIN.total_seconds())
+            for part in (self._look_up, self._measure, self._read_rate):
+                try:
+                    await part()
+                except Lost as lost:
+                    self.complaint = lost.condition.sentence
+                except Exception:
+                    log.exception("reading market metrics failed")
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _round(self) -> None:
-        await self.directory.learn(self._api, self.instruments)
+    async def _look_up(self) -> None:
+        """Streamer symbols of what is new; what could not be asked is asked again after a while."""
+        if self.directory.unknown(self.instruments) and "symbols" in self._due:
+            self._due.done("symbols", LOOK_UP_AGAIN)
+            self.directory_complaint = ""
+            try:
+                await self.directory.learn(self._api, self.instruments)
+            except (Refused, Incomplete) as error:
+                self.directory_complaint = str(error)
+                return
+            self._due.again("symbols")
+
+    async def _measure(self) -> None:
         new = self.symbols - self._read
-        if new or (self.symbols and "metrics" in self._due):
-            await self._read_metrics(sorted(new or self.symbols))
-            self._due.done("metrics", AGAIN if self.complaint else METRICS_EVERY)
-        if "rate" in self._due:
-            self._due.done("rate", AGAIN)
-            await self._read_rate()
+        if not ((new and "new metrics" in self._due) or (self.symbols and "metrics" in self._due)):
+            return
+        for name in ("new metrics", "metrics"):
+            self._due.done(name, AGAIN)
+        await self._read_metrics(sorted(new or self.symbols))
+        self._due.again("new metrics")
+        if not self.complaint:
+            self._due.done("metrics", METRICS_EVERY)
 
     async def _read_metrics(self, symbols: Sequence[str]) -> None:
         """Read them in batches; a batch that fails is halved until the symbol that spoils it stands alone."""
@@ -112,6 +130,9 @@ class Reference:
                 self.unmeasured[symbol] = "tastytrade has no metrics of it"
 
     async def _read_rate(self) -> None:
+        if "rate" not in self._due:
+            return
+        self._due.done("rate", AGAIN)
         try:
             found = await self._api.get("/margin-requirements-public-configuration")
         except (Refused, Incomplete):

@@ -100,7 +100,11 @@ def _flags(fields: Mapping[str, object]) -> tuple[str, ...]:
 
 def _multiplier(instrument: Instrument, fields: Mapping[str, object], trouble: list[str]) -> Multiplier:
     if not contracts.is_debt(fields):
-        return multiplier(instrument, _figure(fields, "multiplier", trouble))
+        stated = _figure(fields, "multiplier", trouble)
+        found, listed = multiplier(instrument, stated), instrument.kind in (Kind.OPTION, Kind.INDEX_OPTION)
+        if not listed or instrument.adjusted or stated in (None, 100):
+            return found
+        return replace(found, notes=(*found.notes, f"multiplier {stated:g}, where nearly every US option has 100"))
     value, quantity, price = (number(fields.get(name)) for name in ("mark", "quantity", "mark-price"))
     return per_face(value, quantity, price if (quantity or 0.0) * (price or 0.0) else None)
 

@@ -31,7 +31,7 @@ SETTLE_POLL_SECONDS, PLAN_SECONDS, CLOSE_SECONDS, RESTART_SECONDS = 0.1, 0.2, 4.
 WORDS = timedelta(seconds=5)
 """Greeks come soon after their subscription, or not at all; one look waits no longer for them"""
 _SPEAKS = (SourceState.LIVE, SourceState.CLOSED)
-_MEASURED = (Kind.EQUITY, Kind.INDEX, Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE, Kind.FUTURE_OPTION)
+_MEASURED = (Kind.EQUITY, Kind.INDEX, Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE, Kind.FUTURE_OPTION, Kind.CRYPTO)
 
 
 class TastytradeSource:
@@ -103,7 +103,8 @@ class TastytradeSource:
         if not self._access.secret or not self._access.refresh or (self._task is not None and not self._task.done()):
             return
         self._event.set()  # whoever still waits for the old one looks again
-        self._event = event = asyncio.Event()  # of this loop
+        self._event = event = asyncio.Event()  # of this loop, as the lock
+        self._composing = asyncio.Lock()
         self._kept = _Kept(self._access, self._clock, event)
         self._task = asyncio.create_task(self._run(self._kept), name="tastytrade")
 
@@ -147,11 +148,11 @@ class TastytradeSource:
         """Return never: listen for the accounts once they are known."""
         while not kept.ledger.books:  # noqa: ASYNC110  # known once, at the start
             await asyncio.sleep(SETTLE_POLL_SECONDS)
-        await kept.notices.run(tuple(kept.ledger.books))
+        await kept.notices.run(kept.ledger.books)
 
     def _settled(self) -> bool:
         kept = self._kept
-        if kept is None or (kept.ledger.trouble is not None and kept.ledger.retries > 1):
+        if kept is None or (kept.ledger.trouble is not None and kept.ledger.retries > 3):
             return True
         if not kept.ledger.settled or kept.planned != self._basis(kept) or not kept.reference.settled:
             return False
@@ -180,12 +181,13 @@ class TastytradeSource:
         return Source(
             name=self.name,
             state=condition.state,
-            time=kept.heard,
+            time=_word(kept, condition),
             detail=detail,
             condition=condition.name,
             since=self._condition[1],
             action=condition.action,
-            retries=kept.ledger.retries + kept.feed.retries,
+            retries=kept.feed.retries if condition.name.startswith("quotes_") else kept.ledger.retries,
+            quotes_live=kept.feed.streamer is not None and not kept.feed.quiet(now),
             streams=state.streams_of(kept.api, kept.ledger, kept.feed, kept.notices, kept.reference, kept.plan, now),
             warnings=state.warnings_of(kept.ledger, kept.feed, kept.reference, kept.plan, now),
             clock_skew=kept.api.skew.seconds,
@@ -210,6 +212,16 @@ class _Kept:
         """When the other side last said anything."""
         data = None if self.feed.streamer is None else self.feed.streamer.ear.heard
         return max((time for time in (self.api.answered, data) if time is not None), default=None)
+
+
+def _word(kept: _Kept, condition: Condition) -> datetime | None:
+    """When the part that decides the condition last said anything: not a busy stream beside a dead one."""
+    if condition.name.startswith("quotes_"):
+        return kept.feed.data or kept.heard
+    times = [book.time for book in kept.ledger.books.values()]
+    if condition.state in _SPEAKS or not times:
+        return kept.heard
+    return None if None in times else min(time for time in times if time is not None)
 
 
 def _measured(instruments: Collection[Instrument]) -> frozenset[str]:

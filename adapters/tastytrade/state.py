@@ -21,6 +21,10 @@ from guardrails.values import AccountId, SourceState, Stream
 
 _SKEW_SECONDS = 2.0
 _QUIET_SYMBOL = timedelta(minutes=5)
+_MUCH_GARBAGE = 10
+_NO_CLOSES = timedelta(seconds=60)
+_LATE_BOOK = timedelta(seconds=20)
+_OLD_METRICS = timedelta(minutes=30)
 _PARTS = {
     "status": "trading status", "margin": "margin report", "close": "last end of day", "transfers": "money movements",
 }  # fmt: skip
@@ -34,6 +38,8 @@ def condition_of(ledger: Ledger, feed: Feed, now: datetime) -> Condition:
     books = ledger.books.values()
     if not books:  # nothing was read yet: whatever holds that up, it is not an empty book
         return replace(trouble or conditions.CONNECTING, state=SourceState.CONNECTING)
+    if ledger.gone:
+        return conditions.accounts_gone(ledger.gone)
     if any(book.doubted for book in books):
         return conditions.EMPTY_DOUBTED
     if unread := [book for book in books if book.time is None]:
@@ -44,7 +50,7 @@ def condition_of(ledger: Ledger, feed: Feed, now: datetime) -> Condition:
     if feed.streamer is None:
         return feed.trouble
     if feed.quiet(now):
-        return conditions.QUOTES_SILENT
+        return conditions.QUOTES_CONNECTING if feed.data is None else conditions.QUOTES_SILENT
     return conditions.CONNECTED if calendar.is_open(now) else conditions.MARKET_CLOSED
 
 
@@ -55,11 +61,11 @@ def streams_of(
     works = None if ledger.trouble is conditions.CONNECTING else ledger.trouble is None
     return (
         Stream("connection", api.answered, works=works, detail=_clock(api)),
-        *(_book(book) for book in ledger.books.values()),
+        *(_book(book, ledger, now) for book in ledger.books.values()),
         _quotes(feed, plan, now),
-        *(_closes(symbol, feed) for symbol in REGIME),
+        *(_closes(symbol, feed, now) for symbol in REGIME),
         _notices(notices),
-        _metrics(reference),
+        _metrics(reference, now),
     )
 
 
@@ -73,14 +79,21 @@ def _warnings(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, now:
         yield "quotes are delayed by 15 minutes (demo level of the quote stream)"
     if plan.missing and not reference.directory.unknown(reference.instruments):
         yield f"tastytrade has no streamer symbol for {wording.names(list(plan.missing), 3)}"
+    if ledger.unlisted:
+        yield f"the list of accounts cannot be read again, a new one would not be seen ({ledger.unlisted})"
     for book in ledger.books.values():
         failing = [_PARTS[name] for name in book.troubles if name in _PARTS]
         if failing:
             why = next(text for name, text in book.troubles.items() if name in _PARTS)
             yield f"{_name(book)}: {wording.names(failing, 4)} cannot be read ({why})"
-    mute = silent_symbols(feed, plan, now)
-    if mute:
+    if mute := silent_symbols(feed, plan, now):
         yield f"{len(mute)} of {len(plan.options)} options have had no Greeks since they were asked for"
+    if blank := [name for name in plan.options if (said := feed.ticks.greeks.get(name)) and said.delta is None]:
+        yield f"{len(blank)} of {len(plan.options)} options have Greeks without figures (NaN)"
+    if feed.ticks.garbage > _MUCH_GARBAGE:
+        yield f"{feed.ticks.garbage} messages of the quote stream could not be read"
+    if reference.directory_complaint:
+        yield f"streamer symbols cannot be looked up: {reference.directory_complaint}"
     if reference.complaint:
         yield f"market metrics are not whole: {reference.complaint}"
     streamer = feed.streamer
@@ -106,12 +119,14 @@ def _name(book: Book) -> str:
     return str(AccountId(BROKER, book.number))
 
 
-def _book(book: Book) -> Stream:
+def _book(book: Book, ledger: Ledger, now: datetime) -> Stream:
     trouble = book.troubles.get("positions", "")
     if book.doubted:
-        trouble = "an empty list of positions is not believed, the balance says otherwise"
+        trouble = "the list of positions is shorter than the balance speaks for, which is not believed"
     if book.time is None:
         return Stream(f"account {_name(book)}", None, works=False if trouble else None, detail=trouble)
+    if not trouble and ledger.trouble is not None and now - book.time > _LATE_BOOK:
+        trouble = ledger.trouble.sentence
     return Stream(f"account {_name(book)}", book.time, works=not trouble, detail=trouble or f"{len(book.rows)} rows")
 
 
@@ -129,10 +144,12 @@ def _quotes(feed: Feed, plan: Plan, now: datetime) -> Stream:
     return Stream("quotes", ear.data, works=None if ear.data is None else not feed.quiet(now), detail=detail)
 
 
-def _closes(symbol: str, feed: Feed) -> Stream:
+def _closes(symbol: str, feed: Feed, now: datetime) -> Stream:
     closes = feed.ticks.candles.get(daily(symbol), {})
     if not closes:
-        return Stream(f"closes of {symbol}", None, works=None, detail="asked for, not heard yet")
+        waited = now - feed.asked.get(symbol, now)
+        detail = "asked for, not heard yet" if waited <= _NO_CLOSES else "asked for, but nothing comes"
+        return Stream(f"closes of {symbol}", None, works=None if waited <= _NO_CLOSES else False, detail=detail)
     time = feed.ticks.candle_times.get(daily(symbol))
     return Stream(f"closes of {symbol}", time, detail=f"{len(closes)} days until {max(closes):%d %b}")
 
@@ -147,7 +164,8 @@ def _notices(notices: Notices) -> Stream:
     )  # fmt: skip
 
 
-def _metrics(reference: Reference) -> Stream:
+def _metrics(reference: Reference, now: datetime) -> Stream:
     detail = f"{len(reference.metrics)} of {len(reference.symbols)} underlyings"
-    works = True if reference.metrics_time is not None else None if not reference.unmeasured else False
+    time = reference.metrics_time
+    works = (False if reference.unmeasured else None) if time is None else now - time <= _OLD_METRICS
     return Stream("market metrics", reference.metrics_time, works=works, detail=detail)

@@ -87,6 +87,11 @@ class Ticks:
         for table in (self.greeks, self.quotes, self.trades, self.previous_closes):
             for symbol in table.keys() - symbols:
                 del table[symbol]
+        self._seen = {(kind, symbol) for kind, symbol in self._seen if symbol in symbols}
+
+    def begin_kind(self, kind: str) -> None:
+        """Events of `kind` are asked for anew: the next one of each symbol is a first picture again."""
+        self._seen = {(seen, symbol) for seen, symbol in self._seen if seen != kind}
 
     def _greeks(self, symbol: str, fields: Fields, now: datetime) -> None:
         delta, gamma, vega, theta, rho, iv = (
@@ -100,7 +105,7 @@ class Ticks:
 
     def _trade(self, symbol: str, fields: Fields, now: datetime) -> None:
         price = finite(fields.get("price"))
-        if price is None:
+        if price is None or (price <= 0 and not symbol.startswith("/")):  # only futures trade at zero and below
             self.trades.pop(symbol, None)
         else:
             self.trades[symbol] = Traded(price, now)

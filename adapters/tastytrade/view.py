@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -58,6 +59,8 @@ class Translated:
     basis: rows.DayBasis
 
 
+_WIDE = 0.02
+"""share of its middle from which a quote of what is no option is too wide to be a price"""
 Known = dict[tuple[str, str], Translated]
 """by account and symbol: what was translated before"""
 
@@ -81,16 +84,26 @@ def composed(said: Heard, now: datetime, known: Known) -> View:
     """The book as it was heard; the state of its source is for the caller to judge. `known` is brought up to date."""
     prices = dict(_prices(said))
     today = calendar.exchange_date(now)
+    streamers = {key: streamer for streamer, key in said.plan.options.items()}
     held: list[Position] = []
     accounts = []
     for book in said.books:
-        own = list(_positions(book, said, prices, today, known))
+        own = list(_positions(book, said, prices, streamers, today, known))
         accounts.append(_account(book, own, now))
-        held += [position for position in own if rows.is_open(position)]
+        held += _told_once([position for position in own if rows.is_open(position)])
     used = {(position.account.number, position.instrument.symbol) for position in held}
     if len(known) > 2 * len(used) + 100:  # what was closed long ago
         known.clear()
     return View(Source(SOURCE, SourceState.LIVE, said.time), tuple(accounts), tuple(held), _market(said, prices, today))
+
+
+def _told_once(own: Sequence[Position]) -> Iterator[Position]:
+    """Positions of one account, with a reason where an instrument is listed twice: two lots, or one counted twice."""
+    times = Counter(position.instrument.key for position in own)
+    for position in own:
+        count = times[position.instrument.key]
+        doubt = () if count == 1 else (f"listed {count} times in this account: it may be counted too often",)
+        yield replace(position, reasons=(*position.reasons, *doubt)) if doubt else position
 
 
 def instruments_of(books: Iterable[Book], today: date, known: Known) -> list[Instrument]:
@@ -104,8 +117,9 @@ def instruments_of(books: Iterable[Book], today: date, known: Known) -> list[Ins
     return list(found.values())
 
 
-def _positions(book: Book, said: Heard, prices: Mapping[str, Price], today: date, known: Known) -> Iterator[Position]:
-    streamers = {key: streamer for streamer, key in said.plan.options.items()}
+def _positions(
+    book: Book, said: Heard, prices: Mapping[str, Price], streamers: Mapping[str, str], today: date, known: Known
+) -> Iterator[Position]:
     for row in book.rows:
         found = _translated(book, row, today, known)
         position = found.position
@@ -113,7 +127,7 @@ def _positions(book: Book, said: Heard, prices: Mapping[str, Price], today: date
             expiry = said.expiries.get(position.instrument.symbol)
             position = replace(position, instrument=replace(position.instrument, expiry=expiry))
         time = book.times.get("positions", position.time)
-        position = replace(position, time=time)
+        position = replace(position, time=time, mark_time=None if position.mark is None else time)
         quote = said.quotes.get(streamers.get(position.instrument.key, ""))
         mark, marked = None, None
         if position.instrument.is_option and quote is not None:
@@ -179,21 +193,29 @@ def _market(said: Heard, prices: Mapping[str, Price], today: date) -> Market:
 
 
 def _prices(said: Heard) -> Iterator[tuple[str, Price]]:
-    """Prices of what is no option by canonical symbol: the last trade while it lies within the quote, else the middle.
-
-    A quiet hour moves the quote away from the last trade, which then is the price of another time.
-    """
+    """Prices of what is no option by canonical symbol."""
     for streamer, symbol in said.plan.prices.items():
         trade, quote = said.trades.get(streamer), said.quotes.get(streamer)
-        middle = None if quote is None else _middle(quote)
-        times = [each.time for each in (trade, quote) if each is not None]
-        if middle is None or quote is None or quote.bid is None or quote.ask is None:
-            value, times = (None if trade is None else trade.price), times[:1]
-        else:
-            value = trade.price if trade is not None and quote.bid <= trade.price <= quote.ask else middle
-        if value is not None:
-            bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
-            yield symbol, Price(value, max(times), SOURCE, bid, ask, said.previous_closes.get(streamer))
+        found = _price(trade, quote)
+        if found is not None:
+            yield symbol, replace(found, close=said.previous_closes.get(streamer))
+
+
+def _price(trade: Traded | None, quote: Quote | None) -> Price | None:
+    """The last trade while it lies within the quote; else the younger of trade and middle, as old as it is itself.
+
+    A quiet hour moves the quote away from the last trade; a wide quote, as after hours, says less than a trade.
+    """
+    middle = None if quote is None else _middle(quote)
+    if quote is None or middle is None or quote.bid is None or quote.ask is None:
+        return None if trade is None else Price(trade.price, trade.time, SOURCE)
+    of_quote = Price(middle, quote.time, SOURCE, quote.bid, quote.ask)
+    if trade is None:
+        return of_quote
+    if quote.bid <= trade.price <= quote.ask:
+        return replace(of_quote, value=trade.price, time=max(trade.time, quote.time))
+    wide = quote.ask - quote.bid > _WIDE * middle
+    return Price(trade.price, trade.time, SOURCE) if wide or trade.time > quote.time else of_quote
 
 
 def _middle(quote: Quote) -> float | None:

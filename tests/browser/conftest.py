@@ -11,16 +11,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
+PROGRAM = ("streamlit", "run", "app.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,13 @@ def environment(home: Path, port: int, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(home: Path, **more: str) -> Iterator[Server]:
-    """The program, answering; killed when the test forgot to stop it."""
+def serving(home: Path, program: Sequence[str] = PROGRAM, **more: str) -> Iterator[Server]:
+    """The program, a Python module with its arguments, answering; killed when the test forgot to stop it."""
     home.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), home / "log.txt"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py"], cwd=ROOT, env=environment(home, port, **more),
+            [sys.executable, "-m", *program], cwd=ROOT, env=environment(home, port, **more),
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     server = Server(process, f"http://127.0.0.1:{port}", log)
@@ -104,6 +105,23 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where screenshots go: into docs only on request, because they change with every run."""
+    folder = ROOT / "docs" / "screenshots" if os.environ.get("UPDATE_SCREENSHOTS") == "1" else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def opened(chromium: Browser) -> Iterator[list[Page]]:
+    """Pages to be closed."""
+    pages: list[Page] = []
+    yield pages
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture(scope="module")

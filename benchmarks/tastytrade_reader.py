@@ -1,0 +1,250 @@
+"""What reads the stand-in for tastytrade: the engine, the adapter by itself, or the SDK by itself.
+
+Nothing of the stand-in is imported here, so that a new process that starts from here is as light as the program's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from adapters.tastytrade.source import Access, TastytradeSource
+from guardrails import calendar
+from guardrails.engine import Engine, EngineSettings
+from guardrails.instruments import Instrument
+from guardrails.matrix import MatrixFile
+from guardrails.snapshot import Snapshot, SourceRow
+from guardrails.symbols import tastytrade as symbols
+from guardrails.values import View
+
+ROOT = Path(__file__).resolve().parent.parent
+LOOK_SECONDS = 0.005
+"""how often a benchmark looks at the latest Snapshot, as often as any page could wish"""
+PROBE_SECONDS, DRAIN_SECONDS, REFRESH_SECONDS, SETTLING_SECONDS = 0.01, 0.01, 2.0, 4.0
+PATIENCE_SECONDS = 60.0
+SECRET, REFRESH = "not-a-secret", "not-a-refresh-token"  # what the stand-in takes
+LIVE = ("live", "closed")
+Now = Callable[[], datetime]
+
+
+def ahead() -> timedelta:
+    """From now to the next 11:00 in New York of a session: with the market open, silence means something."""
+    now = datetime.now(UTC)
+    day = calendar.next_session(calendar.exchange_date(now))
+    return calendar.session_bounds(day)[0] + timedelta(minutes=90) - now
+
+
+def moved(by: timedelta) -> Now:
+    """The real time, that much later."""
+    return lambda: datetime.now(UTC) + by
+
+
+class Probed(TastytradeSource):
+    """The product's source, which also remembers on which loop it is read."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    async def view(self, now: datetime) -> View:
+        self.loop = asyncio.get_running_loop()
+        return await super().view(now)
+
+    @property
+    def events(self) -> int:
+        """Events taken in so far."""
+        return 0 if self._kept is None else self._kept.feed.ticks.events
+
+    @property
+    def asked(self) -> int:
+        """Symbols subscribed on the open socket."""
+        return 0 if self._kept is None else len(self._kept.feed.asked)
+
+
+def source(port: int, now: Now) -> Probed:
+    return Probed(Access(SECRET, REFRESH, f"http://127.0.0.1:{port}"), now)
+
+
+@contextmanager
+def reading(port: int, by: timedelta) -> Iterator[tuple[Engine, Probed]]:
+    """An engine as the program makes it, started, with nothing but this source."""
+    with tempfile.TemporaryDirectory() as home:
+        now = moved(by)
+        only = source(port, now)
+        engine = Engine([only], MatrixFile.open(ROOT / "risk_matrix.yaml"), EngineSettings(Path(home)), now)
+        engine.start()
+        try:
+            yield engine, only
+        finally:
+            engine.stop()
+
+
+def told(snapshot: Snapshot) -> SourceRow:
+    """What the Snapshot says about the connection."""
+    return snapshot.sources[0]
+
+
+def is_live(snapshot: Snapshot | None, options: int) -> bool:
+    """Whether the source is live with the whole book and the money of every account."""
+    if snapshot is None or told(snapshot).state not in LIVE or len(snapshot.positions) != options:
+        return False
+    return len(snapshot.accounts) == 2 and all(row.net_liquidation for row in snapshot.accounts)
+
+
+def has_greeks(snapshot: Snapshot | None, options: int, since: datetime | None = None) -> bool:
+    """Whether it is live and every option shows tastytrade's Greeks, none of them from before `since`."""
+    if snapshot is None or not is_live(snapshot, options):
+        return False
+    ages = [row.greeks_age_seconds for row in snapshot.positions if row.greeks_source == "tastytrade"]
+    oldest = float("inf") if since is None else (snapshot.as_of - since).total_seconds()
+    return len(ages) == options and all(age is not None and age <= oldest for age in ages)
+
+
+def until(engine: Engine, holds: Callable[[Snapshot], bool], limit: float = PATIENCE_SECONDS) -> float:
+    """Seconds until a Snapshot of which `holds` is true; TimeoutError with what it said last after `limit`."""
+    began = time.perf_counter()
+    while time.perf_counter() - began < limit:
+        latest = engine.latest
+        if latest is not None and holds(latest):
+            return time.perf_counter() - began
+        time.sleep(LOOK_SECONDS)
+    raise TimeoutError(f"not within {limit:.0f} s; last: {engine.latest and told(engine.latest)}")
+
+
+def once(port: int, by_seconds: float, options: int, began: float) -> None:
+    """Start, have all Greeks, stop; prints the seconds since `began` (of time.time) of each step."""
+    steps = {"imported": time.time() - began}
+    with reading(port, timedelta(seconds=by_seconds)) as (engine, _):
+        until(engine, lambda snapshot: is_live(snapshot, options))
+        steps["live"] = time.time() - began
+        until(engine, lambda snapshot: has_greeks(snapshot, options))
+        steps["greeks"] = time.time() - began
+    print(json.dumps(steps))
+
+
+# the adapter and the SDK, each by itself
+
+
+def adapter(port: int, by_seconds: float, options: int, seconds: float) -> None:
+    """The source without an engine and without looks at it: prints the share of a core, the lag and the events."""
+
+    async def work() -> None:
+        now = moved(timedelta(seconds=by_seconds))
+        one = source(port, now)
+        await one.view(now())
+        await _until(lambda: one.asked > options)
+        print(json.dumps(await _watched(seconds, lambda: one.events)))
+        await one.close()
+
+    asyncio.run(work())
+
+
+def idle(port: int, by_seconds: float, names: int, seconds: float) -> None:
+    """The source without an engine, following `names` options (from standard input) and looked at as an engine does."""
+
+    async def work() -> None:
+        now = moved(timedelta(seconds=by_seconds))
+        one = source(port, now)
+        one.follow([_instrument(line, now()) for line in sys.stdin.read().splitlines()])
+        await one.view(now())
+        await _until(lambda: one.asked > names)
+
+        async def look() -> None:
+            while True:
+                await one.view(now())
+                await asyncio.sleep(REFRESH_SECONDS)
+
+        looking = asyncio.create_task(look())
+        found = await _watched(seconds, lambda: one.events)
+        looking.cancel()
+        print(json.dumps(found))
+        await one.close()
+
+    asyncio.run(work())
+
+
+def _instrument(symbol: str, now: datetime) -> Instrument:
+    return symbols.parse(symbol, "Equity Option", calendar.exchange_date(now))
+
+
+def sdk(port: int, _: float, __: int, seconds: float) -> None:
+    """The peer: the SDK's own streamer, emptied into a dict every 10 ms. Streamer symbols come on standard input."""
+    from tastytrade import DXLinkStreamer, Session  # noqa: PLC0415  # the adapter has them imported already
+    from tastytrade.dxfeed import Greeks  # noqa: PLC0415  # as above
+
+    logging.getLogger("tastytrade").setLevel(logging.WARNING)  # it makes a record of every message otherwise
+
+    async def work() -> None:
+        names = sys.stdin.read().split()
+        session = Session(SECRET, REFRESH, trust_env=False)
+        session._client.base_url = f"http://127.0.0.1:{port}"  # noqa: SLF001  # it has no other way
+        last: dict[str, Greeks] = {}
+        count = 0
+        async with DXLinkStreamer(session) as streamer:
+            await streamer.subscribe(Greeks, names, refresh_interval=0.5)
+
+            async def drain() -> None:
+                nonlocal count
+                while True:
+                    while (event := streamer.get_event_nowait(Greeks)) is not None:
+                        last[event.event_symbol] = event
+                        count += 1
+                    await asyncio.sleep(DRAIN_SECONDS)
+
+            draining = asyncio.create_task(drain())
+            await _until(lambda: len(last) == len(names))
+            print(json.dumps(await _watched(seconds, lambda: count)))
+            draining.cancel()
+
+    asyncio.run(work())
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110  # asked, not told
+            await asyncio.sleep(0.05)
+
+
+async def _watched(seconds: float, count: Callable[[], int]) -> dict[str, Any]:
+    """Percent of one core, then lag; each over `seconds`, the events with the first."""
+    await asyncio.sleep(SETTLING_SECONDS)
+    before, used, began = count(), spent(), time.perf_counter()
+    await asyncio.sleep(seconds)
+    lasted = time.perf_counter() - began
+    share, events = (spent() - used) / lasted * 100.0, (count() - before) / lasted
+    return {"share": share, "events": events, "lags": await lags(seconds)}
+
+
+async def lags(seconds: float) -> list[float]:
+    """How late, in seconds, a task that sleeps 10 ms on this loop woke up, each time."""
+    loop, late = asyncio.get_running_loop(), list[float]()
+    end = loop.time() + seconds
+    while (asleep := loop.time()) < end:
+        await asyncio.sleep(PROBE_SECONDS)
+        late.append(loop.time() - asleep - PROBE_SECONDS)
+    return late
+
+
+def on_loop(one: Probed, work: Callable[[], Awaitable[Any]], patience: float) -> Any:
+    """What `work` returns when the loop of a source runs it."""
+    assert one.loop is not None
+
+    async def run() -> Any:
+        return await work()
+
+    return asyncio.run_coroutine_threadsafe(run(), one.loop).result(patience)
+
+
+def spent() -> float:
+    """Seconds of processor time this process has used."""
+    times = psutil.Process().cpu_times()
+    return times.user + times.system

@@ -1,0 +1,244 @@
+"""Ten minutes of faults at tastytrade, one every five seconds: `python -m benchmarks.tastytrade_soak --minutes 10`.
+
+Every fault of the stand-in's table may come, and connections lost, refused and silent. Figures are taken at rest
+(mended, all Greeks there for two seconds, garbage collected) at the start and then each minute. Three laws
+are watched: never live with another than the whole book, always live again, never a second quote socket.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+import psutil
+
+from adapters.tastytrade.api import Session
+from benchmarks.tastytrade_book import StandIn
+from benchmarks.tastytrade_reader import LIVE, LOOK_SECONDS, Probed, ahead, has_greeks, reading, told, until
+from guardrails.engine import Engine
+from tests.brokers.tasty_faults import FAULTS
+
+OPTIONS = 200
+FAULT_SECONDS, LASTING_SECONDS, REST_SECONDS, BACK_SECONDS = 5.0, 2.5, 2.0, 150.0
+SEED = 20261123
+MOST_THREADS = 2 + min(32, (os.cpu_count() or 1) + 4)
+"""the main one, the engine's, and the workers asyncio makes as they are needed and keeps"""
+RSS_GROWTH = 1.05
+"""of the figure after two minutes: allocators do not give every page back"""
+LOST = ("connections reset", "port closed", "silent")
+"""what is no entry of the table"""
+WITH_LOGIN = ("token_flaky", "grant_dead")
+"""felt only when a login is due, so the bearer is killed too"""
+WITH_SOCKET = ("auth_hang", "channel_hang", "quote_token_dead", "own_order", "big_frames", "candle_tail", "ws_refuse")
+"""felt only by a new socket, so the open one is reset too"""
+SETTINGS: dict[str, list[dict[str, object]]] = {
+    "one_bad_row": [{"kind": kind, "field": "quantity"} for kind in ("unknown_type", "missing", "text", "null")],
+    "pages_short": [{"kind": "empty"}, {"kind": "500"}],
+    "poisoned_metrics": [{"kind": kind} for kind in ("no_market_cap", "wrong_types", "batch")],
+    "garbage": [{"kind": "not_json"}, {"kind": "unknown_type"}, {"kind": "field_count", "type": "Greeks"}],
+    "rate_limited": [{"retry_after": 1}, {}],
+    "clock": [{"seconds": 90}, {"seconds": -90}],
+    "ws_drop": [{"times": 2}, {"times": 2, "code": 1001}],
+    "grant_dead": [{"code": "invalid_request"}],  # invalid_grant is believed for half an hour, as it should be
+    "error_frame": [{}, {"type": "Greeks"}],
+    "channel_closed": [{"times": 1}, {"type": "Greeks", "times": 1}],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the process holds at one moment of rest, and what the stand-in has counted by then."""
+
+    seconds: float
+    faults: int
+    tasks: int
+    threads: int
+    sockets: int
+    files: int
+    rss_mb: float
+    sessions: int
+    """of the SDK, alive in this process"""
+    logins: int
+    quote_sockets: int
+    """open at the stand-in now"""
+    most_quote_sockets: int
+    all_quote_sockets: int
+
+
+class Soak:
+    """One run; `wrong` collects what must never be."""
+
+    def __init__(self, stand: StandIn, engine: Engine, source: Probed) -> None:
+        self.stand, self.engine, self.source = stand, engine, source
+        self.began = time.perf_counter()
+        self.done: Counter[str] = Counter()
+        self.wrong: Counter[str] = Counter()
+        self.back: dict[str, float] = {}
+        """the longest time each fault took to have all Greeks again, from its mending"""
+        self.now = "the start"
+
+    def watch(self, seconds: float) -> None:
+        """Look at every Snapshot for so long."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            self.look()
+            time.sleep(LOOK_SECONDS)
+
+    def look(self) -> None:
+        latest = self.engine.latest
+        if latest is not None and told(latest).state in LIVE:
+            rows, apart = len(latest.positions), len({(row.account, row.key) for row in latest.positions})
+            if (rows, apart) != (OPTIONS, OPTIONS):
+                self.wrong[f"live with {rows} rows, {apart} of {OPTIONS} positions ({self.now})"] += 1
+        for problem in self.engine.health().problems:
+            self.wrong[f"{problem} ({self.now})"] += 1
+
+    def once(self, name: str, how: dict[str, object]) -> None:
+        """Have one fault, mend it, wait until all Greeks are there, and for what is left of the five seconds."""
+        began, self.now = time.perf_counter(), name
+        self.have(name, how)
+        self.watch(LASTING_SECONDS)
+        self.mend()
+        mended = time.perf_counter()
+        while not has_greeks(self.engine.latest, OPTIONS) and time.perf_counter() - mended < BACK_SECONDS:
+            self.look()
+            time.sleep(LOOK_SECONDS)
+        taken = time.perf_counter() - mended
+        self.done[name] += 1
+        self.back[name] = max(self.back.get(name, 0.0), taken)
+        if taken >= BACK_SECONDS:
+            self.wrong[f"not live {BACK_SECONDS:.0f} s after {name}"] += 1
+        self.watch(FAULT_SECONDS - (time.perf_counter() - began))
+
+    def have(self, name: str, how: dict[str, object]) -> None:
+        """Begin a fault, with whatever makes it felt."""
+        if name == "port closed":
+            self.stand.tell("refuse")
+        if name in ("connections reset", "port closed"):
+            self.stand.tell("drop")
+        elif name == "silent":
+            self.stand.tell("silence", True)  # noqa: FBT003  # the stand-in's own way to say it
+        else:
+            self.stand.tell("fault", name, **how)
+        if name in WITH_LOGIN:
+            self.stand.tell("fault", "token_killed")
+        if name in WITH_SOCKET:
+            self.stand.tell("drop", "dxlink")
+
+    def mend(self) -> None:
+        self.stand.tell("silence", False)  # noqa: FBT003  # as above
+        self.stand.tell("mend")
+        self.stand.tell("listen")
+
+    def figures(self) -> Figures:
+        """Taken at rest."""
+        self.now = "rest"
+        until(self.engine, lambda snapshot: has_greeks(snapshot, OPTIONS), BACK_SECONDS)
+        self.watch(REST_SECONDS)
+        gc.collect()
+        process, loop = psutil.Process(), self.source.loop
+        assert loop is not None
+        most = self.stand.tell("most_sockets")["dxlink"]
+        if most > 1:
+            self.wrong[f"{most} quote sockets at once"] = 1
+        return Figures(
+            seconds=time.perf_counter() - self.began,
+            faults=sum(self.done.values()),
+            tasks=len(asyncio.all_tasks(loop)),
+            threads=threading.active_count(),
+            sockets=len(process.net_connections()),
+            files=process.num_fds(),
+            rss_mb=process.memory_info().rss / 2**20,
+            sessions=sum(type(one) is Session for one in gc.get_objects()),
+            logins=self.stand.tell("tokens"),
+            quote_sockets=self.stand.tell("sockets")["dxlink"],
+            most_quote_sockets=most,
+            all_quote_sockets=self.stand.tell("all_sockets")["dxlink"],
+        )
+
+
+def soak(minutes: float) -> tuple[list[Figures], Soak]:
+    """The figures at the start and of every minute, and the run. Every fault comes once before any comes again."""
+    chance, names = random.Random(SEED), list[str]()  # noqa: S311  # the same faults every time, not a secret
+    by = ahead()
+    with StandIn(OPTIONS, by) as stand, reading(stand.port, by) as (engine, source):
+        stand.tell("stream", per_symbol=2.0, walk=True)
+        until(engine, lambda snapshot: has_greeks(snapshot, OPTIONS))
+        run = Soak(stand, engine, source)
+        table = [_noted(run.figures())]
+        for minute in range(1, max(2, round(minutes)) + 1):
+            while time.perf_counter() - run.began < 60.0 * minute - REST_SECONDS:
+                if not names:
+                    names = chance.sample(sorted((*FAULTS, *LOST)), len(FAULTS) + len(LOST))
+                name = names.pop()
+                run.once(name, chance.choice(SETTINGS.get(name, [{}])))
+            table.append(_noted(run.figures()))
+        if mistakes := stand.tell("mistakes"):
+            run.wrong[f"the stand-in itself went wrong: {mistakes}"] = 1
+    return table, run
+
+
+def _noted(figures: Figures) -> Figures:
+    print(json.dumps(asdict(figures)), file=sys.stderr, flush=True)
+    return figures
+
+
+def grown(table: list[Figures]) -> list[str]:
+    """Names of the figures that are higher at the end than both at the start and after two minutes.
+
+    Two moments, because how many connections the client keeps warm, and whether the announcements are connected just
+    then, changes from one rest to the next.
+    """
+    begun, first, last = table[0], table[min(2, len(table) - 2)], table[-1]
+    names = ("tasks", "sockets", "files", "sessions")
+    more = [name for name in names if getattr(last, name) > max(getattr(begun, name), getattr(first, name))]
+    more += ["threads"] if last.threads > MOST_THREADS else []
+    return [*more, *(["rss_mb"] if last.rss_mb > first.rss_mb * RSS_GROWTH else [])]
+
+
+def report(table: list[Figures], run: Soak) -> str:
+    """The table in Markdown and what went wrong."""
+    lines = [
+        f"| {row.seconds:.0f} | {row.faults} | {row.tasks} | {row.threads} | {row.sockets} | {row.files} "
+        f"| {row.rss_mb:.1f} MB | {row.sessions} | {row.logins} | {row.quote_sockets} now, {row.most_quote_sockets} at "
+        f"most, {row.all_quote_sockets} in all |"
+        for row in table
+    ]
+    had = ", ".join(f"{name} {count} ({run.back[name]:.1f} s)" for name, count in sorted(run.done.items()))
+    wrong = "; ".join(f"{text} ({count})" for text, count in sorted(run.wrong.items()))
+    return "\n".join([
+        f"{os.cpu_count()} cores, seed {SEED}.",
+        "",
+        "| second | faults so far | tasks | threads | sockets | open files | resident memory | sessions | logins "
+        "| quote sockets |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        *lines,
+        "",
+        f"Faults, and the longest time from mending until all Greeks were there again: {had}.",
+        f"Never had: {', '.join(sorted({*FAULTS, *LOST} - run.done.keys())) or 'none'}.",
+        f"Grown: {', '.join(grown(table)) or 'nothing'}. Wrong: {wrong or 'nothing'}.",
+    ])  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tastytrade_soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)  # every fault is worded many times; what counts is in the Snapshots
+    table, run = soak(options.minutes)
+    print(report(table, run))
+    return int(bool(grown(table) or run.wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
