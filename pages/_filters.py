@@ -61,7 +61,7 @@ class Filter:
         hidden = [f.level for f in snapshot.findings if owner_of(f, self.known) not in ("", *self.shown)]
         loud = [f"{hidden.count(level)} {LOOKS[level].word}" for level in _LOUD if level in hidden]
         said = f"Showing {', '.join(self.shown) or 'no account'} only; the lights are for the whole book."
-        return f"{said} Other accounts have {', '.join(loud)} that is not shown here." if loud else said
+        return f"{said} Other accounts have {', '.join(loud)}, not shown here." if loud else said
 
 
 def choose(

@@ -26,7 +26,7 @@ _SILENT = {
     SourceState.CONNECTING: "has not delivered a complete book yet",
 }
 
-_CAUSES = {"source_state", "engine", "risk_matrix", "market_regime"}
+_CAUSES = {"source_state", "engine", "risk_matrix", "market_regime", "position_data", "greeks_coverage"}
 """checks of the data: when they are UNKNOWN, others follow from them"""
 
 

@@ -103,6 +103,7 @@ def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], qu
         "Quantity": [row.quantity for row in ordered],
         "Level": [say(row.level) for row in ordered],
         "Account": [f"{row.broker} {row.account}" for row in ordered],
+        "Greeks from": [greeks_from(row, quiet_after) for row in ordered],
         "DTE": [days(row.dte) for row in ordered],
         "Mark": [row.mark for row in ordered],
     }
@@ -111,7 +112,6 @@ def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], qu
     for field, (title, _, _) in UNIT.items():
         columns[title] = [figure(row, field) for row in ordered]
     columns["IV %"] = [None if row.iv is None else row.iv * 100.0 for row in ordered]
-    columns["Greeks from"] = [greeks_from(row, quiet_after) for row in ordered]
     columns["Age s"] = [row.greeks_age_seconds for row in ordered]
     columns["Beta"] = [row.beta for row in ordered]
     told = [of_underlyings({row.underlying}, metrics) for row in ordered]
@@ -132,11 +132,13 @@ GREYS = {"light": "#5b6470", "dark": "#a3adba"}
 
 
 def greeks_from(row: PositionRow, quiet_after: float) -> str | None:
-    """Source and age of the Greeks: `tastytrade 2 s`, `tastytrade, quiet 45 s`; None where an option has none."""
+    """Source and age of the Greeks: `tastytrade 2 s`, `repriced, quiet since 15:49 ET`; None where there are none."""
     if row.kind not in _OPTIONS:
         return ""
     if row.greeks_source is None or row.greeks_age_seconds is None:
         return None
+    if since := next((note for note in row.notes if note.startswith(QUIET.strip(", "))), ""):
+        return f"{row.greeks_source}, {since}"
     between = QUIET if row.greeks_age_seconds > quiet_after else " "
     return f"{row.greeks_source}{between}{wording.age(row.greeks_age_seconds)}"
 

@@ -175,7 +175,7 @@ def test_hidden_levels_are_counted_worst_first() -> None:
     snapshot = replace(whole(), findings=tuple(finding(f"account:{OTHER}", level) for level in levels))
     assert ONLY_IBKR.words(snapshot) == (
         "Showing IBKR •••4567 only; the lights are for the whole book. "
-        "Other accounts have 1 BREACH, 2 WATCH that is not shown here."
+        "Other accounts have 1 BREACH, 2 WATCH, not shown here."
     )
 
 

@@ -7,13 +7,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from adapters.tastytrade.api import Api
-from adapters.tastytrade.directory import Plan
+from adapters.tastytrade.api import Api, Incomplete
+from adapters.tastytrade.directory import Directory, Plan
 from adapters.tastytrade.feed import Feed
 from adapters.tastytrade.ledger import Book, Ledger
 from adapters.tastytrade.source import Access, TastytradeSource
@@ -23,9 +24,10 @@ from adapters.tastytrade.view import composed, heard
 from guardrails import redaction
 from guardrails.findings import Level
 from guardrails.snapshot import to_json
+from guardrails.symbols import tastytrade
 from guardrails.values import Restriction, SourceState, Stream, View
 from tests.brokers.tasty import Tasty
-from tests.tasty import REFRESH, SECRET, Clock, condition, judged, opened, reading, run, settled, until
+from tests.tasty import MONDAY, REFRESH, SECRET, Clock, condition, judged, opened, reading, run, settled, until
 
 BIG, SMALL = "5WT00001", "5WT00002"
 DARK = {SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING}
@@ -624,3 +626,33 @@ def test_no_secret_and_no_account_number_reaches_a_log(
         run(work())
     for secret in (BIG, SMALL, SECRET, REFRESH, tasty.bearer):
         assert secret not in caplog.text
+
+
+def test_a_future_option_whose_future_is_not_known_yet_is_not_given_up() -> None:
+    """IBKR names the contract a future option is struck on a moment after the option itself."""
+    option = tastytrade.parse("./ESZ6 EW2Z6 261211P5900", "Future Option", MONDAY.date())
+    nameless = replace(option, underlying="/ES")
+    directory = Directory()
+    assert directory.unknown([nameless]) == []
+    assert directory.refused == {}
+    assert directory.plan([nameless], MONDAY.date()).missing == (option.label,)
+    assert directory.unknown([option]) == [option]
+
+
+@pytest.mark.parametrize(
+    "second", [{"data": {"items": [{"symbol": "A"}]}}, {"data": {"items": [{"symbol": "B"}]}}, {"data": {"items": []}}]
+)
+def test_a_later_page_that_does_not_say_so_is_no_page(clock: Clock, second: dict[str, object]) -> None:
+    async def work() -> None:
+        api = Api(Access(SECRET, REFRESH, "http://127.0.0.1:9"), clock)
+        first = {"data": {"items": [{"symbol": "A"}]}, "pagination": {"page-offset": 0, "total-pages": 2}}
+        answers = iter([first, second])
+
+        async def answer(*_: object) -> object:
+            return next(answers)
+
+        api._json = answer  # type: ignore[method-assign,assignment]  # what the other side said
+        with pytest.raises(Incomplete):
+            await api.items("/accounts/x/positions")
+
+    run(work())

@@ -40,7 +40,9 @@ NOT_ANSWERING = Condition(
     "not_answering", SourceState.STALE, "The socket is open but TWS or Gateway does not answer.",
     "Look at TWS or Gateway: it may hang or show a dialog. The app connects anew by itself.",
 )  # fmt: skip
-DROPPED = Condition("dropped", SourceState.DOWN, "The connection was closed.", "None: the app connects anew by itself.")
+DROPPED = Condition(
+    "dropped", SourceState.DOWN, "The connection was closed.", "Nothing: the app connects anew by itself."
+)
 EMPTY_DOUBTED = Condition(
     "empty_positions_doubted", SourceState.STALE,
     "IBKR listed no positions of an account whose own figures do not say that it holds nothing.",
@@ -57,7 +59,7 @@ QUOTES_SILENT = Condition(
 )  # fmt: skip
 FARM_DOWN = Condition(
     "farm_broken", SourceState.STALE, "TWS has lost a data farm of IBKR's, so quotes stand still.",
-    "None: TWS restores it by itself; in TWS press Ctrl-Alt-F to force it.",
+    "Nothing: TWS restores it by itself; in TWS press Ctrl-Alt-F to force it.",
 )  # fmt: skip
 RESYNCHRONISING = Condition("resynchronising", SourceState.STALE, "The link is back; positions are read again.")
 
@@ -68,7 +70,7 @@ def link_lost(now: datetime) -> Condition:
         return Condition(
             "nightly_reset", SourceState.STALE,
             "IBKR resets its servers every night between 23:45 and 00:45 New York; this is normal.",
-            "None: it comes back by itself.",
+            "Nothing: it comes back by itself.",
         )  # fmt: skip
     return Condition(
         "link_lost", SourceState.STALE, "TWS or Gateway has lost its own link to IBKR; everything it shows is old.",

@@ -68,15 +68,21 @@ class Api:
     async def items(self, path: str, params: Mapping[str, Any] | None = None) -> tuple[Record, ...]:
         """Every row of a list, over all its pages; Incomplete unless they are whole."""
         rows: list[Record] = []
+        before: list[Any] = []
         for page in range(_MOST_PAGES):
             asked = {**(params or {}), **({"page-offset": page} if page else {})}
             answer = await self._json(path, asked)
             found = self._data(path, answer).get("items")
             if not isinstance(found, list):
                 raise Incomplete(f"{path} has no list of items")
+            if found and found == before:
+                raise Incomplete(f"{path} gave page {page - 1} again as page {page}")
+            before = found
             rows += [row if isinstance(row, dict) else {"unreadable": row} for row in found]
             turned = answer.get("pagination")
             if not isinstance(turned, dict):
+                if page:
+                    raise Incomplete(f"{path} does not say which page came after page {page - 1}")
                 return tuple(rows)
             told, total = (_count(turned.get(name)) for name in ("page-offset", "total-pages"))
             if told != page or total is None:

@@ -25,11 +25,11 @@ NOT_AUTHORISED = Condition(
 )  # fmt: skip
 RATE_LIMITED = Condition(
     "rate_limited", SourceState.STALE, "tastytrade says that it is asked too often.",
-    "None: the app waits. If it lasts, end other programs that use the same login.",
+    "Nothing: the app waits. If it lasts, end other programs that use the same login.",
 )  # fmt: skip
 POSITIONS_SILENT = Condition(
     "positions_unanswered", SourceState.STALE, "Positions or balances have not been read whole for too long.",
-    "None: the app keeps asking. If it lasts, look at status.tastytrade.com.",
+    "Nothing: the app keeps asking. If it lasts, look at status.tastytrade.com.",
 )  # fmt: skip
 EMPTY_DOUBTED = Condition(
     "empty_positions_doubted", SourceState.STALE,
@@ -39,11 +39,11 @@ EMPTY_DOUBTED = Condition(
 QUOTES_CONNECTING = Condition("quotes_connecting", SourceState.CONNECTING, "Connecting to the quote stream.")
 QUOTES_LOST = Condition(
     "quotes_lost", SourceState.STALE, "The quote stream was closed; positions are still read.",
-    "None: the app connects anew by itself.",
+    "Nothing: the app connects anew by itself.",
 )  # fmt: skip
 QUOTES_SILENT = Condition(
     "quotes_silent", SourceState.STALE, "The quote stream is open but says nothing.",
-    "None: the app tears it down and connects anew by itself.",
+    "Nothing: the app tears it down and connects anew by itself.",
 )  # fmt: skip
 QUOTES_REFUSED = Condition(
     "quotes_refused", SourceState.STALE, "tastytrade does not let this login into its quote stream.",
@@ -55,7 +55,7 @@ def channel_refused(kind: str) -> Condition:
     """The quote stream closes one of its channels each time it is opened."""
     return Condition(
         "quotes_channel_closed", SourceState.STALE, f"The quote stream closes its channel of {kind} again and again.",
-        "None: the app connects anew by itself. If it lasts, look at status.tastytrade.com.",
+        "Nothing: the app connects anew by itself. If it lasts, look at status.tastytrade.com.",
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def failing(said: str) -> Condition:
     """It answers, but not what was asked."""
     return Condition(
         "failing", SourceState.DOWN, f"tastytrade does not answer as it should: {said}.",
-        "None: the app keeps asking. If it lasts, look at status.tastytrade.com.",
+        "Nothing: the app keeps asking. If it lasts, look at status.tastytrade.com.",
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def login_failing(said: str) -> Condition:
     """The login fails, but not because the grant is wrong."""
     return Condition(
         "login_failing", SourceState.DOWN, f"The login at tastytrade fails: {said}.",
-        "None: the app tries again, more and more slowly.",
+        "Nothing: the app tries again, more and more slowly.",
     )  # fmt: skip
 
 

@@ -66,7 +66,10 @@ class Directory:
         return [
             held
             for held in instruments
-            if _looked_up(held) and held.symbol not in self.streamers and held.symbol not in self.refused
+            if _looked_up(held)
+            and held.symbol not in self.streamers
+            and held.symbol not in self.refused
+            and _spellings(held)  # of an option whose future is not known yet it may be later
         ]
 
     async def learn(self, api: Api, instruments: Iterable[Instrument]) -> None:
@@ -77,9 +80,6 @@ class Directory:
         unknown = self.unknown(instruments)
         for kind, path in _PATHS.items():
             spellings = {held.symbol: _spellings(held) for held in unknown if held.kind is kind}
-            for symbol in [symbol for symbol, names in spellings.items() if not names]:
-                self.refused[symbol] = "the futures contract it is exercised into is not known"
-                del spellings[symbol]
             await self._look_up(api, path, spellings)
 
     async def _look_up(self, api: Api, path: str, wanted: Mapping[str, Sequence[str]]) -> None:

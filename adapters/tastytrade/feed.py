@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ENTRY_SECONDS, SUBSCRIBE_SECONDS, LEAVE_SECONDS = 12.0, 15.0, 3.0
 ENTER_SECONDS = 75.0
 """longest time from asking for a token, with its retries, to an open socket"""
-STEADY = timedelta(seconds=5)
+STEADY = timedelta(seconds=2)
 """a socket that lasted for less begins no new count of failures"""
 REOPENINGS = 3
 CHUNK = 100
@@ -42,7 +42,7 @@ RECYCLE_AT_NIGHT, RECYCLE = timedelta(hours=12), timedelta(hours=23)
 HISTORY = timedelta(days=400)
 DELAY = timedelta(minutes=15)
 """of the sandbox, whose quote tokens are of level `demo`"""
-BACKOFF = (0.3, 1.0, 2.0, 5.0, 15.0)
+BACKOFF = (0.3, 0.5, 1.0, 2.0, 5.0, 15.0)
 _TICK_SECONDS = 0.2
 Wanted = Mapping[str, frozenset[str]]
 """streamer symbols by kind of event"""
@@ -70,6 +70,8 @@ class Feed:
         self._api, self._clock, self._changed = api, clock, changed
         self._leaving = asyncio.Event()
         self._lasted = self._was_open = False
+        self._told = 0
+        """options whose Greeks were known when somebody was last told to look"""
         self._sandbox = sandbox
         self.delayed = False
         """whether what it says is a quarter of an hour old; then it is dated back by as much"""
@@ -187,9 +189,11 @@ class Feed:
         silent = calendar.is_open(now) and self._subscribed and now - max(self._expected(now), opened) > TORN_DOWN
         if silent or now - (streamer.ear.heard or opened) > MUTE:
             raise Lost(conditions.QUOTES_SILENT)
+        if len(self.ticks.greeks) != self._told:  # the first words of options should not wait for the next look
+            self._told = len(self.ticks.greeks)
+            self._changed()
         if streamer.ear.data is not None and self.retries and now - opened > STEADY:
             self.retries = 0
-            self._changed()
 
     async def _subscribe(self, streamer: Streamer, now: datetime) -> None:
         """Ask for what is new, end what is no longer wanted."""

@@ -94,7 +94,6 @@ class Login:
                 raise Lost(conditions.NOT_AUTHORISED)
             if (force or not self.session.valid) and self._pausing(now):
                 raise Lost(self._trouble)
-            self._forced = now if force else self._forced
             token = self.session.session_token
             try:
                 async with asyncio.timeout(LOGIN_SECONDS):
@@ -102,6 +101,7 @@ class Login:
             except Exception as error:
                 self.session.session_expiration = 0.0 if force else self.session.session_expiration  # it is refused
                 raise Lost(self._went_wrong(error)) from None
+            self._forced = now if force else self._forced
             if self.session.session_token != token:
                 self._failures, self._failed = 0, None
 

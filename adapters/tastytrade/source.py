@@ -176,7 +176,7 @@ class TastytradeSource:
                 action=condition.action,
             )  # fmt: skip
         if condition.state is SourceState.LIVE:
-            count = sum(len(book.rows) for book in kept.ledger.books.values())
+            count = 0 if self._last is None else len(self._last.positions)
             detail += f" {count} positions, {len(kept.ledger.books)} account(s)."
         return Source(
             name=self.name,

@@ -133,7 +133,7 @@ def _book(book: Book, ledger: Ledger, now: datetime) -> Stream:
 def _quotes(feed: Feed, plan: Plan, now: datetime) -> Stream:
     if feed.streamer is None:
         works = None if feed.trouble is conditions.QUOTES_CONNECTING and not feed.retries else False
-        return Stream("quotes", None, works=works, detail=feed.trouble.sentence)
+        return Stream("quotes", feed.data, works=works, detail=feed.trouble.sentence)
     ear = feed.streamer.ear
     detail = f"{len(plan.options)} options and {len(plan.prices)} prices"
     still = [each for each in feed.ticks.greeks.values() if now - each.time > _QUIET_SYMBOL]
@@ -141,7 +141,9 @@ def _quotes(feed: Feed, plan: Plan, now: datetime) -> Stream:
         detail += f", {len(still)} options quiet for more than {wording.age(_QUIET_SYMBOL.total_seconds())}"
     if feed.ticks.garbage:
         detail += f", {feed.ticks.garbage} unreadable messages"
-    return Stream("quotes", ear.data, works=None if ear.data is None else not feed.quiet(now), detail=detail)
+    return Stream(
+        "quotes", ear.data or feed.data, works=None if ear.data is None else not feed.quiet(now), detail=detail
+    )
 
 
 def _closes(symbol: str, feed: Feed, now: datetime) -> Stream:
@@ -151,7 +153,8 @@ def _closes(symbol: str, feed: Feed, now: datetime) -> Stream:
         detail = "asked for, not heard yet" if waited <= _NO_CLOSES else "asked for, but nothing comes"
         return Stream(f"closes of {symbol}", None, works=None if waited <= _NO_CLOSES else False, detail=detail)
     time = feed.ticks.candle_times.get(daily(symbol))
-    return Stream(f"closes of {symbol}", time, detail=f"{len(closes)} days until {max(closes):%d %b}")
+    past = [day for day in closes if day < calendar.exchange_date(now)] or list(closes)
+    return Stream(f"closes of {symbol}", time, detail=f"{len(past)} days until {max(past):%d %b}")
 
 
 def _notices(notices: Notices) -> Stream:

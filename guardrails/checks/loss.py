@@ -198,7 +198,7 @@ def _confirmed(loss: Loss, history: AccountHistory, portfolio: Portfolio, limits
 
 _DRAWDOWN_ACTIONS = {
     Level.BREACH: "Cut risk until the book recovers.",
-    Level.UNKNOWN: "Restore the account's net liquidation; its peak is known from the second reading on.",
+    Level.UNKNOWN: "Wait for the next reading; if it stays unknown, restore the account's net liquidation.",
     Level.WATCH: "Take no new risk until the book recovers.",
 }
 

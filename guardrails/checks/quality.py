@@ -95,7 +95,7 @@ def beta_coverage(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     return [
         limits.finding(
             "beta_coverage", "portfolio", Level.WATCH, text, value=float(len(names)), limit=0.0, unit="underlyings",
-            evidence={"missing": names}, action="Give a beta in a prices file, or connect tastytrade.",
+            evidence={"missing": names}, action="Connect tastytrade, which brings most; or give them in a prices file.",
         )
     ]  # fmt: skip
 
