@@ -460,3 +460,11 @@ def test_what_cannot_be_compared_is_not_judged(changes: dict[str, object]) -> No
 
 def test_no_account_is_nothing_to_compare() -> None:
     assert day_pnl_agreement(book(accounts=[]), with_limits())[0].level is Level.NOT_APPLICABLE
+
+
+def test_rows_of_one_name_are_counted_each() -> None:
+    """Seven rows that could not be read may all be called the same."""
+    nameless = replace(stock("", 1, 1.0), reasons=("no symbol",))
+    finding = position_data(book(nameless, nameless, stock("SPY", 1, 600.0)), with_limits())[0]
+    assert (finding.level, finding.value) == (Level.UNKNOWN, 2.0)
+    assert finding.message.startswith("2 of 3 positions cannot be trusted")

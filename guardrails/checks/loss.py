@@ -146,7 +146,8 @@ def _daily(account: Account, portfolio: Portfolio, limits: Limits) -> Finding:
     fraction = None if loss.lost is None or not loss.start or loss.start <= 0 else loss.lost / loss.start
     level, why = Level.OK, ""
     if fraction is None:
-        level, why = Level.UNKNOWN, "the net liquidation at the start of the session is not known"
+        when = "of now" if account.net_liquidation is None else "at the start of the session"
+        level, why = Level.UNKNOWN, f"the net liquidation {when} is not known"
     elif fraction > most:
         level, why = _confirmed(loss, history, portfolio, limits)
     elif loss.unexplained:

@@ -25,12 +25,14 @@ def account_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
 
 def position_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     """Positions whose row cannot be trusted: unreadable, without multiplier or price, contradictory, expired."""
-    bad = {}
+    bad: dict[str, str] = {}
     columns = portfolio.exposures.columns
-    for row in np.flatnonzero(columns.doubtful | columns.unpriced).tolist():
+    found = np.flatnonzero(columns.doubtful | columns.unpriced).tolist()
+    for row in found:
         position = portfolio.positions[row]
         reasons = [*position.reasons, *portfolio.lacks(row)]
-        bad[f"{position.instrument.label} ({position.account})"] = "; ".join(reasons)
+        name, told = f"{position.instrument.label} ({position.account})", "; ".join(dict.fromkeys(reasons))
+        bad[name] = told if bad.get(name, told) == told else f"{bad[name]}; {told}"  # two rows may have one name
     count = len(portfolio.positions)
     if not bad:
         return [
@@ -45,10 +47,10 @@ def position_data(portfolio: Portfolio, limits: Limits) -> list[Finding]:
             )
         ]
     some = wording.names([f"{name}: {reason}" for name, reason in bad.items()], 3)
-    text = f"{len(bad)} of {count} positions cannot be trusted: {some}."
+    text = f"{len(found)} of {count} positions cannot be trusted: {some}."
     return [
         limits.finding(
-            "position_data", "portfolio", Level.UNKNOWN, text, value=float(len(bad)), limit=0.0, unit="positions",
+            "position_data", "portfolio", Level.UNKNOWN, text, value=float(len(found)), limit=0.0, unit="positions",
             evidence={"positions": bad}, action="Look these up at the broker; nothing they touch is cleared.",
         )
     ]  # fmt: skip
