@@ -164,7 +164,9 @@ def drops() -> list[Row]:
         "quote socket closed (1001)": lambda stand: stand.tell("fault", "ws_drop", kind="dxlink", code=1001, times=1),
         "every connection reset": lambda stand: stand.tell("drop"),
     }
-    return [row for what, lose in kinds.items() for row in outages(what, lose, DROPS, (2.0, 5.0))]
+    rows = [row for what, lose in kinds.items() for row in outages(what, lose, DROPS, (2.0, 5.0))]
+    reset = kinds["quote socket reset"]
+    return [*rows, *outages("quote socket reset right after each return", reset, DROPS, (2.0, 5.0), (0.0, 0.0))]
 
 
 def half_open(count: int = SILENCES) -> list[Row]:
@@ -172,14 +174,23 @@ def half_open(count: int = SILENCES) -> list[Row]:
     return outages("quote socket half-open", lambda stand: stand.tell("half_open"), count, None)
 
 
-def outages(what: str, lose: Callable[[StandIn], None], count: int, goals: tuple[float, float] | None) -> list[Row]:
-    """Seconds from the loss until a Snapshot says so, and until every option shows Greeks that came after it."""
+def outages(
+    what: str,
+    lose: Callable[[StandIn], None],
+    count: int,
+    goals: tuple[float, float] | None,
+    rests: tuple[float, float] = (2.0, 4.0),
+) -> list[Row]:
+    """Seconds from the loss until a Snapshot says so, and until every option shows Greeks that came after it.
+
+    Between a return and the next loss are so many seconds, at least and at most.
+    """
     chance, by, marked, back = random.Random(17), ahead(), [], []  # noqa: S311  # the same moments every time
     with StandIn(HELD, by) as stand, reading(stand.port, by) as (engine, _):
         stand.tell("stream", per_symbol=1.0, walk=True)
         until(engine, lambda snapshot: has_greeks(snapshot, HELD))
         for _ in range(count):
-            time.sleep(chance.uniform(2.0, 4.0))
+            time.sleep(chance.uniform(*rests))
             lost, began = datetime.now(UTC) + by, time.perf_counter()
             lose(stand)
             until(engine, lambda snapshot: told(snapshot).state not in LIVE, 120.0)

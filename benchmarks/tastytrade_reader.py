@@ -64,6 +64,15 @@ class Probed(TastytradeSource):
         """Events taken in so far."""
         return 0 if self._kept is None else self._kept.feed.ticks.events
 
+    def read_again(self) -> None:
+        """Have everything read over REST again as soon as may be; called from any thread."""
+        kept, loop = self._kept, self.loop
+        assert kept is not None and loop is not None  # noqa: PT018  # it was looked at before
+        for name in ("accounts", "books", "details", "close"):
+            loop.call_soon_threadsafe(kept.ledger._due.again, name)  # noqa: SLF001  # else only the clock makes it due
+        for name in ("metrics", "rate", "symbols"):
+            loop.call_soon_threadsafe(kept.reference._due.again, name)  # noqa: SLF001  # as above
+
     @property
     def asked(self) -> int:
         """Symbols subscribed on the open socket."""

@@ -23,14 +23,18 @@ from dataclasses import asdict, dataclass
 import psutil
 
 from adapters.tastytrade.api import Session
-from benchmarks.tastytrade_book import StandIn
+from benchmarks.tastytrade_book import ACCOUNTS, StandIn
 from benchmarks.tastytrade_reader import LIVE, LOOK_SECONDS, Probed, ahead, has_greeks, reading, told, until
 from guardrails.engine import Engine
+from guardrails.findings import Level
+from guardrails.snapshot import Snapshot
 from tests.brokers.tasty_faults import FAULTS
 
 OPTIONS = 200
-FAULT_SECONDS, LASTING_SECONDS, REST_SECONDS, BACK_SECONDS = 5.0, 2.5, 2.0, 150.0
+FAULT_SECONDS, LASTING_SECONDS, ASKING_SECONDS, REST_SECONDS, BACK_SECONDS = 5.0, 3.5, 0.7, 2.0, 150.0
 SEED = 20261123
+FIRST_HELD = -2
+"""contracts of the book's first option, in its first account"""
 MOST_THREADS = 2 + min(32, (os.cpu_count() or 1) + 4)
 """the main one, the engine's, and the workers asyncio makes as they are needed and keeps"""
 RSS_GROWTH = 1.05
@@ -75,6 +79,16 @@ class Figures:
     all_quote_sockets: int
 
 
+@dataclass(slots=True)
+class Dark:
+    """A time without the whole book, live, with all Greeks."""
+
+    began: float
+    faults: list[str]
+    """had in it, in order"""
+    seconds: float = 0.0
+
+
 class Soak:
     """One run; `wrong` collects what must never be."""
 
@@ -82,10 +96,16 @@ class Soak:
         self.stand, self.engine, self.source = stand, engine, source
         self.began = time.perf_counter()
         self.done: Counter[str] = Counter()
+        self.shown: Counter[str] = Counter()
+        """how often a fault could be seen in a Snapshot before the next began"""
         self.wrong: Counter[str] = Counter()
-        self.back: dict[str, float] = {}
-        """the longest time each fault took to have all Greeks again, from its mending"""
+        """Snapshots in which it was so"""
+        self.dark: list[Dark] = []
         self.now = "the start"
+        self._seen, self._shows = engine.latest, False
+        assert self._seen is not None  # it is live
+        self._held = {(row.account, row.key): row.quantity for row in self._seen.positions}
+        self._lost: Dark | None = None
 
     def watch(self, seconds: float) -> None:
         """Look at every Snapshot for so long."""
@@ -95,30 +115,53 @@ class Soak:
             time.sleep(LOOK_SECONDS)
 
     def look(self) -> None:
+        """Judge the latest Snapshot, once."""
         latest = self.engine.latest
-        if latest is not None and told(latest).state in LIVE:
-            rows, apart = len(latest.positions), len({(row.account, row.key) for row in latest.positions})
-            if (rows, apart) != (OPTIONS, OPTIONS):
-                self.wrong[f"live with {rows} rows, {apart} of {OPTIONS} positions ({self.now})"] += 1
+        if latest is None or latest is self._seen:
+            return
+        self._seen = latest
+        said, whole = told(latest), has_greeks(latest, OPTIONS)
+        self._shows |= not whole or bool(said.warnings) or any(one.works is False for one in said.streams)
+        if said.state in LIVE and (mistake := self._mistake(latest)):
+            self.wrong[f"live with {mistake} ({self.now})"] += 1
         for problem in self.engine.health().problems:
             self.wrong[f"{problem} ({self.now})"] += 1
+        if not whole and self._lost is None:
+            self._lost = Dark(time.perf_counter(), [self.now])
+        elif whole and self._lost is not None:
+            self._lost.seconds = time.perf_counter() - self._lost.began
+            self.dark.append(self._lost)
+            self._lost = None
+
+    def _mistake(self, latest: Snapshot) -> str:
+        """What differs from what is held and is not marked as unknown; nothing when it is the whole book."""
+        rows = latest.positions
+        apart = len({(row.account, row.key) for row in rows})
+        if (len(rows), apart) != (OPTIONS, OPTIONS):
+            return f"{len(rows)} rows, {apart} of {OPTIONS} positions"
+        plain = [row for row in rows if row.level is not Level.UNKNOWN]
+        other = sum(self._held.get((row.account, row.key)) != row.quantity for row in plain)
+        return f"{other} rows that are not held so" if other else ""
 
     def once(self, name: str, how: dict[str, object]) -> None:
-        """Have one fault, mend it, wait until all Greeks are there, and for what is left of the five seconds."""
-        began, self.now = time.perf_counter(), name
+        """Have one fault and mend it, five seconds in all, whether it is over by then or not."""
+        began, self.now, self._shows = time.perf_counter(), name, False
+        if self._lost is not None:
+            self._lost.faults.append(name)
         self.have(name, how)
-        self.watch(LASTING_SECONDS)
+        while time.perf_counter() - began < LASTING_SECONDS:
+            self.ask()
+            self.watch(ASKING_SECONDS)
         self.mend()
-        mended = time.perf_counter()
-        while not has_greeks(self.engine.latest, OPTIONS) and time.perf_counter() - mended < BACK_SECONDS:
-            self.look()
-            time.sleep(LOOK_SECONDS)
-        taken = time.perf_counter() - mended
         self.done[name] += 1
-        self.back[name] = max(self.back.get(name, 0.0), taken)
-        if taken >= BACK_SECONDS:
-            self.wrong[f"not live {BACK_SECONDS:.0f} s after {name}"] += 1
         self.watch(FAULT_SECONDS - (time.perf_counter() - began))
+        self.shown[name] += self._shows
+
+    def ask(self) -> None:
+        """Make a fault of any read felt: announce a position as it is, and a balance, and have all else read again."""
+        self.stand.tell("set_position", ACCOUNTS[0], "option0", FIRST_HELD)
+        self.stand.tell("set_balance", ACCOUNTS[0])
+        self.source.read_again()
 
     def have(self, name: str, how: dict[str, object]) -> None:
         """Begin a fault, with whatever makes it felt."""
@@ -142,8 +185,13 @@ class Soak:
 
     def figures(self) -> Figures:
         """Taken at rest."""
+        end = time.perf_counter() + BACK_SECONDS
+        while self._lost is not None and time.perf_counter() < end:
+            self.look()
+            time.sleep(LOOK_SECONDS)
+        if self._lost is not None:
+            self.wrong[f"not live after {BACK_SECONDS:.0f} s of rest"] += 1
         self.now = "rest"
-        until(self.engine, lambda snapshot: has_greeks(snapshot, OPTIONS), BACK_SECONDS)
         self.watch(REST_SECONDS)
         gc.collect()
         process, loop = psutil.Process(), self.source.loop
@@ -214,7 +262,9 @@ def report(table: list[Figures], run: Soak) -> str:
         f"most, {row.all_quote_sockets} in all |"
         for row in table
     ]
-    had = ", ".join(f"{name} {count} ({run.back[name]:.1f} s)" for name, count in sorted(run.done.items()))
+    had = ", ".join(f"{name} {run.shown[name]} of {count}" for name, count in sorted(run.done.items()))
+    longest = sorted(run.dark, key=lambda one: -one.seconds)[:12]
+    dark = "; ".join(f"{one.seconds:.1f} s ({', '.join(one.faults)})" for one in longest)
     wrong = "; ".join(f"{text} ({count})" for text, count in sorted(run.wrong.items()))
     return "\n".join([
         f"{os.cpu_count()} cores, seed {SEED}.",
@@ -224,7 +274,8 @@ def report(table: list[Figures], run: Soak) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
         *lines,
         "",
-        f"Faults, and the longest time from mending until all Greeks were there again: {had}.",
+        f"Faults, and how many of each could be seen in a Snapshot: {had}.",
+        f"{len(run.dark)} times dark, {sum(one.seconds for one in run.dark):.0f} s in all, the longest: {dark}.",
         f"Never had: {', '.join(sorted({*FAULTS, *LOST} - run.done.keys())) or 'none'}.",
         f"Grown: {', '.join(grown(table)) or 'nothing'}. Wrong: {wrong or 'nothing'}.",
     ])  # fmt: skip

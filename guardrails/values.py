@@ -304,10 +304,10 @@ class Source:
     streams: tuple[Stream, ...] = ()
     warnings: tuple[str, ...] = ()
     """what works only in part (delayed quotes, quotes in turns), in plain words"""
-    quotes_live: bool = False
-    """whether its quotes and Greeks are of now although, it being STALE, what it says of accounts is not"""
     clock_skew: float | None = None
     """seconds by which its clock is surely ahead of ours (negative: behind); 0 when it may be right; None unknown"""
+    quotes_live: bool = False
+    """whether its quotes and Greeks are of now although, it being STALE, what it says of accounts is not"""
 
 
 @dataclass(frozen=True, slots=True)

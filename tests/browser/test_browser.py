@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -13,7 +11,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ROOT, Server, serving
+from tests.browser.conftest import Server, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -26,21 +24,6 @@ PAGES = {
 }
 Theme = Literal["light", "dark"]
 WAIT_MS = 15_000
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where screenshots go: into docs only on request, because they change with every run."""
-    return ROOT / "docs" / "screenshots" if os.environ.get("UPDATE_SCREENSHOTS") == "1" else tmp_path
-
-
-@pytest.fixture
-def opened(chromium: Browser) -> Iterator[list[Page]]:
-    """Pages to be closed."""
-    pages: list[Page] = []
-    yield pages
-    for page in pages:
-        page.close()
 
 
 def look(chromium: Browser, url: str, theme: Theme = "light", width: int = 1280) -> Page:

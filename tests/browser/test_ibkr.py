@@ -7,7 +7,6 @@ second meanwhile, because a light that is green for half a second between two lo
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -125,23 +124,6 @@ class Watch:
         calm = {f["check"] for f in snapshot["findings"] if f["level"] in ("OK", "WATCH")} - OF_THE_MARKET
         calm |= {"the whole book"} if snapshot["level"] in ("OK", "WATCH") else set()
         self.wrong.extend(f"{state}: {name} is calm" for name in sorted(calm))
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where screenshots go: into docs only on request, because they change with every run."""
-    folder = ROOT / "docs" / "screenshots" if os.environ.get("UPDATE_SCREENSHOTS") == "1" else tmp_path
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Page]]:
-    """Pages to be closed."""
-    pages: list[Page] = []
-    yield pages
-    for page in pages:
-        page.close()
 
 
 @pytest.fixture(scope="module")
