@@ -19,8 +19,8 @@ from pages._parts import say
 from pages._volatility import TITLES, of_underlyings, volatility_formats
 
 SUMS = {
-    "day_pnl": ("Day P&L", "Change of value since the last close, US dollars."),
-    "open_pnl": ("Open P&L", "Value now − what was paid, US dollars."),
+    "day_pnl": ("Day P&L", "Change of value since the last close, US dollars; without what held currencies gained."),
+    "open_pnl": ("Open P&L", "Value now − what was paid, US dollars; without what held currencies gained."),
     "delta_dollars": ("Delta $", "Quantity × delta × multiplier × price of the underlying."),
     "beta_delta_dollars": ("Beta delta $", "Delta $ × beta to the S&P 500."),
     "gamma_1pct_dollars": ("Gamma 1 %", "Change of beta delta $ when the index moves 1 %."),
@@ -32,7 +32,8 @@ SUMS = {
     ),
 }
 _OPTIONS = {Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE_OPTION}
-_OF_CASH = {"day_pnl", "open_pnl", "market_value"}
+_OF_CASH = {"market_value"}
+"""what currencies held as cash are themselves asked for; no broker says what they gained"""
 UNIT = {
     "delta": ("Delta", "Of one unit, per $1 of the underlying.", "%.3f"),
     "gamma": ("Gamma", "Of one unit, change of delta per $1.", "%.5f"),
@@ -65,7 +66,9 @@ def figure(row: PositionRow, field: str) -> Number:
     if row.kind == Kind.FUTURE and field == "market_value":
         return 0.0
     value: Number = getattr(row, field)
-    return 0.0 if value is None and row.kind == Kind.CASH and field not in _OF_CASH else value
+    if value is None:
+        return 0.0 if row.kind == Kind.CASH and field not in _OF_CASH else None
+    return value + 0.0
 
 
 def package_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow]) -> pd.DataFrame:

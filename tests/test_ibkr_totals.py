@@ -243,3 +243,7 @@ def third_friday(day: date) -> date:
     while not (day.weekday() == 4 and 15 <= day.day <= 21):
         day += timedelta(days=1)
     return day if is_session(day) else session_before(day)
+
+
+def test_euro_cash_is_worth_its_dollars(seen: Seen) -> None:
+    assert seen.position("EUR")["market_value"] == pytest.approx(10_850.00)  # 10,000 x 1.0850

@@ -8,7 +8,7 @@ from dataclasses import replace
 from guardrails import calendar
 from guardrails.columns import LINEAR
 from guardrails.findings import Level, worst
-from guardrails.instruments import Instrument
+from guardrails.instruments import Instrument, Kind
 from guardrails.portfolio import Portfolio
 from guardrails.snapshot import PositionRow
 from guardrails.strategies import packages
@@ -43,10 +43,11 @@ def _position(
     gamma = exact(e.gamma.low[row], e.gamma.missing[row])
     quoted = None if i.is_option else portfolio.market.prices.get(i.symbol)
     mark = p.mark if p.mark is not None or quoted is None else quoted.value
+    unit = 1.0 if mark is None and i.kind is Kind.CASH and i.symbol == p.currency else mark
     value = (
         None
-        if mark is None
-        else number(float(e.columns.quantity[row] * e.columns.multiplier[row] * e.columns.fx[row]) * mark)
+        if unit is None
+        else number(float(e.columns.quantity[row] * e.columns.multiplier[row] * e.columns.fx[row]) * unit)
     )
     reasons = (*p.reasons, *portfolio.lacks(row))
     if i.is_option and not reasons and p.greeks is None:
