@@ -6,33 +6,25 @@ The process apart is the point: what the stand-in costs must not be counted as o
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import yaml
 
 from adapters.ibkr.source import Gateway, IbkrSource
+from benchmarks.apart import Apart, obey
+from benchmarks.live import running
 from guardrails import pricing
 from guardrails.calendar import exchange_date
-from guardrails.engine import Engine, EngineSettings
-from guardrails.matrix import MatrixFile
-from guardrails.snapshot import Snapshot, SourceRow
+from guardrails.engine import Engine
 from guardrails.values import View
 from tests.brokers.tws import Tws
 from tests.brokers.tws_book import Book
 from tests.brokers.tws_dates import resolve
 
-ROOT = Path(__file__).resolve().parent.parent
-LOOK_SECONDS = 0.005
-"""how often a benchmark looks at the latest Snapshot, as often as any page could wish"""
 ACCOUNTS = ("DU1000001", "DU1000002")
 LEVELS = {
     "SPY": 600.0, "QQQ": 510.0, "IWM": 228.0, "AAPL": 230.0, "MSFT": 430.0,
@@ -45,7 +37,6 @@ STRIKES = (0.94, 0.97, 1.0, 1.03, 1.06)
 VOLATILITY, RATE, FIRST = 0.25, 0.04, 900_000_000
 NET_LIQUIDATION = 20_000_000.0
 CLOSES = 72
-LIVE = ("live", "closed")
 
 
 def book(options: int, today: date) -> dict[str, Any]:
@@ -135,40 +126,18 @@ def _account() -> dict[str, Any]:
     }
 
 
-def serve(path: Path, lines: int, control: Connection) -> None:
+def serve(options: int, lines: int, control: Connection) -> None:
     """Be the stand-in until told to end; each message is a method of Tws with its arguments."""
-    with Tws(Book.load(path, exchange_date(clock())), max_lines=lines) as tws:
-        control.send(tws.port)
-        while (told := control.recv()) is not None:
-            name, places, names = told
-            control.send(getattr(tws, name)(*places, **names))
+    today = exchange_date(clock())
+    with Tws(Book(book(options, today), today), max_lines=lines) as tws:
+        obey(tws, control)
 
 
-class StandIn:
-    """The stand-in's process; `port` is where it listens."""
+class StandIn(Apart):
+    """The stand-in in its process."""
 
     def __init__(self, options: int, *, lines: int = 100) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        path = Path(self._folder.name) / "book.yaml"
-        path.write_text(yaml.safe_dump(book(options, exchange_date(clock()))), encoding="utf-8")
-        spawned = multiprocessing.get_context("spawn")
-        self._control, theirs = spawned.Pipe()
-        self._process = spawned.Process(target=serve, args=(path, lines, theirs), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self.port = int(self._control.recv())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._control.send(None)
-        self._process.join(10)
-        self._folder.cleanup()
-
-    def tell(self, name: str, *places: object, **names: object) -> None:
-        """Call a method of Tws there, and return when it is done."""
-        self._control.send((name, places, names))
-        self._control.recv()
+        super().__init__(serve, options, lines)
 
 
 class Probed(IbkrSource):
@@ -189,33 +158,6 @@ def clock() -> datetime:
 @contextmanager
 def reading(port: int, *, lines: int = 100) -> Iterator[tuple[Engine, Probed]]:
     """An engine as the program makes it, started, with nothing but this source."""
-    with tempfile.TemporaryDirectory() as home:
-        source = Probed(Gateway(port=port, lines=lines), clock)
-        engine = Engine([source], MatrixFile.open(ROOT / "risk_matrix.yaml"), EngineSettings(Path(home)), clock)
-        engine.start()
-        try:
-            yield engine, source
-        finally:
-            engine.stop()
-
-
-def told(snapshot: Snapshot) -> SourceRow:
-    """What the Snapshot says about the connection."""
-    return snapshot.sources[0]
-
-
-def is_live(snapshot: Snapshot, options: int) -> bool:
-    """Whether the source is live with the whole book and the money of every account."""
-    whole = len(snapshot.positions) == options and len(snapshot.accounts) == len(ACCOUNTS)
-    return told(snapshot).state in LIVE and whole and all(row.net_liquidation for row in snapshot.accounts)
-
-
-def until(engine: Engine, holds: Callable[[Snapshot], bool], limit: float = 60.0) -> float:
-    """Seconds until a Snapshot of which `holds` is true; TimeoutError with what it said last after `limit`."""
-    began = time.perf_counter()
-    while time.perf_counter() - began < limit:
-        latest = engine.latest
-        if latest is not None and holds(latest):
-            return time.perf_counter() - began
-        time.sleep(LOOK_SECONDS)
-    raise TimeoutError(f"not within {limit:.0f} s; last: {engine.latest and told(engine.latest)}")
+    source = Probed(Gateway(port=port, lines=lines), clock)
+    with running(source, clock) as engine:
+        yield engine, source

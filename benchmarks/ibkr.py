@@ -6,11 +6,7 @@ read from `engine.latest`, as a page does.
 
 from __future__ import annotations
 
-import asyncio
-import cProfile
 import gc
-import io
-import pstats
 import random
 import statistics
 import subprocess
@@ -19,9 +15,9 @@ import time
 from collections.abc import Callable
 
 import ib_async
-import psutil
 
-from benchmarks.gateway import ROOT, Probed, StandIn, is_live, reading, told, until
+from benchmarks.gateway import StandIn, reading
+from benchmarks.live import ROOT, is_live, lags, on_loop, profiled, spent, told, until
 from benchmarks.timing import Row, ms
 from guardrails.engine import Engine
 from guardrails.snapshot import Snapshot
@@ -29,7 +25,6 @@ from guardrails.snapshot import Snapshot
 HELD, STREAMED = 200, 100
 STARTS, REPETITIONS = 5, 20
 WATCHED_SECONDS = 30.0
-PROBE_SECONDS = 0.01
 SETTLING_SECONDS = 5.0
 OUTAGE_SECONDS = (0.5, 2.5)
 """how long the stand-in stays away after a drop has shown: any moment of our own knocking"""
@@ -96,12 +91,13 @@ def streaming() -> list[Row]:
         for what, rate in (("no updates", 0.0), ("50 updates/s in all", 50 / lines), ("50 updates/s each", 50.0)):
             stand.tell("stream", rate, walk=True)
             time.sleep(SETTLING_SECONDS)
-            share, lags = core_share(WATCHED_SECONDS), lag(source, WATCHED_SECONDS)
-            assert is_live(engine.latest, STREAMED)  # type: ignore[arg-type]  # it was, above
-            half, most = statistics.median(lags), statistics.quantiles(lags, n=100)[98]
+            share = core_share(WATCHED_SECONDS)
+            late = on_loop(source.loop, lags(WATCHED_SECONDS), WATCHED_SECONDS + 30.0)
+            assert is_live(engine.latest, STREAMED)
+            half, most = statistics.median(late), statistics.quantiles(late, n=100)[98]
             goals = ("", "") if not rate else (f"p99 < {LAG_GOAL_MS:.0f} ms", f"< {CPU_GOAL:.0f} % of one core")
             label = f"{STREAMED} options, {what}"
-            lagged = f"p50 {ms(half * 1000)}, p99 {ms(most * 1000)}, worst {ms(max(lags) * 1000)}"
+            lagged = f"p50 {ms(half * 1000)}, p99 {ms(most * 1000)}, worst {ms(max(late) * 1000)}"
             rows += [
                 Row(f"{label}: engine loop lag", lagged, goals[0], most * 1000 < LAG_GOAL_MS if rate else None),
                 Row(f"{label}: process", f"{share:.1f} % of one core", goals[1], share < CPU_GOAL if rate else None),
@@ -137,51 +133,18 @@ def tickers() -> int:
 
 def core_share(seconds: float) -> float:
     """Percent of one core this process uses, the stand-in not counted."""
-    process = psutil.Process()
-
-    def used() -> float:
-        times = process.cpu_times()
-        return times.user + times.system
-
-    before, began = used(), time.perf_counter()
+    before, began = spent(), time.perf_counter()
     time.sleep(seconds)
-    return (used() - before) / (time.perf_counter() - began) * 100.0
-
-
-def lag(source: Probed, seconds: float) -> list[float]:
-    """How late a task that sleeps 10 ms on the engine's loop woke up, each time."""
-
-    async def probe() -> list[float]:
-        loop, late = asyncio.get_running_loop(), list[float]()
-        end = loop.time() + seconds
-        while (asleep := loop.time()) < end:
-            await asyncio.sleep(PROBE_SECONDS)
-            late.append(loop.time() - asleep - PROBE_SECONDS)
-        return late
-
-    assert source.loop is not None
-    return asyncio.run_coroutine_threadsafe(probe(), source.loop).result(seconds + 30.0)
+    return (spent() - before) / (time.perf_counter() - began) * 100.0
 
 
 def profile(seconds: float = 20.0) -> str:
     """Where the engine's own thread spends its time at 50 updates a second for each of 100 options."""
-
-    async def on(profiler: cProfile.Profile) -> None:
-        profiler.enable()
-        await asyncio.sleep(seconds)
-        profiler.disable()
-
     with StandIn(STREAMED, lines=200) as stand, reading(stand.port, lines=150) as (engine, source):
         until(engine, every_option_streams)
         stand.tell("stream", 50.0, walk=True)
         time.sleep(SETTLING_SECONDS)
-        profiler, text = cProfile.Profile(), io.StringIO()
-        assert source.loop is not None
-        asyncio.run_coroutine_threadsafe(on(profiler), source.loop).result(seconds + 30.0)
-        stats = pstats.Stats(profiler, stream=text)
-        stats.sort_stats("tottime").print_stats(25)
-        stats.sort_stats("cumtime").print_stats(40)
-    return text.getvalue()
+        return profiled(source.loop, seconds)
 
 
 def drops() -> list[Row]:

@@ -8,23 +8,20 @@ always live again. `--trace` tells which lines of code hold more memory at the e
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import logging
 import os
 import random
 import sys
-import threading
 import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import psutil
-
-from benchmarks.gateway import LIVE, LOOK_SECONDS, Probed, StandIn, is_live, reading, told, until
+from benchmarks.gateway import Probed, StandIn, reading
+from benchmarks.live import LIVE, LOOK_SECONDS, RESOURCES, RSS_GROWTH, Resources, is_live, resources, told, until
 from guardrails.engine import Engine
 
 OPTIONS = 100
@@ -32,8 +29,6 @@ FAULT_SECONDS = 5.0
 REST_SECONDS = 2.0
 BACK_SECONDS = 90.0
 SEED = 20261121
-RSS_GROWTH = 1.05
-"""of the first figure: allocators do not give every page back"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +37,7 @@ class Figures:
 
     seconds: float
     faults: int
-    tasks: int
-    threads: int
-    sockets: int
-    files: int
-    rss_mb: float
+    held: Resources
 
 
 class Soak:
@@ -81,7 +72,7 @@ class Soak:
         self.mend()
         self.done[name] += 1
         mended = time.perf_counter()
-        while not is_live(self.engine.latest, OPTIONS) and time.perf_counter() - mended < BACK_SECONDS:  # type: ignore[arg-type]  # the run begins live
+        while not is_live(self.engine.latest, OPTIONS) and time.perf_counter() - mended < BACK_SECONDS:
             self.look()
             time.sleep(LOOK_SECONDS)
         self.back[name] = max(self.back.get(name, 0.0), time.perf_counter() - mended)
@@ -99,17 +90,7 @@ class Soak:
         until(self.engine, lambda snapshot: is_live(snapshot, OPTIONS), BACK_SECONDS)
         self.watch(REST_SECONDS)
         gc.collect()
-        process, loop = psutil.Process(), self.source.loop
-        assert loop is not None
-        return Figures(
-            time.perf_counter() - self.began,
-            sum(self.done.values()),
-            len(asyncio.all_tasks(loop)),
-            threading.active_count(),
-            len(process.net_connections()),
-            process.num_fds(),
-            process.memory_info().rss / 2**20,
-        )
+        return Figures(time.perf_counter() - self.began, sum(self.done.values()), resources(self.source.loop))
 
 
 def _drop(soak: Soak) -> None:
@@ -188,25 +169,20 @@ def soak(minutes: float, *, trace: bool = False) -> tuple[list[Figures], Soak]:
 
 def grown(table: list[Figures]) -> list[str]:
     """Names of the figures that are higher at the end than after the first minute."""
-    first, last = table[0], table[-1]
+    first, last = table[0].held, table[-1].held
     names = [name for name in ("tasks", "threads", "sockets", "files") if getattr(last, name) > getattr(first, name)]
     return [*names, *(["rss_mb"] if last.rss_mb > first.rss_mb * RSS_GROWTH else [])]
 
 
 def report(table: list[Figures], run: Soak) -> str:
     """The table in Markdown and what went wrong."""
-    header = "| second | faults so far | tasks | threads | sockets | open files | resident memory |"
-    lines = [
-        f"| {row.seconds:.0f} | {row.faults} | {row.tasks} | {row.threads} | {row.sockets} | {row.files} "
-        f"| {row.rss_mb:.1f} MB |"
-        for row in table
-    ]
+    lines = [f"| {row.seconds:.0f} | {row.faults} | {row.held} |" for row in table]
     had = ", ".join(f"{name} {count} ({run.back[name]:.1f} s)" for name, count in sorted(run.done.items()))
     wrong = "; ".join(f"{text} ({count})" for text, count in sorted(run.wrong.items()))
     return "\n".join([
         f"{os.cpu_count()} cores, seed {SEED}.",
         "",
-        header,
+        f"| second | faults so far | {RESOURCES} |",
         "|---|---|---|---|---|---|---|",
         *lines,
         "",

@@ -6,11 +6,7 @@ are moved to 11:00 in New York of the next session. Everything about the engine 
 
 from __future__ import annotations
 
-import asyncio
-import cProfile
-import io
 import json
-import pstats
 import random
 import statistics
 import subprocess
@@ -20,21 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from benchmarks.live import LIVE, ROOT, is_live, lags, on_loop, profiled, spent, told, until
 from benchmarks.tastytrade_book import LARGEST, StandIn, book
-from benchmarks.tastytrade_reader import (
-    LIVE,
-    ROOT,
-    SETTLING_SECONDS,
-    ahead,
-    has_greeks,
-    is_live,
-    lags,
-    on_loop,
-    reading,
-    spent,
-    told,
-    until,
-)
+from benchmarks.tastytrade_reader import SETTLING_SECONDS, ahead, has_greeks, reading
 from benchmarks.timing import Row, ms
 from guardrails.calendar import exchange_date
 
@@ -136,7 +120,7 @@ def _engine(port: int, by: timedelta) -> Found:
         time.sleep(WATCHED_SECONDS)
         lasted = time.perf_counter() - began
         share, events = (spent() - used) / lasted * 100.0, (source.events - before) / lasted
-        late = on_loop(source, lambda: lags(WATCHED_SECONDS), WATCHED_SECONDS + 30.0)
+        late = on_loop(source.loop, lags(WATCHED_SECONDS), WATCHED_SECONDS + 30.0)
         assert is_live(engine.latest, HELD)
     return {"share": share, "events": events, "lags": late}
 
@@ -208,22 +192,12 @@ def outages(
 
 def profile(rate: int = 2_000, seconds: float = 15.0, together: int = AS_DUE) -> str:
     """Where the engine's own thread spends its time while Greeks stream."""
-
-    async def on(profiler: cProfile.Profile) -> None:
-        profiler.enable()
-        await asyncio.sleep(seconds)
-        profiler.disable()
-
-    by, profiler, text = ahead(), cProfile.Profile(), io.StringIO()
+    by = ahead()
     with StandIn(HELD, by) as stand, reading(stand.port, by) as (engine, source):
         stand.tell("only", ("Greeks",), rate, together)
         until(engine, lambda snapshot: has_greeks(snapshot, HELD))
         time.sleep(SETTLING_SECONDS)
-        on_loop(source, lambda: on(profiler), seconds + 30.0)
-    stats = pstats.Stats(profiler, stream=text)
-    stats.sort_stats("tottime").print_stats(25)
-    stats.sort_stats("cumtime").print_stats(45)
-    return text.getvalue()
+        return profiled(source.loop, seconds)
 
 
 def _apart(told: str, given: str = "") -> Found:

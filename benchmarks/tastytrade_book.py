@@ -1,18 +1,14 @@
-"""A stand-in for tastytrade in a process of its own, and a book for it of any size.
-
-The process apart is the point: what the stand-in costs must not be counted as ours.
-"""
+"""A stand-in for tastytrade in a process of its own, and a book for it of any size."""
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing.connection import Connection
-from typing import Any, Self
 
 import numpy as np
 
+from benchmarks.apart import Apart, obey
 from guardrails import pricing
 from guardrails.calendar import exchange_date
 from tests.brokers.tasty import Tasty
@@ -165,32 +161,11 @@ def serve(options: int, held: int, ahead: timedelta, control: Connection) -> Non
         return datetime.now(UTC) + ahead
 
     with Server(book(options, held, exchange_date(clock())), clock=clock) as server:
-        control.send(server.port)
-        while (told := control.recv()) is not None:
-            name, places, names = told
-            found = getattr(server, name)
-            control.send(found(*places, **names) if callable(found) else found)
+        obey(server, control)
 
 
-class StandIn:
-    """The stand-in's process; `port` is where it listens."""
+class StandIn(Apart):
+    """The stand-in in its process."""
 
     def __init__(self, options: int, ahead: timedelta, *, held: int | None = None) -> None:
-        spawned = multiprocessing.get_context("spawn")
-        self._control, theirs = spawned.Pipe()
-        told = (options, options if held is None else held, ahead, theirs)
-        self._process = spawned.Process(target=serve, args=told, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self.port = int(self._control.recv())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._control.send(None)
-        self._process.join(10)
-
-    def tell(self, name: str, *places: object, **names: object) -> Any:
-        """Call a method of Server there and return its answer; a value is read."""
-        self._control.send((name, places, names))
-        return self._control.recv()
+        super().__init__(serve, options, options if held is None else held, ahead)

@@ -9,32 +9,23 @@ import asyncio
 import json
 import logging
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import psutil
-
 from adapters.tastytrade.source import Access, TastytradeSource
+from benchmarks.live import PATIENCE_SECONDS, is_live, lags, running, spent, until
 from guardrails import calendar
-from guardrails.engine import Engine, EngineSettings
+from guardrails.engine import Engine
 from guardrails.instruments import Instrument
-from guardrails.matrix import MatrixFile
-from guardrails.snapshot import Snapshot, SourceRow
+from guardrails.snapshot import Snapshot
 from guardrails.symbols import tastytrade as symbols
 from guardrails.values import View
 
-ROOT = Path(__file__).resolve().parent.parent
-LOOK_SECONDS = 0.005
-"""how often a benchmark looks at the latest Snapshot, as often as any page could wish"""
-PROBE_SECONDS, DRAIN_SECONDS, REFRESH_SECONDS, SETTLING_SECONDS = 0.01, 0.01, 2.0, 4.0
-PATIENCE_SECONDS = 60.0
+DRAIN_SECONDS, REFRESH_SECONDS, SETTLING_SECONDS = 0.01, 2.0, 4.0
 SECRET, REFRESH = "not-a-secret", "not-a-refresh-token"  # what the stand-in takes
-LIVE = ("live", "closed")
 Now = Callable[[], datetime]
 
 
@@ -86,27 +77,10 @@ def source(port: int, now: Now) -> Probed:
 @contextmanager
 def reading(port: int, by: timedelta) -> Iterator[tuple[Engine, Probed]]:
     """An engine as the program makes it, started, with nothing but this source."""
-    with tempfile.TemporaryDirectory() as home:
-        now = moved(by)
-        only = source(port, now)
-        engine = Engine([only], MatrixFile.open(ROOT / "risk_matrix.yaml"), EngineSettings(Path(home)), now)
-        engine.start()
-        try:
-            yield engine, only
-        finally:
-            engine.stop()
-
-
-def told(snapshot: Snapshot) -> SourceRow:
-    """What the Snapshot says about the connection."""
-    return snapshot.sources[0]
-
-
-def is_live(snapshot: Snapshot | None, options: int) -> bool:
-    """Whether the source is live with the whole book and the money of every account."""
-    if snapshot is None or told(snapshot).state not in LIVE or len(snapshot.positions) != options:
-        return False
-    return len(snapshot.accounts) == 2 and all(row.net_liquidation for row in snapshot.accounts)
+    now = moved(by)
+    only = source(port, now)
+    with running(only, now) as engine:
+        yield engine, only
 
 
 def has_greeks(snapshot: Snapshot | None, options: int, since: datetime | None = None) -> bool:
@@ -116,17 +90,6 @@ def has_greeks(snapshot: Snapshot | None, options: int, since: datetime | None =
     ages = [row.greeks_age_seconds for row in snapshot.positions if row.greeks_source == "tastytrade"]
     oldest = float("inf") if since is None else (snapshot.as_of - since).total_seconds()
     return len(ages) == options and all(age is not None and age <= oldest for age in ages)
-
-
-def until(engine: Engine, holds: Callable[[Snapshot], bool], limit: float = PATIENCE_SECONDS) -> float:
-    """Seconds until a Snapshot of which `holds` is true; TimeoutError with what it said last after `limit`."""
-    began = time.perf_counter()
-    while time.perf_counter() - began < limit:
-        latest = engine.latest
-        if latest is not None and holds(latest):
-            return time.perf_counter() - began
-        time.sleep(LOOK_SECONDS)
-    raise TimeoutError(f"not within {limit:.0f} s; last: {engine.latest and told(engine.latest)}")
 
 
 def once(port: int, by_seconds: float, options: int, began: float) -> None:
@@ -231,29 +194,3 @@ async def _watched(seconds: float, count: Callable[[], int]) -> dict[str, Any]:
     lasted = time.perf_counter() - began
     share, events = (spent() - used) / lasted * 100.0, (count() - before) / lasted
     return {"share": share, "events": events, "lags": await lags(seconds)}
-
-
-async def lags(seconds: float) -> list[float]:
-    """How late, in seconds, a task that sleeps 10 ms on this loop woke up, each time."""
-    loop, late = asyncio.get_running_loop(), list[float]()
-    end = loop.time() + seconds
-    while (asleep := loop.time()) < end:
-        await asyncio.sleep(PROBE_SECONDS)
-        late.append(loop.time() - asleep - PROBE_SECONDS)
-    return late
-
-
-def on_loop(one: Probed, work: Callable[[], Awaitable[Any]], patience: float) -> Any:
-    """What `work` returns when the loop of a source runs it."""
-    assert one.loop is not None
-
-    async def run() -> Any:
-        return await work()
-
-    return asyncio.run_coroutine_threadsafe(run(), one.loop).result(patience)
-
-
-def spent() -> float:
-    """Seconds of processor time this process has used."""
-    times = psutil.Process().cpu_times()
-    return times.user + times.system

@@ -8,23 +8,20 @@ are watched: never live with another than the whole book, always live again, nev
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import logging
 import os
 import random
 import sys
-import threading
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-import psutil
-
-from adapters.tastytrade.api import Session
+from adapters.tastytrade.login import Session
+from benchmarks.live import LIVE, LOOK_SECONDS, RESOURCES, RSS_GROWTH, Resources, resources, told, until
 from benchmarks.tastytrade_book import ACCOUNTS, StandIn
-from benchmarks.tastytrade_reader import LIVE, LOOK_SECONDS, Probed, ahead, has_greeks, reading, told, until
+from benchmarks.tastytrade_reader import Probed, ahead, has_greeks, reading
 from guardrails.engine import Engine
 from guardrails.findings import Level
 from guardrails.snapshot import Snapshot
@@ -37,8 +34,6 @@ FIRST_HELD = -2
 """contracts of the book's first option, in its first account"""
 MOST_THREADS = 2 + min(32, (os.cpu_count() or 1) + 4)
 """the main one, the engine's, and the workers asyncio makes as they are needed and keeps"""
-RSS_GROWTH = 1.05
-"""of the figure after two minutes: allocators do not give every page back"""
 LOST = ("connections reset", "port closed", "silent")
 """what is no entry of the table"""
 WITH_LOGIN = ("token_flaky", "grant_dead")
@@ -65,11 +60,7 @@ class Figures:
 
     seconds: float
     faults: int
-    tasks: int
-    threads: int
-    sockets: int
-    files: int
-    rss_mb: float
+    held: Resources
     sessions: int
     """of the SDK, alive in this process"""
     logins: int
@@ -194,19 +185,13 @@ class Soak:
         self.now = "rest"
         self.watch(REST_SECONDS)
         gc.collect()
-        process, loop = psutil.Process(), self.source.loop
-        assert loop is not None
         most = self.stand.tell("most_sockets")["dxlink"]
         if most > 1:
             self.wrong[f"{most} quote sockets at once"] = 1
         return Figures(
             seconds=time.perf_counter() - self.began,
             faults=sum(self.done.values()),
-            tasks=len(asyncio.all_tasks(loop)),
-            threads=threading.active_count(),
-            sockets=len(process.net_connections()),
-            files=process.num_fds(),
-            rss_mb=process.memory_info().rss / 2**20,
+            held=resources(self.source.loop),
             sessions=sum(type(one) is Session for one in gc.get_objects()),
             logins=self.stand.tell("tokens"),
             quote_sockets=self.stand.tell("sockets")["dxlink"],
@@ -248,18 +233,21 @@ def grown(table: list[Figures]) -> list[str]:
     then, changes from one rest to the next.
     """
     begun, first, last = table[0], table[min(2, len(table) - 2)], table[-1]
-    names = ("tasks", "sockets", "files", "sessions")
-    more = [name for name in names if getattr(last, name) > max(getattr(begun, name), getattr(first, name))]
-    more += ["threads"] if last.threads > MOST_THREADS else []
-    return [*more, *(["rss_mb"] if last.rss_mb > first.rss_mb * RSS_GROWTH else [])]
+    more = [
+        name
+        for name in ("tasks", "sockets", "files")
+        if getattr(last.held, name) > max(getattr(begun.held, name), getattr(first.held, name))
+    ]
+    more += ["sessions"] if last.sessions > 1 else []
+    more += ["threads"] if last.held.threads > MOST_THREADS else []
+    return [*more, *(["rss_mb"] if last.held.rss_mb > first.held.rss_mb * RSS_GROWTH else [])]
 
 
 def report(table: list[Figures], run: Soak) -> str:
     """The table in Markdown and what went wrong."""
     lines = [
-        f"| {row.seconds:.0f} | {row.faults} | {row.tasks} | {row.threads} | {row.sockets} | {row.files} "
-        f"| {row.rss_mb:.1f} MB | {row.sessions} | {row.logins} | {row.quote_sockets} now, {row.most_quote_sockets} at "
-        f"most, {row.all_quote_sockets} in all |"
+        f"| {row.seconds:.0f} | {row.faults} | {row.held} | {row.sessions} | {row.logins} "
+        f"| {row.quote_sockets} now, {row.most_quote_sockets} at most, {row.all_quote_sockets} in all |"
         for row in table
     ]
     had = ", ".join(f"{name} {run.shown[name]} of {count}" for name, count in sorted(run.done.items()))
@@ -269,8 +257,7 @@ def report(table: list[Figures], run: Soak) -> str:
     return "\n".join([
         f"{os.cpu_count()} cores, seed {SEED}.",
         "",
-        "| second | faults so far | tasks | threads | sockets | open files | resident memory | sessions | logins "
-        "| quote sockets |",
+        f"| second | faults so far | {RESOURCES} | sessions | logins | quote sockets |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *lines,
         "",

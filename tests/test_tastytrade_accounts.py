@@ -656,3 +656,20 @@ def test_a_later_page_that_does_not_say_so_is_no_page(clock: Clock, second: dict
             await api.items("/accounts/x/positions")
 
     run(work())
+
+
+def test_an_account_that_is_gone_keeps_its_rows_marked_and_the_others_are_read(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.book.accounts.pop(SMALL)
+            clock.ahead(timedelta(minutes=11))
+            view = await condition(source, clock, "account_gone")
+            assert "•••0002" in view.source.detail
+            assert len(view.positions) == 14
+            nothing_is_green(view, clock)
+            tasty.set_position(BIG, "AAPL", 300)
+            clock.ahead(timedelta(seconds=12))
+            await until(source, clock, lambda view: any(position.quantity == 300 for position in view.positions))
+
+    run(work())
