@@ -1,4 +1,4 @@
-"""tastytrade live: seconds to the first Greeks, cost of streaming, seconds until a lost socket shows and is replaced.
+"""tastytrade live: seconds to the first Greeks, and the cost of streaming.
 
 The stand-in has a process of its own (`tastytrade_book.py`); what reads it is in `tastytrade_reader.py`. Clocks of both
 are moved to 11:00 in New York of the next session. Everything about the engine is read from `engine.latest`.
@@ -7,23 +7,22 @@ are moved to 11:00 in New York of the next session. Everything about the engine 
 from __future__ import annotations
 
 import json
-import random
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from benchmarks.live import LIVE, ROOT, is_live, lags, on_loop, profiled, spent, told, until
+from benchmarks.live import ROOT, is_live, lags, on_loop, profiled, spent, until
 from benchmarks.tastytrade_book import LARGEST, StandIn, book
-from benchmarks.tastytrade_reader import SETTLING_SECONDS, ahead, has_greeks, reading
+from benchmarks.tastytrade_outages import outages
+from benchmarks.tastytrade_reader import HELD, SETTLING_SECONDS, ahead, has_greeks, reading
 from benchmarks.timing import Row, ms
 from guardrails.calendar import exchange_date
 
-HELD = 200
-STARTS, DROPS, SILENCES, ROUNDS = 5, 20, 5, 3
+STARTS, ROUNDS = 5, 3
 WATCHED_SECONDS = 6.0
 RATES = (2_000, 5_000)
 AS_DUE, ALONE = 20_000, 1
@@ -34,7 +33,7 @@ Found = dict[str, Any]
 
 def live() -> list[Row]:
     """All rows of this part."""
-    return [*start(), *streaming(), *idling(), *drops(), *half_open()]
+    return [*start(), *streaming(), *idling(), *outages()]
 
 
 def start() -> list[Row]:
@@ -108,7 +107,7 @@ def _streamed(what: str, rate: int, found: dict[tuple[str, str], list[Found]]) -
 
 def _cost(one: Found) -> float:
     """Microseconds of processor time for each event."""
-    return one["share"] / 100.0 / one["events"] * 1e6
+    return float(one["share"] / 100.0 / one["events"] * 1e6)
 
 
 def _engine(port: int, by: timedelta) -> Found:
@@ -139,55 +138,6 @@ def idling() -> list[Row]:
         rows.append(Row(f"{label}, share of a core", _spread(shares, "%")))
         rows.append(Row(f"{label}, loop lag", f"p99 {_spread(most, 'ms')}, worst {ms(worst)}"))
     return rows
-
-
-def drops() -> list[Row]:
-    """The quote socket is reset, closed properly, or lost together with everything else; all new ones work."""
-    kinds: dict[str, Callable[[StandIn], None]] = {
-        "quote socket reset": lambda stand: stand.tell("drop", "dxlink"),
-        "quote socket closed (1001)": lambda stand: stand.tell("fault", "ws_drop", kind="dxlink", code=1001, times=1),
-        "every connection reset": lambda stand: stand.tell("drop"),
-    }
-    rows = [row for what, lose in kinds.items() for row in outages(what, lose, DROPS, (2.0, 5.0))]
-    reset = kinds["quote socket reset"]
-    return [*rows, *outages("quote socket reset right after each return", reset, DROPS, (2.0, 5.0), (0.0, 0.0))]
-
-
-def half_open(count: int = SILENCES) -> list[Row]:
-    """The open quote socket says nothing more; new ones work."""
-    return outages("quote socket half-open", lambda stand: stand.tell("half_open"), count, None)
-
-
-def outages(
-    what: str,
-    lose: Callable[[StandIn], None],
-    count: int,
-    goals: tuple[float, float] | None,
-    rests: tuple[float, float] = (2.0, 4.0),
-) -> list[Row]:
-    """Seconds from the loss until a Snapshot says so, and until every option shows Greeks that came after it.
-
-    Between a return and the next loss are so many seconds, at least and at most.
-    """
-    chance, by, marked, back = random.Random(17), ahead(), [], []  # noqa: S311  # the same moments every time
-    with StandIn(HELD, by) as stand, reading(stand.port, by) as (engine, _):
-        stand.tell("stream", per_symbol=1.0, walk=True)
-        until(engine, lambda snapshot: has_greeks(snapshot, HELD))
-        for _ in range(count):
-            time.sleep(chance.uniform(*rests))
-            lost, began = datetime.now(UTC) + by, time.perf_counter()
-            lose(stand)
-            until(engine, lambda snapshot: told(snapshot).state not in LIVE, 120.0)
-            marked.append(time.perf_counter() - began)
-            until(engine, lambda snapshot, since=lost: has_greeks(snapshot, HELD, since), 120.0)  # type: ignore[misc]
-            back.append(time.perf_counter() - began)
-        most = stand.tell("most_sockets")["dxlink"]
-    rows = []
-    for index, (step, taken) in enumerate((("until a Snapshot says so", marked), ("until all Greeks are new", back))):
-        worded = f"worst {max(taken):.2f} s, median {statistics.median(taken):.2f} s of {len(taken)}"
-        goal = f"< {goals[index]:.0f} s" if goals else ""
-        rows.append(Row(f"{what}: {step}", worded, goal, max(taken) < goals[index] if goals else None))
-    return [*rows, Row(f"{what}: quote sockets open at once, at most", f"{most}", "1", most == 1)]
 
 
 def profile(rate: int = 2_000, seconds: float = 15.0, together: int = AS_DUE) -> str:

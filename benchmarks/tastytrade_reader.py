@@ -24,6 +24,8 @@ from guardrails.snapshot import Snapshot
 from guardrails.symbols import tastytrade as symbols
 from guardrails.values import View
 
+HELD = 200
+"""options in the usual book"""
 DRAIN_SECONDS, REFRESH_SECONDS, SETTLING_SECONDS = 0.01, 2.0, 4.0
 SECRET, REFRESH = "not-a-secret", "not-a-refresh-token"  # what the stand-in takes
 Now = Callable[[], datetime]
@@ -54,6 +56,12 @@ class Probed(TastytradeSource):
     def events(self) -> int:
         """Events taken in so far."""
         return 0 if self._kept is None else self._kept.feed.ticks.events
+
+    @property
+    def talking(self) -> object:
+        """The open quote socket, once it has brought data."""
+        streamer = None if self._kept is None else self._kept.feed.streamer
+        return None if streamer is None or streamer.ear.data is None else streamer
 
     def read_again(self) -> None:
         """Have everything read over REST again as soon as may be; called from any thread."""

@@ -21,11 +21,11 @@ from dataclasses import asdict, dataclass
 from adapters.tastytrade.login import Session
 from benchmarks.live import LIVE, LOOK_SECONDS, RESOURCES, RSS_GROWTH, Resources, resources, told, until
 from benchmarks.tastytrade_book import ACCOUNTS, StandIn
+from benchmarks.tastytrade_faults import NAMES, SETTINGS, have, mend
 from benchmarks.tastytrade_reader import Probed, ahead, has_greeks, reading
 from guardrails.engine import Engine
 from guardrails.findings import Level
 from guardrails.snapshot import Snapshot
-from tests.brokers.tasty_faults import FAULTS
 
 OPTIONS = 200
 FAULT_SECONDS, LASTING_SECONDS, ASKING_SECONDS, REST_SECONDS, BACK_SECONDS = 5.0, 3.5, 0.7, 2.0, 150.0
@@ -34,24 +34,6 @@ FIRST_HELD = -2
 """contracts of the book's first option, in its first account"""
 MOST_THREADS = 2 + min(32, (os.cpu_count() or 1) + 4)
 """the main one, the engine's, and the workers asyncio makes as they are needed and keeps"""
-LOST = ("connections reset", "port closed", "silent")
-"""what is no entry of the table"""
-WITH_LOGIN = ("token_flaky", "grant_dead")
-"""felt only when a login is due, so the bearer is killed too"""
-WITH_SOCKET = ("auth_hang", "channel_hang", "quote_token_dead", "own_order", "big_frames", "candle_tail", "ws_refuse")
-"""felt only by a new socket, so the open one is reset too"""
-SETTINGS: dict[str, list[dict[str, object]]] = {
-    "one_bad_row": [{"kind": kind, "field": "quantity"} for kind in ("unknown_type", "missing", "text", "null")],
-    "pages_short": [{"kind": "empty"}, {"kind": "500"}],
-    "poisoned_metrics": [{"kind": kind} for kind in ("no_market_cap", "wrong_types", "batch")],
-    "garbage": [{"kind": "not_json"}, {"kind": "unknown_type"}, {"kind": "field_count", "type": "Greeks"}],
-    "rate_limited": [{"retry_after": 1}, {}],
-    "clock": [{"seconds": 90}, {"seconds": -90}],
-    "ws_drop": [{"times": 2}, {"times": 2, "code": 1001}],
-    "grant_dead": [{"code": "invalid_request"}],  # invalid_grant is believed for half an hour, as it should be
-    "error_frame": [{}, {"type": "Greeks"}],
-    "channel_closed": [{"times": 1}, {"type": "Greeks", "times": 1}],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +121,11 @@ class Soak:
         began, self.now, self._shows = time.perf_counter(), name, False
         if self._lost is not None:
             self._lost.faults.append(name)
-        self.have(name, how)
+        have(self.stand, name, how)
         while time.perf_counter() - began < LASTING_SECONDS:
             self.ask()
             self.watch(ASKING_SECONDS)
-        self.mend()
+        mend(self.stand)
         self.done[name] += 1
         self.watch(FAULT_SECONDS - (time.perf_counter() - began))
         self.shown[name] += self._shows
@@ -153,26 +135,6 @@ class Soak:
         self.stand.tell("set_position", ACCOUNTS[0], "option0", FIRST_HELD)
         self.stand.tell("set_balance", ACCOUNTS[0])
         self.source.read_again()
-
-    def have(self, name: str, how: dict[str, object]) -> None:
-        """Begin a fault, with whatever makes it felt."""
-        if name == "port closed":
-            self.stand.tell("refuse")
-        if name in ("connections reset", "port closed"):
-            self.stand.tell("drop")
-        elif name == "silent":
-            self.stand.tell("silence", True)  # noqa: FBT003  # the stand-in's own way to say it
-        else:
-            self.stand.tell("fault", name, **how)
-        if name in WITH_LOGIN:
-            self.stand.tell("fault", "token_killed")
-        if name in WITH_SOCKET:
-            self.stand.tell("drop", "dxlink")
-
-    def mend(self) -> None:
-        self.stand.tell("silence", False)  # noqa: FBT003  # as above
-        self.stand.tell("mend")
-        self.stand.tell("listen")
 
     def figures(self) -> Figures:
         """Taken at rest."""
@@ -212,7 +174,7 @@ def soak(minutes: float) -> tuple[list[Figures], Soak]:
         for minute in range(1, max(2, round(minutes)) + 1):
             while time.perf_counter() - run.began < 60.0 * minute - REST_SECONDS:
                 if not names:
-                    names = chance.sample(sorted((*FAULTS, *LOST)), len(FAULTS) + len(LOST))
+                    names = chance.sample(NAMES, len(NAMES))
                 name = names.pop()
                 run.once(name, chance.choice(SETTINGS.get(name, [{}])))
             table.append(_noted(run.figures()))
@@ -263,7 +225,7 @@ def report(table: list[Figures], run: Soak) -> str:
         "",
         f"Faults, and how many of each could be seen in a Snapshot: {had}.",
         f"{len(run.dark)} times dark, {sum(one.seconds for one in run.dark):.0f} s in all, the longest: {dark}.",
-        f"Never had: {', '.join(sorted({*FAULTS, *LOST} - run.done.keys())) or 'none'}.",
+        f"Never had: {', '.join(sorted(set(NAMES) - run.done.keys())) or 'none'}.",
         f"Grown: {', '.join(grown(table)) or 'nothing'}. Wrong: {wrong or 'nothing'}.",
     ])  # fmt: skip
 

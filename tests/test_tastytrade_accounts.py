@@ -168,6 +168,21 @@ def test_a_token_killed_at_the_other_side_is_replaced_once(tasty: Tasty, clock: 
     run(work())
 
 
+def test_a_token_killed_again_after_it_had_worked_is_replaced_again(tasty: Tasty, clock: Clock) -> None:
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            for _ in range(3):
+                before, asked = tasty.tokens, tasty.asked["positions"]
+                tasty.fault("token_killed", times=1)
+                clock.ahead(timedelta(seconds=12))
+                await until(source, clock, lambda _, asked=asked: tasty.asked["positions"] >= asked + 2)
+                await condition(source, clock, "connected")
+                assert tasty.tokens <= before + 1
+
+    run(work())
+
+
 def test_tokens_that_never_work_do_not_lead_to_a_storm_of_logins(tasty: Tasty, clock: Clock) -> None:
     async def work() -> None:
         async with reading(tasty, clock) as source:

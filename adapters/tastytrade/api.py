@@ -126,6 +126,7 @@ class Api:
                 answer = await self.session.ask(path, params)
             self._heard(answer, sent)
             if answer.status_code != _UNAUTHORISED:
+                self.login.accepted(token)
                 return self._read(path, answer)
             if not second:
                 await self.login.enter(refused=token)

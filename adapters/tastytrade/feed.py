@@ -42,7 +42,8 @@ RECYCLE_AT_NIGHT, RECYCLE = timedelta(hours=12), timedelta(hours=23)
 HISTORY = timedelta(days=400)
 DELAY = timedelta(minutes=15)
 """of the sandbox, whose quote tokens are of level `demo`"""
-BACKOFF = (0.3, 0.5, 1.0, 2.0, 5.0, 15.0)
+BACKOFF = (0.3, 0.5, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 15.0)
+"""seconds: a socket that is dropped again and again is back within five, until it is clear that it will not last"""
 _TICK_SECONDS = 0.2
 Wanted = Mapping[str, frozenset[str]]
 """streamer symbols by kind of event"""
@@ -125,6 +126,7 @@ class Feed:
         self._lasted = self.opened is not None and self._clock() - self.opened > STEADY
         self._was_open = self.streamer is not None
         self.streamer, self.opened, self._subscribed, self.asked = None, None, {}, {}
+        self._told = -1
 
     def _lost(self, condition: Condition) -> None:
         if condition.name != self.trouble.name or self._was_open:
@@ -189,7 +191,9 @@ class Feed:
         silent = calendar.is_open(now) and self._subscribed and now - max(self._expected(now), opened) > TORN_DOWN
         if silent or now - (streamer.ear.heard or opened) > MUTE:
             raise Lost(conditions.QUOTES_SILENT)
-        if len(self.ticks.greeks) != self._told:  # the first words of options should not wait for the next look
+        if (
+            streamer.ear.data is not None and len(self.ticks.greeks) != self._told
+        ):  # the first words of options should not wait for the next look
             self._told = len(self.ticks.greeks)
             self._changed()
         if streamer.ear.data is not None and self.retries and now - opened > STEADY:

@@ -81,6 +81,11 @@ class Login:
         """when the last login failed, and how long to wait since"""
         self._trouble: Condition = conditions.CONNECTING
         self._forced: datetime | None = None
+        self._accepted = ""
+
+    def accepted(self, token: str) -> None:
+        """`token` opened the door: should it be refused later, a login is worth another try at once."""
+        self._accepted = token
 
     async def enter(self, refused: str = "") -> None:
         """Have a valid access token; `refused` is one that was answered with 401 and must be replaced.
@@ -90,7 +95,8 @@ class Login:
         async with self._lock:
             now = self._clock()
             force = bool(refused) and self.session.session_token == refused
-            if force and self._forced is not None and timedelta() <= now - self._forced < _FORCED_PAUSE:
+            lately = self._forced is not None and timedelta() <= now - self._forced < _FORCED_PAUSE
+            if force and lately and self._accepted != refused:
                 raise Lost(conditions.NOT_AUTHORISED)
             if (force or not self.session.valid) and self._pausing(now):
                 raise Lost(self._trouble)
