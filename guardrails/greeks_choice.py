@@ -74,8 +74,8 @@ class Feeds:
 
 
 def _streams(source: Source) -> bool:
-    """Whether a source whose accounts are in doubt has a stream that is not."""
-    return source.state is SourceState.STALE and source.quotes_live
+    """Whether a source whose accounts are in doubt, or cannot be read, has a stream that is neither."""
+    return source.state in (SourceState.STALE, SourceState.DOWN) and source.quotes_live
 
 
 @dataclass(frozen=True, slots=True)

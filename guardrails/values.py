@@ -307,7 +307,7 @@ class Source:
     clock_skew: float | None = None
     """seconds by which its clock is surely ahead of ours (negative: behind); 0 when it may be right; None unknown"""
     quotes_live: bool = False
-    """whether its quotes and Greeks are of now although, it being STALE, what it says of accounts is not"""
+    """whether its quotes and Greeks are of now although, it being STALE or DOWN, what it says of accounts is not"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import pytest
 from adapters.tastytrade.api import Api, Incomplete
 from adapters.tastytrade.directory import Directory, Plan
 from adapters.tastytrade.feed import Feed
+from adapters.tastytrade.holdings import believed
 from adapters.tastytrade.ledger import Book, Ledger
 from adapters.tastytrade.source import Access, TastytradeSource
 from adapters.tastytrade.state import condition_of
@@ -341,19 +342,89 @@ def test_half_a_list_is_not_believed_while_the_balance_keeps_its_value(tasty: Ta
 
 
 def test_a_shorter_list_is_believed_when_it_persists(tasty: Tasty, clock: Clock) -> None:
-    """An option that expired worthless leaves no trace in the balance."""
-
     async def work() -> None:
         async with reading(tasty, clock) as source:
             await settled(source, clock)
             tasty.remove_position(BIG, "AAPL")
             clock.ahead(timedelta(seconds=12))
             await condition(source, clock, "empty_positions_doubted")
-            clock.ahead(timedelta(minutes=6))
+            clock.ahead(timedelta(seconds=70))
             view = await until(source, clock, lambda view: len(view.positions) == 13)
             assert view.source.condition in ("connected", "quotes_silent")
 
     run(work())
+
+
+def test_a_roll_is_believed_at_once(tasty: Tasty, clock: Clock) -> None:
+    """Out with SPXW 5700, in with SPXW 5800 (39.70): the list and the balance say the same."""
+
+    async def work() -> None:
+        async with reading(tasty, clock) as source:
+            await settled(source, clock)
+            tasty.remove_position(BIG, "spxw_pm")
+            tasty.set_balance(BIG, short_derivative_value="4608.00")  # 208 AAPL + 430 BRK/B + 3,970
+            tasty.set_position(BIG, "spxw_5800", -1)
+            for _ in range(30):
+                view = await source.view(clock())
+                assert view.source.condition in ("connected", "empty_positions_doubted")
+                if "SPXW 24Dec26 5800P" in {position.instrument.label for position in view.positions}:
+                    break
+                await asyncio.sleep(0.1)
+            view = await condition(source, clock, "connected", 5)
+            labels = {position.instrument.label for position in view.positions}
+            assert "SPXW 24Dec26 5800P" in labels
+            assert "SPXW 18Dec26 5700P" not in labels
+
+    run(work())
+
+
+STOCK = {"symbol": "AAPL", "instrument-type": "Equity", "quantity": "200", "quantity-direction": "Long",
+         "multiplier": "1", "mark-price": "230"}  # fmt: skip
+PUT = {"symbol": "SPY   261218P00590000", "instrument-type": "Equity Option", "quantity": "5", "multiplier": "100",
+       "quantity-direction": "Short", "mark-price": "6"}  # fmt: skip
+SHORT = {**PUT, "symbol": "SPY   261218P00580000", "quantity": "1", "mark-price": "5"}
+FUTURE = {"symbol": "/ESZ6", "instrument-type": "Future", "quantity": "1", "quantity-direction": "Long",
+          "multiplier": "50", "mark-price": "6000"}  # fmt: skip
+MONEY = {"long-equity-value": "46000", "long-derivative-value": "0", "short-derivative-value": "3500",
+         "maintenance-requirement": "20000", "futures-margin-requirement": "0"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "balance", "before", "old", "whole"),
+    [
+        ([STOCK, PUT, SHORT], MONEY, [], None, True),
+        ([STOCK, PUT], MONEY, [], None, True),  # 500 of 3,500: prices may differ by as much
+        ([STOCK, PUT], MONEY, [STOCK, PUT, SHORT], MONEY, True),  # 14.3 % short after a row went, 15 % allowed
+        ([STOCK, PUT], {**MONEY, "short-derivative-value": "3600"}, [STOCK, PUT, SHORT], MONEY, False),  # 16.7 %
+        ([STOCK, SHORT], MONEY, [], None, False),  # 3,000 of 3,500
+        ([PUT, SHORT], MONEY, [], None, False),
+        ([STOCK], {**MONEY, "short-derivative-value": "40"}, [], None, True),  # next to nothing
+        ([STOCK, {**PUT, "mark-price": None}], MONEY, [], None, True),  # it does not say its worth
+        ([STOCK, PUT, SHORT], {**MONEY, "futures-margin-requirement": "9000"}, [], None, False),
+        (
+            [STOCK, FUTURE],
+            {**MONEY, "short-derivative-value": "0", "futures-margin-requirement": "9000"},
+            [],
+            None,
+            True,
+        ),
+        ([STOCK, PUT, SHORT], MONEY, [STOCK, PUT, SHORT, FUTURE], MONEY, False),  # a future went, its margin did not
+        ([STOCK, PUT, SHORT], MONEY, [STOCK, PUT, SHORT, FUTURE], {**MONEY, "futures-margin-requirement": "9"}, True),
+        ([{**STOCK, "symbol": ["AAPL"]}, PUT, SHORT], MONEY, [], None, True),
+        ([], MONEY, [], None, False),
+        ([], dict.fromkeys(MONEY, "0"), [], None, True),
+        ([], {"long-equity-value": "0"}, [], None, False),
+    ],
+)
+def test_a_list_is_whole_when_the_balance_says_so(
+    rows: list[dict[str, object]],
+    balance: dict[str, str],
+    before: list[dict[str, object]],
+    old: dict[str, str] | None,
+    *,
+    whole: bool,
+) -> None:
+    assert believed(rows, balance, before, old) is whole
 
 
 def test_a_position_listed_twice_is_not_added_twice_without_a_word(tasty: Tasty, clock: Clock) -> None:

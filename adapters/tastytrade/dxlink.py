@@ -39,8 +39,12 @@ class Streamer(DXLinkStreamer):
     def __init__(self, session: Session, quote_token: Mapping[str, Any], ticks: Ticks, clock: Callable[[], datetime]):
         super().__init__(session)
         self._wss_url, self._auth_token = _entrance(quote_token)
-        secrets = (session.refresh_token, session.provider_secret, session.session_token, self._auth_token)
-        self.ear = Ear(ticks, clock, secrets, lambda channel: self.kind_of(channel) in self._subscription_state)
+        self.ear = Ear(ticks, clock, self._secrets, lambda channel: self.kind_of(channel) in self._subscription_state)
+
+    def _secrets(self) -> tuple[str, ...]:
+        """What must not be shown, should the other side echo it; the access token changes meanwhile."""
+        own = self.session
+        return own.refresh_token, own.provider_secret, own.session_token, self._auth_token
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
@@ -97,7 +101,11 @@ class Ear:
     """Stands between the SDK and its socket: hears every frame and passes on what the SDK understands."""
 
     def __init__(
-        self, ticks: Ticks, clock: Callable[[], datetime], secrets: Sequence[str], asked: Callable[[int], bool]
+        self,
+        ticks: Ticks,
+        clock: Callable[[], datetime],
+        secrets: Callable[[], Sequence[str]],
+        asked: Callable[[int], bool],
     ) -> None:
         self.heard: datetime | None = None
         """when any frame arrived"""
@@ -159,7 +167,7 @@ class Ear:
 
     def _shown(self, text: str) -> str:
         """Words of the other side as they may be shown, should it echo a secret too."""
-        for secret in self._secrets:
+        for secret in self._secrets():
             text = text.replace(secret, MASK) if secret else text
         return shortened(text)
 

@@ -17,7 +17,7 @@ from adapters.condition import Condition, Lost
 from adapters.tastytrade import conditions
 from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
 from adapters.tastytrade.due import Due
-from adapters.tastytrade.holdings import believed, confirmed, holds_nothing, named
+from adapters.tastytrade.holdings import believed, holds_nothing, named
 from adapters.tastytrade.money import net_liquidation_history
 from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
@@ -33,8 +33,8 @@ SILENT_OPEN, SILENT_CLOSED = timedelta(seconds=30), timedelta(minutes=3)
 AGAIN = (1.0, 1.0, 2.0, 5.0, 10.0)
 """seconds until what failed, or is doubted, is read again"""
 _ROUNDS = ("accounts", "books", "details", "close")
-PERSISTS = timedelta(minutes=5)
-"""an option that expired worthless goes without a trace in the balance"""
+PERSISTS = timedelta(minutes=1)
+"""prices of list and balance may lie further apart than is allowed for"""
 _OF_ONE_PATH = ("unreachable", "rate_limited")
 """what may be so of one path only; were it so of all, the positions say it"""
 _LOOK_SECONDS = 0.2
@@ -228,11 +228,7 @@ class Ledger:
         if (book.balance is not None and _figures(balance) != _figures(book.balance)) or holds_nothing(balance):
             book.moved = now
         book.balance, book.times["balance"] = balance, now
-        whole = believed(rows, balance) and (
-            book.believed_balance is None
-            or confirmed(book.rows, rows, book.believed_balance, balance)
-            or self._persists(book, now)
-        )
+        whole = believed(rows, balance, book.rows, book.believed_balance) or self._persists(book, rows, now)
         book.doubted_since = None if whole else book.doubted_since or now
         book.doubted = not whole
         if whole:
@@ -241,9 +237,10 @@ class Ledger:
             book.rows, book.times["positions"] = rows, now
 
     @staticmethod
-    def _persists(book: Book, now: datetime) -> bool:
-        """Whether a shorter list has been told for so long that it is true although the balance did not follow."""
-        return book.doubted_since is not None and now - book.doubted_since > PERSISTS
+    def _persists(book: Book, rows: Sequence[Record], now: datetime) -> bool:
+        """Whether a list that is not empty has been told for so long that it is true although the balance differs."""
+        told = book.doubted_since is not None and now - book.doubted_since > PERSISTS
+        return told and holds_nothing(book.balance or {}) is False and bool(rows)
 
     async def _read_details(self, book: Book) -> None:
         status = await self._part(book, "status", self._api.get(f"/accounts/{book.number}/trading-status"))

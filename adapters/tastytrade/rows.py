@@ -132,6 +132,8 @@ def _signed(fields: Mapping[str, object], trouble: list[str]) -> float | None:
         )
     elif size < 0:
         trouble.append(f"quantity {size:g} is below zero although quantity-direction carries the sign")
+    elif size == 0 and direction != "zero" and number(fields.get("mark")):
+        trouble.append("quantity 0 contradicts the value that it is given")
     elif size > 0 and direction == "zero":
         trouble.append(f"quantity {size:g} contradicts its quantity-direction, which says that nothing is held")
     else:
@@ -154,8 +156,8 @@ def _mark(
 
 def _signed_total(fields: Mapping[str, object], quantity: float | None) -> float | None:
     """The record's own value of the position, where it can be compared with its unit price."""
-    total = number(fields.get("mark"))
-    if total is None or quantity is None or number(fields.get("mark-price")) is None:
+    total, unit = number(fields.get("mark")), number(fields.get("mark-price"))
+    if total is None or quantity is None or unit is None or total == unit:  # some write the unit price under both
         return None
     return abs(total) if quantity >= 0 else -abs(total)
 

@@ -221,7 +221,7 @@ def _word(kept: _Kept, condition: Condition) -> datetime | None:
     times = [book.time for book in kept.ledger.books.values()]
     if condition.state in _SPEAKS or not times:
         return kept.heard
-    return None if None in times else min(time for time in times if time is not None)
+    return min((time for time in times if time is not None), default=None)
 
 
 def _measured(instruments: Collection[Instrument]) -> frozenset[str]:

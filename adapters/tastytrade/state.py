@@ -22,6 +22,7 @@ from guardrails.values import AccountId, SourceState, Stream
 _SKEW_SECONDS = 2.0
 _QUIET_SYMBOL = timedelta(minutes=5)
 _MUCH_GARBAGE = 10
+_NO_GREEKS = timedelta(seconds=60)
 _NO_CLOSES = timedelta(seconds=60)
 _LATE_BOOK = timedelta(seconds=20)
 _OLD_METRICS = timedelta(minutes=30)
@@ -90,6 +91,8 @@ def _warnings(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, now:
         yield f"{len(mute)} of {len(plan.options)} options have had no Greeks since they were asked for"
     if blank := [name for name in plan.options if (said := feed.ticks.greeks.get(name)) and said.delta is None]:
         yield f"{len(blank)} of {len(plan.options)} options have Greeks without figures (NaN)"
+    if calendar.is_open(now) and not feed.quiet(now) and (since := _without_greeks(feed, plan, now)) is not None:
+        yield f"no Greeks have come for {wording.age(since)} although quotes move"
     if feed.ticks.garbage > _MUCH_GARBAGE:
         yield f"{feed.ticks.garbage} messages of the quote stream could not be read"
     if reference.directory_complaint:
@@ -99,6 +102,12 @@ def _warnings(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, now:
     streamer = feed.streamer
     if streamer is not None and streamer.ear.complaint:
         yield f"the quote stream complained: {streamer.ear.complaint}"
+
+
+def _without_greeks(feed: Feed, plan: Plan, now: datetime) -> float | None:
+    """Seconds without Greeks of any option where that is too long for a stream that works, else None."""
+    last = max((said.time for name, said in feed.ticks.greeks.items() if name in plan.options), default=None)
+    return None if last is None or now - last <= _NO_GREEKS else (now - last).total_seconds()
 
 
 def silent_symbols(feed: Feed, plan: Plan, now: datetime) -> list[str]:

@@ -147,7 +147,10 @@ def _translated(book: Book, row: Record, today: date, known: Known) -> Translate
     time = book.times.get("positions") or book.times["balance"]
     reading = rows.Reading(SOURCE, time, written=today, today=today, place="tastytrade position")
     own = {**row, "account-number": row.get("account-number") or book.number}
-    found = Translated(row, today, rows.to_position(own, reading), rows.day_basis(rows.kebab(own), today))
+    position = rows.to_position(own, reading)
+    if str(own["account-number"]) != book.number:
+        position = replace(position, reasons=(*position.reasons, "listed by another account than its own"))
+    found = Translated(row, today, position, rows.day_basis(rows.kebab(own), today))
     known[place] = found
     return found
 
