@@ -42,8 +42,9 @@ RECYCLE_AT_NIGHT, RECYCLE = timedelta(hours=12), timedelta(hours=23)
 HISTORY = timedelta(days=400)
 DELAY = timedelta(minutes=15)
 """of the sandbox, whose quote tokens are of level `demo`"""
-BACKOFF = (0.3, 0.5, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 15.0)
-"""seconds: a socket that is dropped again and again is back within five, until it is clear that it will not last"""
+BACKOFF = (0.3, 0.5, 1.0, 2.0, 5.0, 15.0)
+FED_PAUSE = 3.0
+"""seconds at most after a socket that brought data, however often it is dropped"""
 _TICK_SECONDS = 0.2
 Wanted = Mapping[str, frozenset[str]]
 """streamer symbols by kind of event"""
@@ -70,7 +71,7 @@ class Feed:
         self._subscribed: dict[str, set[str]] = {}
         self._api, self._clock, self._changed = api, clock, changed
         self._leaving = asyncio.Event()
-        self._lasted = self._was_open = False
+        self._lasted = self._was_open = self._was_fed = False
         self._told = 0
         """options whose Greeks were known when somebody was last told to look"""
         self._sandbox = sandbox
@@ -110,7 +111,8 @@ class Feed:
             if not socket.done():
                 log.warning("a quote stream could not be closed and is left alone")
             self._lost(conditions.QUOTES_SILENT if not socket.done() or socket.cancelled() else socket.result())
-            await asyncio.sleep(BACKOFF[min(self.retries, len(BACKOFF)) - 1] * jitter())
+            pause = BACKOFF[min(self.retries, len(BACKOFF)) - 1]
+            await asyncio.sleep((min(pause, FED_PAUSE) if self._was_fed else pause) * jitter())
 
     async def _until_left(self, socket: asyncio.Task[Condition], leaving: asyncio.Task[bool]) -> None:
         """Wait until the socket has ended, should have ended by now, or hangs where it should be open."""
@@ -125,6 +127,7 @@ class Feed:
         """Nothing is subscribed any more."""
         self._lasted = self.opened is not None and self._clock() - self.opened > STEADY
         self._was_open = self.streamer is not None
+        self._was_fed = self.streamer is not None and self.streamer.ear.data is not None
         self.streamer, self.opened, self._subscribed, self.asked = None, None, {}, {}
         self._told = -1
 

@@ -61,7 +61,7 @@ def believed(rows: Sequence[Record], balance: Record, before: Sequence[Record] =
 def _covers(
     held: Iterable[Record], side: str, kinds: tuple[str, ...], value: float, slack: tuple[float, float]
 ) -> bool:
-    """Whether what is held of a class on one side can be worth `value`; a row that does not say its worth may be all."""
+    """Whether what is held of a class on one side can be worth `value`; a row without a price may be all of it."""
     total, among = 0.0, False
     for row in held:
         if str(row.get("quantity-direction", side)).lower() != side:

@@ -87,6 +87,15 @@ def _warnings(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, now:
         if failing:
             why = next(text for name, text in book.troubles.items() if name in _PARTS)
             yield f"{_name(book)}: {wording.names(failing, 4)} cannot be read ({why})"
+    yield from _of_stream(feed, plan, now)
+    if reference.directory_complaint:
+        yield f"streamer symbols cannot be looked up: {reference.directory_complaint}"
+    if reference.complaint:
+        yield f"market metrics are not whole: {reference.complaint}"
+
+
+def _of_stream(feed: Feed, plan: Plan, now: datetime) -> Iterator[str]:
+    """What works only in part of the quote stream."""
     if mute := silent_symbols(feed, plan, now):
         yield f"{len(mute)} of {len(plan.options)} options have had no Greeks since they were asked for"
     if blank := [name for name in plan.options if (said := feed.ticks.greeks.get(name)) and said.delta is None]:
@@ -95,10 +104,6 @@ def _warnings(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, now:
         yield f"no Greeks have come for {wording.age(since)} although quotes move"
     if feed.ticks.garbage > _MUCH_GARBAGE:
         yield f"{feed.ticks.garbage} messages of the quote stream could not be read"
-    if reference.directory_complaint:
-        yield f"streamer symbols cannot be looked up: {reference.directory_complaint}"
-    if reference.complaint:
-        yield f"market metrics are not whole: {reference.complaint}"
     streamer = feed.streamer
     if streamer is not None and streamer.ear.complaint:
         yield f"the quote stream complained: {streamer.ear.complaint}"
