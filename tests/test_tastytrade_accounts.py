@@ -16,7 +16,7 @@ import pytest
 from adapters.tastytrade.api import Api, Incomplete
 from adapters.tastytrade.directory import Directory, Plan
 from adapters.tastytrade.feed import Feed
-from adapters.tastytrade.holdings import believed
+from adapters.tastytrade.holdings import apart, believed
 from adapters.tastytrade.ledger import Book, Ledger
 from adapters.tastytrade.source import Access, TastytradeSource
 from adapters.tastytrade.state import condition_of
@@ -389,27 +389,23 @@ MONEY = {"long-equity-value": "46000", "long-derivative-value": "0", "short-deri
          "maintenance-requirement": "20000", "futures-margin-requirement": "0"}  # fmt: skip
 
 
+ALL = [STOCK, PUT, SHORT]
+
+
 @pytest.mark.parametrize(
     ("rows", "balance", "before", "old", "whole"),
     [
-        ([STOCK, PUT, SHORT], MONEY, [], None, True),
-        ([STOCK, PUT], MONEY, [], None, True),  # 500 of 3,500: prices may differ by as much
-        ([STOCK, PUT], MONEY, [STOCK, PUT, SHORT], MONEY, True),  # 14.3 % short after a row went, 15 % allowed
-        ([STOCK, PUT], {**MONEY, "short-derivative-value": "3600"}, [STOCK, PUT, SHORT], MONEY, False),  # 16.7 %
-        ([STOCK, SHORT], MONEY, [], None, False),  # 3,000 of 3,500
-        ([PUT, SHORT], MONEY, [], None, False),
-        ([STOCK], {**MONEY, "short-derivative-value": "40"}, [], None, True),  # next to nothing
-        ([STOCK, {**PUT, "mark-price": None}], MONEY, [], None, True),  # it does not say its worth
-        ([STOCK, PUT, SHORT], {**MONEY, "futures-margin-requirement": "9000"}, [], None, False),
-        (
-            [STOCK, FUTURE],
-            {**MONEY, "short-derivative-value": "0", "futures-margin-requirement": "9000"},
-            [],
-            None,
-            True,
-        ),
-        ([STOCK, PUT, SHORT], MONEY, [STOCK, PUT, SHORT, FUTURE], MONEY, False),  # a future went, its margin did not
-        ([STOCK, PUT, SHORT], MONEY, [STOCK, PUT, SHORT, FUTURE], {**MONEY, "futures-margin-requirement": "9"}, True),
+        (ALL, MONEY, [], None, True),
+        ([STOCK], MONEY, [], None, True),  # the first list: said to be apart, see below, but shown
+        ([STOCK, PUT], {**MONEY, "short-derivative-value": "3000"}, ALL, MONEY, True),  # both lost 500
+        ([STOCK, PUT], MONEY, ALL, MONEY, True),  # 500 short of 3,500: 15 % is 525
+        ([STOCK, PUT], {**MONEY, "short-derivative-value": "3600"}, ALL, MONEY, False),  # 600, and 15 % is 540
+        ([STOCK, SHORT], MONEY, ALL, MONEY, False),
+        ([PUT, SHORT], MONEY, ALL, MONEY, False),
+        ([STOCK, SHORT], MONEY, [STOCK, PUT], {**MONEY, "short-derivative-value": "6000"}, True),  # it was 3,000 apart
+        ([{**PUT, "mark-price": None}, STOCK], MONEY, ALL, MONEY, True),  # it does not say its worth
+        (ALL, MONEY, [*ALL, FUTURE], MONEY, False),  # a future went, its margin did not
+        (ALL, MONEY, [*ALL, FUTURE], {**MONEY, "futures-margin-requirement": "9"}, True),
         ([{**STOCK, "symbol": ["AAPL"]}, PUT, SHORT], MONEY, [], None, True),
         ([], MONEY, [], None, False),
         ([], dict.fromkeys(MONEY, "0"), [], None, True),
@@ -425,6 +421,13 @@ def test_a_list_is_whole_when_the_balance_says_so(
     whole: bool,
 ) -> None:
     assert believed(rows, balance, before, old) is whole
+
+
+def test_a_first_list_that_is_far_from_its_balance_is_said_to_be() -> None:
+    assert apart(ALL, MONEY) == ()
+    assert apart([STOCK], MONEY) == ("short derivative",)
+    assert apart([PUT, SHORT], MONEY) == ("long equity",)
+    assert apart([STOCK], {**MONEY, "short-derivative-value": "1000"}) == ()  # a thousand dollars are no word worth
 
 
 def test_a_position_listed_twice_is_not_added_twice_without_a_word(tasty: Tasty, clock: Clock) -> None:

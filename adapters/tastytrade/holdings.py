@@ -23,8 +23,10 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
 _MARGIN = "futures-margin-requirement"
 _PROOF = ("long-equity-value", "long-derivative-value", "short-derivative-value", "maintenance-requirement")
 """without these four a balance does not say whether anything is held"""
-_CLOSE, _ROUGH = (0.15, 50.0), (0.5, 250.0)
-"""share of a value, and dollars, that a list may fall short of it: after rows went missing, and at any time"""
+_SLACK = (0.15, 50.0)
+"""share of a value, and dollars, by which a list may fall shorter of it than before: prices move between two reads"""
+_APART = (0.5, 1000.0)
+"""the same for a list and a balance that speak of one moment, before it is worth a word"""
 
 
 def holds_nothing(balance: Record) -> bool | None:
@@ -36,43 +38,55 @@ def holds_nothing(balance: Record) -> bool | None:
 
 
 def believed(rows: Sequence[Record], balance: Record, before: Sequence[Record] = (), old: Record | None = None) -> bool:
-    """Whether `rows` can be all that is held, by the balance that was read with them.
+    """Whether `rows` can be all that is held, by the `balance` read with them.
 
-    Each side of each class must come to what the balance says it is worth: roughly, for their prices may not be of the
-    same moment; closely when a row of `before` is gone, because then a hole is what one looks for. A future has no
-    value: when one is gone the margin for futures must have moved since the `old` balance.
+    An empty list must agree with it. When rows of `before` are gone, so must be what the `old` balance said they are
+    worth: no class may fall shorter of its value than it did. A future has no value: its margin must have moved.
     """
     held = [row for row in rows if _size(row) != 0]
     if not held:
         return holds_nothing(balance) is True
     there = {_place(row) for row in held}
     gone = [row for row in before if _size(row) != 0 and _place(row) not in there]
-    if old is not None and any(_type(row) == "Future" for row in gone) and balance.get(_MARGIN) == old.get(_MARGIN):
-        return False
-    if finite(balance.get(_MARGIN)) and not any(_type(row) in _FUTURES for row in held):
+    if old is None or not gone:
+        return True
+    if any(_type(row) == "Future" for row in gone) and balance.get(_MARGIN) == old.get(_MARGIN):
         return False
     return all(
-        _covers(held, side, kinds, finite(balance.get(f"{side}-{name}-value")) or 0.0, _CLOSE if gone else _ROUGH)
-        for name, kinds in _VALUES.items()
+        _short(held, balance, side, name) - _short(before, old, side, name) <= _slack(balance, side, name, _SLACK)
+        for name in _VALUES
         for side in ("long", "short")
     )
 
 
-def _covers(
-    held: Iterable[Record], side: str, kinds: tuple[str, ...], value: float, slack: tuple[float, float]
-) -> bool:
-    """Whether what is held of a class on one side can be worth `value`; a row without a price may be all of it."""
-    total, among = 0.0, False
-    for row in held:
-        if str(row.get("quantity-direction", side)).lower() != side:
+def apart(rows: Iterable[Record], balance: Record) -> tuple[str, ...]:
+    """The values of a balance that what is listed does not come to by far, by name: perhaps not all of it is listed."""
+    held = [row for row in rows if _size(row) != 0]
+    return tuple(
+        f"{side} {name}"
+        for name in _VALUES
+        for side in ("long", "short")
+        if _short(held, balance, side, name) > _slack(balance, side, name, _APART)
+    )
+
+
+def _slack(balance: Record, side: str, name: str, slack: tuple[float, float]) -> float:
+    share, dollars = slack
+    return max(share * abs(finite(balance.get(f"{side}-{name}-value")) or 0.0), dollars)
+
+
+def _short(rows: Iterable[Record], balance: Record, side: str, name: str) -> float:
+    """Dollars by which what is listed of a class falls short of its value; 0 when a row without a price may be it."""
+    kinds, total = _VALUES[name], 0.0
+    for row in rows:
+        if str(row.get("quantity-direction", side)).lower() != side or _size(row) == 0:
             continue
         if (_type(row) in kinds) if kinds else (_type(row) not in _DERIVED):
             worth = _worth(row)
             if worth is None:
-                return True
-            total, among = total + worth, True
-    missing = abs(value) - total
-    return missing <= 0 or (missing <= max(slack[0] * abs(value), slack[1]) and (among or abs(value) <= slack[1]))
+                return 0.0
+            total += worth
+    return max(abs(finite(balance.get(f"{side}-{name}-value")) or 0.0) - total, 0.0)
 
 
 def named(rows: Iterable[Record]) -> list[tuple[object, ...]]:

@@ -33,7 +33,7 @@ SILENT_OPEN, SILENT_CLOSED = timedelta(seconds=30), timedelta(minutes=3)
 AGAIN = (1.0, 1.0, 2.0, 5.0, 10.0)
 """seconds until what failed, or is doubted, is read again"""
 _ROUNDS = ("accounts", "books", "details", "close")
-PERSISTS = timedelta(minutes=1)
+PERSISTS = timedelta(seconds=25)
 """prices of list and balance may lie further apart than is allowed for"""
 _OF_ONE_PATH = ("unreachable", "rate_limited")
 """what may be so of one path only; were it so of all, the positions say it"""
