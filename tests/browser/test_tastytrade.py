@@ -67,6 +67,7 @@ def both(hands: Hands, tasty: Tasty, tmp_path_factory: pytest.TempPathFactory) -
         more = settings(tasty.url, hands.path, tws)
         with serving(tmp_path_factory.mktemp("both"), ["tests.browser.monday"], **more) as server:
             wait_for(lambda: streamed(server), 30, "Greeks of tastytrade")
+            wait_for(lambda: {row["greeks_source"] for row in options_of(server)} == {"tastytrade"}, 30, "all of them")
             yield server
         assert (tws.orders, tasty.orders) == ([], [])
 
