@@ -1,4 +1,4 @@
-"""The `guardrails` command: one assessment, the matrix in words, and a look at what is configured.
+"""The `guardrails` command: one assessment, the matrix in words, a look at what is configured, the evidence verified.
 
 Exit codes are those of monitoring plugins: 0 OK, 1 WATCH, 2 BREACH, 3 UNKNOWN (a crash too), 64 wrong usage, setting
 or matrix.
@@ -34,6 +34,8 @@ EXIT = {Level.NOT_APPLICABLE: 0, Level.OK: 0, Level.WATCH: 1, Level.BREACH: 2, L
 EXIT_CRASH, EXIT_USAGE = 3, 64
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Risk guardrails for an options book.")
+audit_app = typer.Typer(no_args_is_help=True, help="The evidence log: what was found, decided and sent.")
+app.add_typer(audit_app, name="audit")
 log = logging.getLogger(__name__)
 
 
@@ -87,6 +89,26 @@ def doctor() -> int:
     settings = load_settings()
     console = Console(highlight=False)
     return report.print_doctor(_probe(settings), console)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    database: Annotated[
+        Path | None, typer.Option(help="The file; default is guardrails.db in GUARDRAILS_DATA_DIR.")
+    ] = None,
+) -> int:
+    """Look for rows of the evidence log that were edited, moved, put in or taken out; changes nothing.
+
+    Exit 0 when every entry verifies, 2 when not, 3 when it cannot be read.
+    """
+    from guardrails.audit import verify_file  # noqa: PLC0415  # a third of a second that no other command needs
+    from guardrails.store.database import FILE  # noqa: PLC0415  # as above
+
+    code, lines = verify_file(database or load_settings().guardrails_data_dir / FILE)
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    return code
 
 
 def assess_once(names: Sequence[str], rules: RiskMatrix, settings: Settings, at: datetime | None = None) -> Assessment:

@@ -27,9 +27,11 @@ from guardrails.matrix import load
 from guardrails.report import print_doctor
 from guardrails.settings import Settings
 from guardrails.snapshot import from_json
+from guardrails.store.evidence import HEAD_FILE
 from guardrails.values import Source, SourceState, Stream, View
 from tests.books import NOW, ROOT, account, stock
 from tests.healthy import SHIPPED, edited_text
+from tests.test_evidence import opened, write
 from tests.test_look import Feed, Live, ibkr, tasty
 
 STATEMENTS = ROOT.parent / "shared" / "data" / "statements"
@@ -141,6 +143,8 @@ def test_a_crash_is_3(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["check", "--at", "9999-12-31T23:59"], "calendar"),
         (["check", "--at"], "--at"),
         (["doctor", "--at", OPEN], "--at"),
+        (["audit", "nothing"], "nothing"),
+        (["audit", "verify", "guardrails.db"], "guardrails.db"),
     ],
 )
 def test_wrong_usage_is_64(run: Run, arguments: list[str], word: str) -> None:
@@ -173,9 +177,9 @@ def test_no_matrix_at_all_is_64(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     assert "nowhere.yaml" in err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["matrix", "--help"], ["doctor", "--help"]])
-def test_help_is_0(run: Run, arguments: list[str]) -> None:
-    code, out, _ = run(*arguments)
+@pytest.mark.parametrize("command", ["", "check", "matrix", "doctor", "audit", "audit verify"])
+def test_help_is_0(run: Run, command: str) -> None:
+    code, out, _ = run(*command.split(), "--help")
     assert code == 0
     assert "Usage" in out
 
@@ -283,6 +287,31 @@ def test_a_connection_that_was_never_made_says_why() -> None:
     assert "✖ missing  source ibkr: down (refused), 0 accounts, 0 positions. Nothing listens." in out
     assert "what to do: Start it." in out
     assert told(View(replace(LINKED, condition="connected")))[0] == 3  # connected, but no account: not a book
+
+
+# --- the evidence log ---
+
+
+def test_audit_verify_without_a_database_is_3(run: Run, home: Path) -> None:
+    code, out, err = run("audit", "verify")
+    assert (code, err) == (3, "")
+    assert f"There is no database at {home / 'data' / 'guardrails.db'}" in out
+    assert not (home / "data").exists()
+
+
+def test_audit_verify_says_how_many_and_names_the_row_that_was_changed(run: Run, home: Path) -> None:
+    database = home / "data" / "guardrails.db"
+    database.parent.mkdir()
+    engine = opened(database)
+    write(engine, "ibkr", "ibkr", "demo:calm", head=database.with_name(HEAD_FILE))
+    engine.dispose()
+    # the third entry is 2 s after 20:50 UTC
+    good = "3 entries of 2 books verify; the last is of Fri 20 Nov 2026 15:50:02 New York.\n"
+    assert run("audit", "verify") == (0, good, "")
+    database.write_bytes(database.read_bytes().replace(b'"number":1}', b'"number":7}'))
+    code, out, err = run("audit", "verify", "--database", str(database))
+    assert (code, err) == (2, "")
+    assert "book 'ibkr', row 2: edited" in out
 
 
 # --- every flag changes an outcome ---

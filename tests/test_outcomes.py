@@ -36,6 +36,7 @@ from tests.brokers.tws import Tws
 from tests.healthy import GENEROUS, SHIPPED, SPX_PUT, World, closes, edited, edited_text, healthy, levels
 from tests.ibkr import ACCOUNT, mixed
 from tests.tasty import REFRESH, SECRET, opened
+from tests.test_evidence import opened as opened_log
 
 HEALTHY = healthy()
 VIX_OF = {"low_volatility": 13.0, "neutral_volatility": 17.0, "high_volatility": 25.0, "crisis_mode": 35.0}
@@ -470,6 +471,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )  # fmt: skip
     (tmp_path / "book.csv").write_text(HEAD + "5WT00001,AAPL,STOCK,10,,,,250.00\n", encoding="utf-8")
     (tmp_path / "prices.csv").write_text("symbol,price,beta,time\nAAPL,300,1.2,2026-11-18T15:30:00Z\n")
+    opened_log(tmp_path / "old.db").dispose()
     return tmp_path
 
 
@@ -636,18 +638,19 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("check", "at"): (("check", "--at", OPEN), ("check", "--at", "2026-11-19T10:30")),
     ("check", "as_json"): (("check", "--at", OPEN), ("check", "--at", OPEN, "--json")),
     ("matrix", "path"): (("matrix",), ("matrix", "tight.yaml")),
+    ("audit verify", "database"): (("audit", "verify"), ("audit", "verify", "--database", "old.db")),
 }
 
 
+def flags(command: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Full name of the command and of every flag of it and of those under it."""
+    yield from ((name, parameter.name) for parameter in command.params if parameter.name != "help")
+    for part, under in getattr(command, "commands", {}).items():
+        yield from flags(under, f"{name} {part}".strip())
+
+
 def test_every_flag_has_a_case() -> None:
-    group = typer.main.get_command(cli.app)
-    found = {
-        (command, parameter.name)
-        for command, known in group.commands.items()  # type: ignore[attr-defined]  # it has three
-        for parameter in known.params
-        if parameter.name != "help"
-    }
-    assert found == set(FLAGS)
+    assert set(flags(typer.main.get_command(cli.app))) == set(FLAGS)
 
 
 @pytest.mark.parametrize("flag", sorted(FLAGS), ids="-".join)

@@ -1,0 +1,237 @@
+"""Does the evidence log still say what was written? Every row that was edited, moved, copied, put in or taken out is
+named; the head file beside the database shows a cut end.
+
+Not to be seen: a log written anew together with its head file, and rows added at the end with a right hash.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain, groupby, islice
+from pathlib import Path
+
+from sqlalchemy import Connection, NullPool, Select, create_engine, func, inspect, select
+from sqlalchemy.exc import DatabaseError
+
+from guardrails.calendar import NEW_YORK
+from guardrails.redaction import redact
+from guardrails.store.evidence import EVIDENCE, HEAD_FILE, ZEROS, EvidenceError, Problem, Row, digest, read_head
+from guardrails.store.faults import reason
+from guardrails.store.metadata import micros, moment
+
+VERIFIES, PROBLEMS, UNREADABLE = 0, 2, 3
+"""exit codes of `guardrails audit verify`"""
+_SHOWN = 10
+_AT_ONCE = 1_000
+"""rows held in memory"""
+_TRACED = 200
+"""rows that are not themselves whose origin is looked for"""
+_TYPES = (str, int, int, str, str, str, str)
+_TIMES = range(micros(datetime.min.replace(tzinfo=UTC)), micros(datetime.max.replace(tzinfo=UTC)))
+
+Head = Mapping[str, tuple[int, str]]
+"""count and last hash by book"""
+Found = tuple[Problem, Row | None]
+"""with the row whose content does not give its hash"""
+
+
+def verify(connection: Connection, head: Head | None) -> list[Problem]:
+    """Everything wrong with the log, by book and in the order of its rows; nothing when it verifies.
+
+    `head` is what the head file said before `connection` began to read, None when there is none. Memory grows with the
+    problems, not with the log. A head that is behind rows which verify is no problem, see `behind`.
+    """
+    found: list[Found] = []
+    strays, unseen, empty = 0, dict(head or {}), True
+    ordered = select(*EVIDENCE.c).order_by(*EVIDENCE.primary_key).execution_options(yield_per=_AT_ONCE)
+    with _exact_text(connection):
+        for book, rows in groupby(map(Row._make, connection.execute(ordered)), key=lambda row: row.book):
+            empty = False
+            for problem, row in _walk(book, rows, unseen.pop(book, (0, ZEROS))):
+                strays += row is not None
+                found.append((problem, row if strays <= _TRACED else None))
+        found += [(_cut(book, 0, count), None) for book, (count, _) in sorted(unseen.items()) if count]
+        if head is None and not empty:
+            found.append((Problem(None, 0, 0, f"{HEAD_FILE} is missing, so a cut end of the log cannot be seen"), None))
+        return _traced(connection, found)
+
+
+def behind(connection: Connection, head: Head) -> list[str]:
+    """By how much the head file is behind a log that verifies: the program ended between a commit and the file."""
+    return [
+        f"{HEAD_FILE} is behind book {book!r} by {count - known} entries, which verify"
+        for book, count in connection.execute(_counted())
+        if count > (known := head.get(book, (0, ""))[0])
+    ]
+
+
+def verify_file(database: Path) -> tuple[int, list[str]]:
+    """Exit code and lines of `guardrails audit verify` about the SQLite file `database`; changes nothing."""
+    try:
+        if not database.is_file():
+            return UNREADABLE, [f"There is no database at {database}{_orphan(database)}. Give --database PATH."]
+        before = _state(database)
+        answer = _read(database, alone=not before[0])
+        if not before[0] and _state(database) != before:  # somebody wrote meanwhile: what was read may be torn
+            answer = _read(database, alone=False)
+    except (OSError, DatabaseError, UnicodeError) as error:  # the last for a damaged schema
+        return UNREADABLE, [f"{database} cannot be read: {reason(error)}. Nothing is known about its evidence."]
+    return answer
+
+
+def _read(database: Path, *, alone: bool) -> tuple[int, list[str]]:
+    problems: list[Problem] = []
+    head: Head | None = {}
+    try:
+        head = read_head(database.with_name(HEAD_FILE))  # before the database, which can then only be further
+    except EvidenceError as error:
+        problems.append(Problem(None, 0, 0, str(error)))
+    with _opened(database, alone=alone) as connection:
+        if not inspect(connection).has_table(EVIDENCE.name):
+            return UNREADABLE, [f"{database} holds no evidence log; it is another file, or of an older version."]
+        problems += verify(connection, head)
+        if problems:
+            return PROBLEMS, _told(database, problems)
+        notes = [redact(f"Note: {note}.") for note in behind(connection, head or {})]
+        books = connection.execute(_counted()).all()
+        last = connection.execute(select(func.max(EVIDENCE.c.time))).scalar()
+    when = "" if last is None else f"; the last is of {moment(last).astimezone(NEW_YORK):%a %d %b %Y %H:%M:%S} New York"
+    return VERIFIES, [f"{sum(count for _, count in books):,} entries of {len(books)} books verify{when}.", *notes]
+
+
+def _told(database: Path, problems: list[Problem]) -> list[str]:
+    more = [f"and {len(problems) - _SHOWN:,} more"] if len(problems) > _SHOWN else []
+    return [
+        f"The evidence in {database} does not verify. Problems found: {len(problems):,}",
+        *(f"  {line}" for line in chain((redact(str(problem)) for problem in problems[:_SHOWN]), more)),
+        f"Keep this file and {HEAD_FILE} as they are and compare them with a backup.",
+    ]
+
+
+def _orphan(database: Path) -> str:
+    """What a head file without its database says."""
+    try:
+        head = read_head(database.with_name(HEAD_FILE)) or {}
+    except EvidenceError:
+        return ""
+    count = sum(count for count, _ in head.values())
+    return f", but {HEAD_FILE} beside it counts {count:,} entries" if count else ""
+
+
+def _walk(book: str, rows: Iterable[Row], known: tuple[int, str]) -> Iterator[Found]:
+    """Hold each row of one book against the row before it and against the head file."""
+    name = book if isinstance(book, str) else repr(book)
+    last, hashes = 0, {ZEROS}  # a row that was edited may still be known by its old hash
+    for row in rows:
+        if not isinstance(row.seq, int):
+            yield Problem(name, last, last, "is followed by a row whose seq is no integer"), None
+            continue
+        mistyped = _mistyped(row)
+        own = row.hash if mistyped else digest(row)
+        if row.seq != last + 1:
+            yield _misplaced(name, row.seq, last), None
+        elif row.before not in hashes and not (own != row.hash and _only_before(row, hashes)):
+            what = "do not belong together: one was rewritten with a new hash, or put in" if last else _BEHEADED
+            yield Problem(name, last or 1, row.seq, what), None
+        if mistyped:
+            yield Problem(name, row.seq, row.seq, f"edited: its {mistyped}"), None
+        elif own != row.hash:
+            yield Problem(name, row.seq, row.seq, "edited or put in: its content does not give its hash"), row
+        if row.seq == known[0] and known[1] not in (row.hash, own):
+            yield Problem(name, row.seq, row.seq, f"rewritten: {HEAD_FILE} knows it with another hash"), None
+        hashes = {text for text in (row.hash, own) if isinstance(text, str)} | (hashes if row.seq == last else set())
+        last = max(last, row.seq)
+    if known[0] > last:
+        yield _cut(name, last, known[0]), None
+
+
+_BEHEADED = "is not the first of a chain: it was put in, or the rows before it were cut"
+
+
+def _misplaced(book: str, seq: int, last: int) -> Problem:
+    if seq > last + 1:
+        return Problem(book, last + 1, seq - 1, "missing")
+    what = "duplicated: it stands there twice" if seq == last > 0 else f"stands where row {last + 1} should be"
+    return Problem(book, seq, seq, what)
+
+
+def _cut(book: str, last: int, count: int) -> Problem:
+    what = f"missing: {HEAD_FILE} counts {count:,}; the end was cut, or the database exchanged for an older one"
+    return Problem(book, last + 1, count, what)
+
+
+def _mistyped(row: Row) -> str:
+    """The first column that holds what `append` never writes there."""
+    for name, value, kind in zip(row._fields, row, _TYPES, strict=True):
+        if not isinstance(value, kind):
+            return f"{name} is {'no integer' if kind is int else 'no text'}"
+    return "" if row.time in _TIMES else "time is no moment"
+
+
+def _only_before(row: Row, hashes: Iterable[str]) -> bool:
+    """Whether `row` is itself but for what it says about the row before it."""
+    return any(digest(row._replace(before=other)) == row.hash for other in hashes)
+
+
+def _traced(connection: Connection, found: list[Found]) -> list[Problem]:
+    """The problems, with the place a row came from where another place gives it its hash."""
+    strays = [row for _, row in found if row is not None]
+    if not strays:
+        return [problem for problem, _ in found]
+    hashes = [row.hash for row in strays if row.hash.isascii()]
+    same = select(EVIDENCE.c.book, EVIDENCE.c.seq).where(EVIDENCE.c.hash.in_(hashes))
+    copies = connection.execute(same.limit(_TRACED * 10))
+    rows = ((p.book, seq) for p, _ in found if p.book is not None for seq in range(p.first, p.last + 1))
+    broken = set(islice(rows, _TRACED))
+    twins = {(book, seq) for book, seq in copies if isinstance(book, str) and isinstance(seq, int)}
+    twins -= {(row.book, row.seq) for row in strays}  # what is left is itself, so the other one is the copy
+    return [problem if row is None else _origin(problem, row, broken, twins) for problem, row in found]
+
+
+def _origin(problem: Problem, row: Row, broken: set[tuple[str, int]], twins: set[tuple[str, int]]) -> Problem:
+    for book, seq in (*broken, (row.book, row.seq - 1), (row.book, row.seq + 1), *twins):
+        if digest(row._replace(book=book, seq=seq)) == row.hash:
+            how = "duplicated: a copy of" if (book, seq) in twins else "reordered: holds what was"
+            of_book = "" if book == row.book else f" of book {book!r}"
+            return replace(problem, what=f"{how} row {seq}{of_book}")
+    return problem
+
+
+def _counted() -> Select[str, int]:
+    return select(EVIDENCE.c.book, func.count()).group_by(EVIDENCE.c.book)
+
+
+@contextmanager
+def _exact_text(connection: Connection) -> Iterator[None]:
+    """Let SQLite hand over text that is no UTF-8 instead of failing at the first damaged row."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        yield
+        return
+    before = driver.text_factory
+    driver.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
+    try:
+        yield
+    finally:
+        driver.text_factory = before
+
+
+def _state(database: Path) -> tuple[bool, int, int]:
+    """Whether somebody uses the file, so that rows may stand beside it; when it was written (ns) and its size."""
+    status = database.stat()
+    used = any(database.with_name(database.name + end).exists() for end in ("-wal", "-journal"))
+    return used, status.st_mtime_ns, status.st_size
+
+
+@contextmanager
+def _opened(database: Path, *, alone: bool) -> Iterator[Connection]:
+    """The database, read-only. One that nobody uses is read as immutable, or SQLite would leave files beside it."""
+    uri = f"{database.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")  # one moment for all that is read
+        yield connection

@@ -1,0 +1,227 @@
+"""The evidence log: what was found, decided and sent, each row carrying the hash of the one before.
+
+A row is written in the transaction of what it proves, so both are there or neither. Its hash is SHA-256 over the ASCII
+bytes of the JSON array
+
+    ["guardrails.evidence/1",book,seq,time,kind,body,before]
+
+without spaces, everything beyond ASCII escaped as \\uXXXX; `seq` and `time` are integers, the others strings, `body`
+the text of the column. An array of strings and integers reads back in one way only, so no two rows share an input.
+
+The hash is not secret: who can write the database can write a whole new log. That is why count and hash of the last
+row also stand in a small file beside the database (`HEAD_FILE`), which shows a cut tail or an exchanged database.
+`guardrails.audit` reads it back and says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+from sqlalchemy import BigInteger, Column, Connection, Table, Text, delete, false, insert, select
+
+from guardrails.memory import write_atomically
+from guardrails.redaction import redact
+from guardrails.store.metadata import METADATA, StoreError, micros
+
+FORMAT = "guardrails.evidence/1"
+HEAD_FILE = "evidence-head.json"
+ZEROS = "0" * 64
+"""stands before the first row of a book"""
+
+EVIDENCE = Table(
+    "evidence",
+    METADATA,
+    Column("book", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    sqlite_with_rowid=False,  # one copy of every value, in order: no index that could say something else
+)
+"""seq counts 1, 2, 3 without gaps in each book; time in microseconds UTC; body is canonical JSON"""
+
+_KIND = re.compile(r"[a-z]+(_[a-z]+)*")
+
+
+class EvidenceError(StoreError):
+    """Something that is no evidence, or a log or head file that cannot be continued."""
+
+
+class Row(NamedTuple):
+    """One row as it is stored."""
+
+    book: str
+    seq: int
+    time: int
+    """microseconds UTC"""
+    kind: str
+    body: str
+    before: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The place of one row in its chain; `seq` is also the count of rows up to it, 0 when there is none."""
+
+    book: str
+    seq: int
+    hash: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with the rows `first` to `last` of a book; without a book it concerns the whole log."""
+
+    book: str | None
+    first: int
+    last: int
+    what: str
+
+    def __str__(self) -> str:
+        if self.book is None:
+            return self.what
+        rows = f"row {self.first}" if self.first == self.last else f"rows {self.first} to {self.last}"
+        return f"book {self.book!r}, {rows}: {self.what}"
+
+
+def canonical(body: Mapping[str, Any]) -> str:
+    """`body` as the one JSON text it has: sorted keys, no spaces, ASCII, floats by repr.
+
+    EvidenceError for what JSON cannot hold (NaN, a key that is no text, another type) and for a text in which
+    `redact` finds an account number, a token or a password.
+    """
+    return json.dumps(_plain(body, "body"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(row: Row) -> str:
+    """The hash `row` must carry, whatever its column says."""
+    return hashlib.sha256(json.dumps((FORMAT, *row[:-1]), separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def append(connection: Connection, book: str, kind: str, body: Mapping[str, Any], time: datetime) -> Link:
+    """Add one row to the chain of `book` in the caller's transaction; after its commit call `keep_head`.
+
+    On SQLite a second writer waits here until the first has committed. Elsewhere it gets an IntegrityError; roll the
+    transaction back and repeat the whole of it.
+    """
+    if not _KIND.fullmatch(kind):
+        raise EvidenceError(f"kind {kind!r} of evidence must be lower-case words joined by _")
+    text = canonical(body)
+    # takes SQLite's write lock before the last row is read: a read first would let another writer in between
+    connection.execute(delete(EVIDENCE).where(false()))
+    last = last_link(connection, book)
+    row = Row(book, last.seq + 1, micros(time), kind, text, last.hash, "")
+    row = row._replace(hash=digest(row))
+    connection.execute(insert(EVIDENCE), row._asdict())
+    return Link(book, row.seq, row.hash, row.before)
+
+
+def last_link(connection: Connection, book: str) -> Link:
+    """The last row of `book`."""
+    columns = (EVIDENCE.c.seq, EVIDENCE.c.hash, EVIDENCE.c.before)
+    newest = select(*columns).where(EVIDENCE.c.book == book).order_by(EVIDENCE.c.seq.desc()).limit(1)
+    found = connection.execute(newest).first()
+    if found is None:
+        return Link(book, 0, ZEROS, ZEROS)
+    if not isinstance(found.seq, int):
+        raise EvidenceError(f"the last evidence of book {book!r} has no number; run `guardrails audit verify`")
+    return Link(book, *found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """One book in the head file."""
+
+    count: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadFile:
+    """The document."""
+
+    schema: str = "guardrails.evidence-head/1"
+    books: dict[str, _Head] = field(default_factory=dict)
+
+
+_FILE = TypeAdapter(_HeadFile)
+
+
+def read_head(path: Path) -> dict[str, tuple[int, str]] | None:
+    """Count and last hash of every book as the head file has them, None when there is no file.
+
+    EvidenceError when it cannot be read.
+    """
+    try:
+        file = _FILE.validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise EvidenceError(
+            f"{path.name} cannot be read ({type(error).__name__}), so a cut end of the evidence cannot be seen; "
+            "keep a copy, then delete it: it is written anew"
+        ) from error
+    return {book: (head.count, head.hash) for book, head in file.books.items()}
+
+
+def keep_head(path: Path, connection: Connection, links: Iterable[Link]) -> list[Problem]:
+    """Bring the head file up to `links`, which are committed; `connection` reads the same database.
+
+    A book whose rows contradict the file keeps its entry there, so that the contradiction stays visible, and is
+    returned. Also call it once at start with the last link of each book: a crash may have left the file behind.
+    """
+    known = read_head(path) or {}
+    heads, problems = dict(known), []
+    for link in links:
+        count, last = heads.get(link.book, (0, ZEROS))
+        if count == 0 and link.seq > 1:
+            what = f"{path.name} did not know them; what was cut before now cannot be seen"
+            problems.append(Problem(link.book, 1, link.seq - 1, what))
+        elif (count + 1, last) != (link.seq, link.before) and not _holds(connection, link.book, count, last):
+            what = f"not the row that {path.name} knows: the log was cut, rewritten or exchanged for an older one"
+            problems.append(Problem(link.book, count, count, what))
+            continue
+        if link.seq > count:
+            heads[link.book] = (link.seq, link.hash)
+    if heads != known:
+        file = _HeadFile(books={book: _Head(*head) for book, head in sorted(heads.items())})
+        write_atomically(path, _FILE.dump_json(file, indent=1))
+    return problems
+
+
+def _holds(connection: Connection, book: str, seq: int, known: str) -> bool:
+    """Whether row `seq` of `book` is there and has the hash `known`."""
+    of_row = select(EVIDENCE.c.hash).where(EVIDENCE.c.book == book, EVIDENCE.c.seq == seq)
+    return connection.execute(of_row).scalar() == known
+
+
+def _plain(value: Any, where: str) -> Any:
+    """`value` in types that JSON writes in one way; EvidenceError names the part that has none."""
+    if isinstance(value, str):
+        if redact(value) != value:
+            raise EvidenceError(f"{where} holds an account number, a token or a password; mask it, see redact()")
+        return value
+    if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise EvidenceError(f"{where} has a key of type {type(key).__name__}; keys of evidence are text")
+        return {_plain(key, f"a key of {where}"): _plain(part, f"{where}.{key}") for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part, f"{where}[{index}]") for index, part in enumerate(value)]
+    what = str(value) if isinstance(value, float) else f"of type {type(value).__name__}"
+    raise EvidenceError(f"{where} is {what}, which JSON cannot hold; write null, a finite number or text")

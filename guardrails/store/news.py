@@ -1,0 +1,131 @@
+"""What is new in a Snapshot and must survive: levels that moved, regime changes, session starts, a new matrix."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, func, select
+
+from guardrails.findings import Level
+from guardrails.snapshot import Change, Snapshot
+from guardrails.store import rows
+from guardrails.store.books import Book, Owners
+from guardrails.store.inserts import Row, columns
+from guardrails.store.rows import Subject
+from guardrails.store.schema import (
+    BOOKS,
+    FINDING_TRANSITIONS,
+    MATRIX_VERSIONS,
+    REGIME_CHANGES,
+    SESSION_STARTS,
+)
+from guardrails.store.spool import Sent
+
+_TIME, _CHECK, _SUBJECT, _OLD, _NEW = (
+    columns(FINDING_TRANSITIONS).index(name) for name in ("time", "check_name", "subject", "old", "new")
+)
+_START = columns(SESSION_STARTS).index("origin")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The rows of one moment, in the order in which they refer to each other."""
+
+    book: Book
+    rows: tuple[Sent, ...]
+    first: bool
+    """nothing was handed over before: every level and session start is among the rows, also what is stored already"""
+    matrix_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What has been handed over of one book."""
+
+    book: str = ""
+    levels: Mapping[Subject, Level] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    starts: tuple[Row, ...] = ()
+    matrix_version: str = ""
+
+
+class Numbers:
+    """Gives every row that must survive its `run` and `number`."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self._count = itertools.count(1)
+
+    def to(self, name: str, found: Sequence[Row]) -> list[Sent]:
+        """`found` as rows of the table `name`."""
+        return [(name, (self.run, next(self._count), *row)) for row in found]
+
+
+def news_of(
+    seen: Seen, snapshot: Snapshot, matrix_text: str, owners: Owners, book: Book, numbers: Numbers
+) -> tuple[News, Seen]:
+    """What is new since `seen`, and what has been seen then; `matrix_text` must be that of the matrix in force."""
+    first = seen.book != book.key
+    if first:
+        seen = Seen(book.key)
+    version, found = seen.matrix_version, list[Sent]()
+    if snapshot.matrix_version != version and is_matrix(matrix_text, snapshot):
+        version = snapshot.matrix_version
+        found.append((MATRIX_VERSIONS.name, rows.matrix_row(book, snapshot, matrix_text)))
+    found += numbers.to(SESSION_STARTS.name, rows.session_starts(seen.starts, owners, book, snapshot))
+    found += numbers.to(REGIME_CHANGES.name, rows.regime_changes(seen.changes, snapshot, book))
+    found += numbers.to(FINDING_TRANSITIONS.name, rows.transitions(seen.levels, snapshot, book))
+    if found or first:
+        found.insert(0, (BOOKS.name, rows.book_row(book, snapshot)))
+    after = Seen(book.key, rows.levels(snapshot), snapshot.changes, owners.starts, version)
+    return News(book, tuple(found), first, snapshot.matrix_version), after
+
+
+def is_matrix(matrix_text: str, snapshot: Snapshot) -> bool:
+    """Whether this is the text of the matrix in force; another would be stored under a false hash."""
+    version = snapshot.matrix_version
+    digest = hashlib.sha256(matrix_text.encode("utf-8", "surrogatepass")).hexdigest()
+    return bool(version) and digest.startswith(version)
+
+
+def resumed(connection: Connection, news: News, numbers: Numbers) -> list[Sent]:
+    """The rows of the first news of a run, told as changes against what an earlier run has stored."""
+    levels, starts = _stored_levels(connection, news.book), _stored_starts(connection, news.book)
+    found: list[Sent] = []
+    told: set[Subject] = set()
+    time = 0
+    for name, row in news.rows:
+        if name == FINDING_TRANSITIONS.name:
+            key, time = (str(row[_CHECK]), str(row[_SUBJECT])), int(row[_TIME] or 0)
+            told.add(key)
+            if levels.get(key) == row[_NEW]:
+                continue
+            found.append((name, (*row[:_OLD], levels.get(key), *row[_NEW:])))
+        elif name != SESSION_STARTS.name or row[_START:] not in starts:
+            found.append((name, row))
+    absent = [
+        rows.gone(news.book, time, key, level, news.matrix_version)
+        for key, level in levels.items()
+        if key not in told and level is not None
+    ]
+    return found + numbers.to(FINDING_TRANSITIONS.name, absent)
+
+
+def _stored_levels(connection: Connection, book: Book) -> dict[Subject, str | None]:
+    """The last level of every check and subject."""
+    c = FINDING_TRANSITIONS.c
+    last = select(func.max(c.id)).where(c.book == book.key).group_by(c.check_name, c.subject)
+    query = select(c.check_name, c.subject, c.new).where(c.id.in_(last))
+    return {(check, subject): level for check, subject, level in connection.execute(query)}
+
+
+def _stored_starts(connection: Connection, book: Book) -> set[Row]:
+    """What was last stored about the session of each account."""
+    c = SESSION_STARTS.c
+    last = select(func.max(c.id)).where(c.book == book.key).group_by(c.account_hash)
+    names = columns(SESSION_STARTS)[_START:]
+    query = select(*(c[name] for name in names)).where(c.id.in_(last))
+    return {tuple(row) for row in connection.execute(query)}

@@ -1,0 +1,189 @@
+"""Where rows that must survive wait while the database cannot take them: a file of JSON Lines beside it.
+
+Each line is `[table, [value, ...]]`. An append is on the disk when it returns. A crash can leave half a line at the
+end, which was never acknowledged: it is cut off before the next append. Lines are taken in order, and the file is
+emptied only when the database has them all; taking them twice is harmless (see `guardrails.store.schema`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from guardrails.store.inserts import Row
+from guardrails.store.metadata import StoreError
+
+if sys.platform != "win32":
+    import fcntl
+
+log = logging.getLogger(__name__)
+
+FILE, REFUSED_FILE = "spool.jsonl", "refused.jsonl"
+MAX_BYTES = 64_000_000
+_BATCH = 500
+_MAX_FILES = 9
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+
+Sent = tuple[str, Row]
+"""name of a table and one row of it"""
+
+
+class Spool:
+    """The file of waiting rows in `folder`; one thread takes from it, any may append.
+
+    A second program with the same folder gets a file of its own. What it leaves is taken up by a later start.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.path, self._lock = _own_file(folder)
+        self.refused_path = folder / REFUSED_FILE
+        self.count = 0
+        """lines that wait"""
+        self._taken = 0
+        """bytes of which the database has the rows already"""
+        self._size = 0
+        """bytes of whole lines"""
+        self._guard, self._looked = threading.Lock(), False
+        with suppress(OSError):  # then the first append finds out, and says why not
+            self._look()
+
+    def append(self, rows: Sequence[Sent]) -> None:
+        """Add `rows`, on the disk when this returns; StoreError when the file is full, OSError when the disk is."""
+        if not rows:
+            return
+        content = b"".join(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n" for row in rows)
+        with self._guard:
+            if not self._looked or _size(self.path) < self._size:  # somebody took the file away, or cut it
+                self._look()
+            if self._size + len(content) > self.max_bytes:
+                raise StoreError(
+                    f"{self.path.name} holds {self._size:,} of at most {self.max_bytes:,} bytes and is full; "
+                    "make the database writable again."
+                )
+            _write(self.path, content, self._size)
+            self._size += len(content)
+            self.count += len(rows)
+
+    def batches(self) -> Iterator[list[Sent]]:
+        """The waiting rows in order, by the hundred; asking for the next batch says that the database has the last."""
+        while lines := self._next():
+            rows = [_parsed(line) for line in lines]
+            yield [row for row in rows if row is not None]
+            self.refuse([line for line, row in zip(lines, rows, strict=True) if row is None])
+            with self._guard:
+                self.count -= len(lines)
+                self._taken += sum(map(len, lines))
+        with self._guard:
+            if not self.count and self._size:
+                os.truncate(self.path, 0)
+                self._taken = self._size = 0
+
+    def refuse(self, lines: Sequence[bytes]) -> None:
+        """Keep lines that no database takes in a file of their own, for a person to look at."""
+        if lines:
+            _write(self.refused_path, b"".join(lines), _size(self.refused_path))
+
+    def close(self) -> None:
+        """Let another program have the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _next(self) -> list[bytes]:
+        with self._guard:
+            if not self.count:
+                return []
+            with self.path.open("rb") as file:
+                file.seek(self._taken)
+                lines = [line for line in (file.readline() for _ in range(min(_BATCH, self.count))) if line]
+            if not lines:
+                self._look()
+            return lines
+
+    def _look(self) -> None:
+        """Find out what the file holds; OSError when it is there and cannot be read."""
+        size = count = 0
+        with suppress(*_ABSENT), self.path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    size, count = size + len(line), count + 1
+        self._taken, self._size, self.count, self._looked = 0, size, count, True
+
+
+def _own_file(folder: Path) -> tuple[Path, int | None]:
+    """A file that no other program uses, rather one that an earlier run has left rows in; and the lock on it."""
+    names = [folder / (FILE if n == 1 else f"spool.{n}.jsonl") for n in range(1, _MAX_FILES + 1)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in sorted(names, key=lambda path: _size(path) == 0):
+            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            if _locked(handle):
+                return path, handle
+            os.close(handle)
+    except OSError as error:
+        log.warning("rows that must survive cannot be spooled in %s: %s", folder, error.strerror)
+    return names[0], None
+
+
+def _locked(handle: int) -> bool:
+    """Whether the open file is ours alone until it is closed, also by a crash; Windows has no such lock."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except _ABSENT:
+        return 0
+
+
+def _write(path: Path, content: bytes, at: int) -> None:
+    """Write `content` at byte `at`, over whatever half line stands there."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    is_new = not path.exists()
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    with os.fdopen(handle, "r+b") as file:
+        try:
+            file.truncate(at)
+            file.seek(at)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), at)
+            raise
+    if is_new:
+        _sync_folder(path.parent)
+
+
+def _parsed(line: bytes) -> Sent | None:
+    """The row in a line; None when it holds none, as after a fault of the disk."""
+    try:
+        name, values = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    return (name, tuple(values)) if isinstance(name, str) and isinstance(values, list) else None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in `folder` survive a power cut; Windows opens no folder."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

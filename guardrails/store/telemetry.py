@@ -1,0 +1,150 @@
+"""Positions, totals and accounts of each moment; what has not changed since the moment before is not written again.
+
+Memory is bounded by what is held now: the last figures of each position, underlying and account, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection, select, update
+
+from guardrails.snapshot import Snapshot
+from guardrails.store import rows
+from guardrails.store.books import Book, Owners
+from guardrails.store.database import Database
+from guardrails.store.inserts import Row, insert
+from guardrails.store.metadata import micros
+from guardrails.store.rows import Keyed
+from guardrails.store.schema import (
+    ACCOUNT_VALUES,
+    BOOKS,
+    GREEK_SNAPSHOTS,
+    LIVE,
+    POSITIONS,
+    SNAPSHOTS,
+    UNDERLYING_TOTALS,
+)
+
+COMPLETE_MICROS = 900_000_000
+"""at least every quarter of an hour everything is written, so that a reader of one moment need not look back further"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is to be kept of one moment."""
+
+    book: Book
+    snapshot: Snapshot
+    owners: Owners
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Everything that is known at one moment, as it is stored."""
+
+    totals: Row = ()
+    greeks: Keyed = field(default_factory=dict)
+    """by number of the position"""
+    underlyings: Keyed = field(default_factory=dict)
+    accounts: Keyed = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The last row of `snapshots` in the database, and what was true then. Times in microseconds."""
+
+    generation: int
+    book: str
+    time: int
+    until: int
+    complete: int
+    """when everything was written"""
+    lines: dict[Row, int]
+    """number of each position held"""
+    figures: _Figures
+
+
+class Telemetry:
+    """Writes moments in the order of their coming; belongs to one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last: _Written | None = None
+
+    def keep(self, moment: Moment) -> bool:
+        """Write one moment; False when there is one of exactly this time already. Database errors are raised."""
+        last, self._last = self._last, None  # after an error nothing is known of what was written
+        with self._database.writing(durable=False) as connection:
+            generation = self._database.generation  # writing() may have begun a new file
+            if last is not None and not _goes_on(last, moment, generation):
+                last = None
+            now = _write(connection, moment, last, generation)
+        self._last = now
+        return now is not None
+
+
+def _goes_on(last: _Written, moment: Moment, generation: int) -> bool:
+    """Whether only what has changed since `last` need be written: not after a new file, another book, an older time."""
+    time = micros(moment.snapshot.as_of)
+    same = (last.generation, last.book) == (generation, moment.book.key)
+    return same and time > last.until and time - last.complete < COMPLETE_MICROS
+
+
+def _write(connection: Connection, moment: Moment, last: _Written | None, generation: int) -> _Written | None:
+    book, time = moment.book.key, micros(moment.snapshot.as_of)
+    if last is None:
+        insert(connection, BOOKS, [rows.book_row(moment.book, moment.snapshot)])
+    held = rows.positions(moment.snapshot, moment.owners)
+    lines = _numbered(connection, book, held, {} if last is None else last.lines)
+    now = _Figures(
+        rows.totals(moment.snapshot),
+        {(lines[line],): figures for line, (_, figures) in held.items()},
+        rows.underlyings(moment.snapshot),
+        rows.accounts(moment.snapshot, moment.owners),
+    )
+    if last is not None and now == last.figures and _extend(connection, last, time):
+        return replace(last, until=time)
+    row = rows.snapshot_row(moment.book, time, now.totals, complete=last is None)
+    if not insert(connection, SNAPSHOTS, [row]):
+        return None
+    before = _Figures() if last is None else last.figures
+    greeks = _changed(before.greeks, now.greeks, rows.NO_GREEKS)
+    insert(connection, GREEK_SNAPSHOTS, [(time, *key, *figures) for key, figures in greeks])
+    sums = _changed(before.underlyings, now.underlyings, rows.NO_SUMS)
+    insert(connection, UNDERLYING_TOTALS, [(book, time, *key, *figures) for key, figures in sums])
+    money = _changed(before.accounts, now.accounts, rows.NO_MONEY)
+    insert(connection, ACCOUNT_VALUES, [(book, time, *key, *figures) for key, figures in money])
+    return _Written(generation, book, time, time, time if last is None else last.complete, lines, now)
+
+
+def _changed(before: Keyed, now: Keyed, absent: Row) -> Iterable[tuple[Row, Row]]:
+    """What is new or differs, and what is not there any more."""
+    yield from ((key, figures) for key, figures in now.items() if before.get(key) != figures)
+    yield from ((key, absent) for key in before if key not in now)
+
+
+def _extend(connection: Connection, last: _Written, time: int) -> bool:
+    """Say that the last row holds until `time`; whether it is still there."""
+    c = SNAPSHOTS.c
+    row = update(SNAPSHOTS).where(c.book == last.book, c.time == last.time, c.origin == LIVE)
+    return connection.execute(row.values(until=time)).rowcount == 1
+
+
+def _numbered(
+    connection: Connection, book: str, held: dict[Row, tuple[Row, Row]], known: dict[Row, int]
+) -> dict[Row, int]:
+    """The number of every position held; new ones get theirs from the database."""
+    new = [line for line in held if line not in known]
+    insert(connection, POSITIONS, [(book, *line, *held[line][0]) for line in new])
+    c = POSITIONS.c
+    found = {
+        line: connection.execute(
+            select(c.position).where(
+                c.book == book, c.account_hash == line[0], c.key == line[1], c.source == line[2], c.nth == line[3]
+            )
+        ).scalar_one()
+        for line in new
+    }
+    return {line: known[line] if line in known else found[line] for line in held}

@@ -1,0 +1,78 @@
+"""What must survive is proven as it is stored: with a real file, and once however often it is sent."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from guardrails.audit import verify_file
+from guardrails.findings import Level
+from guardrails.store.database import FILE
+from guardrails.store.evidence import HEAD_FILE, read_head
+from guardrails.store.proof import insert_proven
+from guardrails.store.writer import Writer
+from tests.stored import ask, clock, eventually, finding, hand, moment, opened
+
+
+def written(folder: Path) -> Writer:
+    """A writer that has kept one finding that worsened, and has stopped."""
+    database = opened(folder)
+    writer = Writer(database, folder / "spool", clock)
+    writer.start()
+    for seconds, level in ((0, Level.OK), (2, Level.BREACH)):
+        hand(writer, moment(seconds, findings=(finding(level),)))
+    assert writer.settled(10)
+    assert eventually(lambda: read_head(folder / HEAD_FILE) is not None)
+    writer.stop()
+    database.close()
+    return writer
+
+
+def test_each_transition_has_its_entry_and_the_log_verifies(tmp_path: Path) -> None:
+    assert written(tmp_path).health().problem == ""
+    found = [
+        json.loads(body) for (body,) in ask(tmp_path, "SELECT body FROM evidence WHERE kind = 'finding' ORDER BY seq")
+    ]
+    assert [(body["old"], body["new"]) for body in found] == [(None, "OK"), ("OK", "BREACH")]
+    assert ask(tmp_path, "SELECT count(*) FROM evidence WHERE kind = 'matrix'") == [(1,)]
+    code, lines = verify_file(tmp_path / FILE)
+    assert (code, "verify" in lines[0]) == (0, True)
+
+
+def test_an_edited_transition_is_found_by_its_entry(tmp_path: Path) -> None:
+    written(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("UPDATE evidence SET body = replace(body, 'BREACH', 'WATCH') WHERE kind = 'finding'")
+    code, lines = verify_file(tmp_path / FILE)
+    assert code == 2
+    assert any("edited" in line for line in lines)
+
+
+def test_a_row_that_is_sent_twice_is_proven_once(tmp_path: Path) -> None:
+    database = opened(tmp_path)
+    rows = [
+        ("books", ("0123456789abcdef", "demo", 1_000_000)),
+        ("matrix_versions", ("0123456789abcdef", "abc", "version: 1", 1_000_000)),
+    ]
+    with database.writing(durable=True) as connection:
+        assert len(insert_proven(connection, rows)) == 1
+    with database.writing(durable=True) as connection:
+        assert insert_proven(connection, rows) == []
+    database.close()
+    assert ask(tmp_path, "SELECT kind, body FROM evidence") == [("matrix", '{"first_used":1000000,"hash":"abc"}')]
+
+
+def test_an_account_number_is_masked_in_the_evidence(tmp_path: Path) -> None:
+    database = opened(tmp_path)
+    rows = [
+        ("books", ("0123456789abcdef", "demo", 1_000_000)),
+        ("matrix_versions", ("0123456789abcdef", "of U1234567", "version: 1", 1_000_000)),
+    ]
+    with database.writing(durable=True) as connection:
+        insert_proven(connection, rows)
+    database.close()
+    assert ask(tmp_path, "SELECT body FROM evidence") == [
+        ('{"first_used":1000000,"hash":"of \\u2022\\u2022\\u20224567"}',)
+    ]
