@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from guardrails.announcements import announce
 from guardrails.assess import Assessment, assess
@@ -25,7 +26,7 @@ from guardrails.instruments import Instrument
 from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
 from guardrails.outages import about_matrix, about_task, failed_view, unheard
-from guardrails.portfolio import held_by_others
+from guardrails.portfolio import Portfolio, held_by_others
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
 from guardrails.values import View
 
@@ -68,12 +69,42 @@ class EngineSettings:
     """how long the first Snapshot waits for every source to have spoken once"""
 
 
+class Keeper(Protocol):
+    """Keeps what was seen; nothing here blocks or raises (see `guardrails.store.writer`)."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def keep(self, snapshot: Snapshot, matrix_text: str, portfolio: Portfolio, scenario: str = "") -> None:
+        """Take a copy of one moment and return at once."""
+
+    def health(self) -> StoreHealth:
+        """Whether what was handed over is kept."""
+
+    def stop(self) -> None:
+        """Write what waits, within a bound, and end."""
+
+
+class StoreHealth(Protocol):
+    """What the engine asks of a store."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong now, empty when nothing is."""
+
+
 class Engine:
     """Start it once, read `latest`, stop it. All other state belongs to its own thread."""
 
     def __init__(
-        self, sources: Sequence[Broker], matrix: MatrixFile, settings: EngineSettings, clock: Callable[[], datetime]
+        self,
+        sources: Sequence[Broker],
+        matrix: MatrixFile,
+        settings: EngineSettings,
+        clock: Callable[[], datetime],
+        store: Keeper | str = "",
     ) -> None:
+        """`store` keeps every Snapshot, or is why nothing is kept."""
         self.latest: Snapshot | None = None
         """the last Snapshot; replaced whole, never changed"""
         self.restored = False
@@ -86,7 +117,8 @@ class Engine:
         self._followed: dict[str, frozenset[Instrument]] = {}
         self._matrix = matrix
         self._views: dict[str, View] = {}
-        self._problems: dict[str, str] = {}
+        self._store = None if isinstance(store, str) else store
+        self._problems: dict[str, str] = {"store": store} if isinstance(store, str) and store else {}
         self._changes: tuple[Change, ...] = ()
         self._scenario = settings.scenario
         self._memory = read_memory(self._state_file, remembered_as(self.names, self._scenario))
@@ -132,6 +164,8 @@ class Engine:
                 return
             self._restore()
             self._asked_to_stop.clear()
+            if self._store is not None:
+                self._store.start()
             self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="engine", daemon=True)
             self._thread.start()
 
@@ -146,6 +180,8 @@ class Engine:
                 loop.call_soon_threadsafe(stopping.set)
             thread.join(STOP_TIMEOUT_SECONDS)
             self._thread = None
+            if self._store is not None:
+                self._store.stop()
 
     @property
     def _state_file(self) -> Path:
@@ -297,6 +333,12 @@ class Engine:
             log.warning("regime %s -> %s: %s", change.old, change.new, change.cause)
         self._memory, self.assessment = result.memory, result
         self.latest, self.restored = snapshot, False
+        if self._store is not None:
+            self._store.keep(snapshot, self._matrix.text, result.portfolio, self._scenario)
+            if problem := self._store.health().problem:
+                self._problems["store"] = problem
+            else:
+                self._problems.pop("store", None)
         if moved or self._cycles == 0:
             self._due.set()
 

@@ -15,6 +15,9 @@ from adapters import open_sources
 from guardrails.engine import Engine, EngineSettings
 from guardrails.matrix import MatrixFile
 from guardrails.settings import Settings, load_settings
+from guardrails.store.database import open_database
+from guardrails.store.metadata import StoreError
+from guardrails.store.writer import Writer
 
 
 class Demo(Protocol):
@@ -42,6 +45,15 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
+def store(settings: Settings) -> Writer | str:
+    """What keeps the history, or why nothing can."""
+    folder = settings.guardrails_data_dir
+    try:
+        return Writer(open_database(folder, clock), folder / "spool", clock)
+    except StoreError as error:
+        return str(error)
+
+
 @st.cache_resource(show_spinner=False)
 def wiring() -> Wiring:
     """The engine of this process and what it was made from, built once; a GuardrailsError says why it cannot be."""
@@ -57,6 +69,7 @@ def wiring() -> Wiring:
             scenario=settings.guardrails_demo_scenario,
         ),
         clock,
+        store(settings),
     )
     demo = next((source for source in sources if source.name == "demo"), None)
     return Wiring(engine, cast("Demo | None", demo), settings)

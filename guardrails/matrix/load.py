@@ -35,14 +35,16 @@ class MatrixFile:
     """the last valid content"""
     stamp: tuple[int, int]
     """modification time (ns) and size of what was last read"""
+    text: str
+    """what `matrix` was read from"""
     problems: tuple[str, ...] = ()
     """why the file as it is now was not taken; empty when `matrix` is what is on disk"""
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """The file at `path`; MatrixError when it is not valid."""
-        stamp = _stamp(path)
-        return cls(path, load(path), stamp)
+        stamp, content = _stamp(path), read(path)
+        return cls(path, parse(content, path.name), stamp, _text(content))
 
     def reread(self) -> Self:
         """Itself when the file is unchanged; else with the new matrix, or with the old one and the problems."""
@@ -50,20 +52,30 @@ class MatrixFile:
         if stamp == self.stamp:
             return self
         try:
-            return replace(self, matrix=load(self.path), stamp=stamp, problems=())
+            content = read(self.path)
+            return replace(self, matrix=parse(content, self.path.name), stamp=stamp, text=_text(content), problems=())
         except MatrixError as error:
             return replace(self, stamp=stamp, problems=tuple(error.problems))
 
 
 def load(path: Path) -> RiskMatrix:
     """The matrix in the file at `path`; MatrixError with every problem when it is not valid."""
+    return parse(read(path), path.name)
+
+
+def read(path: Path) -> bytes:
+    """What the file at `path` holds; MatrixError when it cannot be read."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise MatrixError([f"{path}: cannot be read ({reason}); set GUARDRAILS_MATRIX to a readable file"]) from error
-    return parse(content, path.name)
+
+
+def _text(content: bytes) -> str:
+    """The words of a file that was found valid, hence UTF-8."""
+    return content.decode("utf-8")
 
 
 def parse(text: str | bytes, name: str = "risk_matrix.yaml") -> RiskMatrix:
