@@ -91,6 +91,16 @@ async def nothing(streamer: DXLinkStreamer, kind: type[Event], seconds: float = 
     return False
 
 
+async def seen(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether `holds` came true in time: the stand-in counts on a thread of its own."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not holds():  # the other thread sets no event of this loop
+        if asyncio.get_running_loop().time() > end:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
 def causes(error: BaseException) -> list[BaseException]:
     """The exceptions inside groups, however deep."""
     if isinstance(error, BaseExceptionGroup):

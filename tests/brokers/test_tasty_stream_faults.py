@@ -24,6 +24,7 @@ from tests.brokers.tasty_driving import (
     feed,
     nothing,
     notices,
+    seen,
     several,
     stand_in,
 )
@@ -100,7 +101,7 @@ def test_the_upgrade_is_refused() -> None:
             async with feed(tasty):
                 pass
         async with client(tasty) as session, notices(tasty, session):
-            assert tasty.sockets == {"account": 1}
+            assert await seen(lambda: tasty.sockets == {"account": 1})
 
     with stand_in() as tasty:
         drive(work(tasty))
@@ -125,7 +126,7 @@ def test_a_dead_quote_token_is_tried_a_few_times() -> None:
         with pytest.raises((HTTPXWSException, ExceptionGroup)):
             async with feed(tasty):
                 pass
-        assert tasty.asked["AUTH"] == 5
+        assert await seen(lambda: tasty.asked["AUTH"] == 5)
 
     with stand_in() as tasty:
         drive(work(tasty))

@@ -74,9 +74,14 @@ def test_a_symbol_that_stops_is_grey_with_its_age_while_others_stay_live(
     opened.append(page)
     alone.tasty.fault("silent_symbols", symbols=["brkb_put"])
     alone.pass_time(48)
-    quiet = next(row for row in snapshot_of(alone.server)["positions"] if row["label"] == QUIET)
-    assert quiet["greeks_source"] == "repriced"  # by its last volatility, at the price the underlying has now
-    assert [note for note in quiet["notes"] if note.startswith("quiet since 11:0")] != []
+
+    def said() -> bool:
+        """Repriced by its last volatility at the price the underlying has now, and since when."""
+        quiet = next(row for row in snapshot_of(alone.server)["positions"] if row["label"] == QUIET)
+        notes = [note for note in quiet["notes"] if note.startswith("quiet since 11:0")]
+        return quiet["greeks_source"] == "repriced" and bool(notes)
+
+    wait_for(said, 15, "the note of the quiet option")
     alone.pass_time(264)
     told = f"{QUIET} (tastytrade •••0001): it has not ticked for 5 min"
     expect(page.locator(".pg-limit", has_text=told)).to_be_visible(timeout=WAIT_MS)
