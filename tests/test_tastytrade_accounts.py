@@ -127,7 +127,7 @@ def test_a_dead_grant_is_not_tried_again(tasty: Tasty, clock: Clock) -> None:
 
 def test_a_wrong_secret_is_told_apart_from_a_bad_line(tasty: Tasty, clock: Clock) -> None:
     async def work() -> None:
-        async with reading(tasty, clock, secret="another") as source:
+        async with reading(tasty, clock, secret=SECRET[::-1]) as source:
             view = await until(source, clock, lambda view: view.source.state is SourceState.DOWN)
             assert view.source.condition in ("grant_refused", "login_failing")
             await asyncio.sleep(1)
