@@ -15,7 +15,7 @@ from guardrails.assess import Assessment, assess
 from guardrails.brokers import MarketFeed
 from guardrails.matrix import load
 from guardrails.memory import Memory
-from guardrails.values import View
+from guardrails.values import SourceState, Stream, View
 from tests.brokers.tasty import Tasty
 from tests.brokers.tasty_book import Book
 from tests.brokers.tasty_login import REFRESH, SECRET
@@ -27,6 +27,9 @@ MATRIX = load(ROOT / "risk_matrix.yaml")
 MONDAY = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 """11:00 in New York, a session like any other"""
 SATURDAY = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
+
+
+DARK = {SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING}
 
 
 class Clock:
@@ -71,6 +74,11 @@ async def until(
 async def condition(source: TastytradeSource, clock: Callable[[], datetime], name: str, seconds: float = 20.0) -> View:
     """The first view in which the source is in condition `name`."""
     return await until(source, clock, lambda view: view.source.condition == name, seconds)
+
+
+def stream(view: View, name: str) -> Stream:
+    """The stream of the source whose name begins with `name`."""
+    return next(each for each in view.source.streams if each.name.startswith(name))
 
 
 async def settled(source: TastytradeSource, clock: Callable[[], datetime]) -> View:

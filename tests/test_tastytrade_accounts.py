@@ -26,12 +26,25 @@ from guardrails import redaction
 from guardrails.findings import Level
 from guardrails.snapshot import to_json
 from guardrails.symbols import tastytrade
-from guardrails.values import Restriction, SourceState, Stream, View
+from guardrails.values import Restriction, SourceState, View
 from tests.brokers.tasty import Tasty
-from tests.tasty import MONDAY, REFRESH, SECRET, Clock, condition, judged, opened, reading, run, settled, until
+from tests.tasty import (
+    DARK,
+    MONDAY,
+    REFRESH,
+    SECRET,
+    Clock,
+    condition,
+    judged,
+    opened,
+    reading,
+    run,
+    settled,
+    stream,
+    until,
+)
 
 BIG, SMALL = "5WT00001", "5WT00002"
-DARK = {SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING}
 
 
 @pytest.fixture
@@ -51,10 +64,6 @@ def nothing_is_green(view: View, clock: Clock) -> None:
     findings = judged(view, clock).snapshot.findings
     assert [f for f in findings if f.check not in own_feed and f.level in (Level.OK, Level.WATCH)] == []
     assert view.source.state in DARK
-
-
-def stream(view: View, name: str) -> Stream:
-    return next(each for each in view.source.streams if each.name.startswith(name))
 
 
 def test_without_credentials_it_says_which_are_missing(clock: Clock) -> None:

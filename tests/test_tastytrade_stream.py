@@ -12,11 +12,9 @@ from adapters.tastytrade import feed
 from guardrails.findings import Level
 from guardrails.instruments import Instrument
 from guardrails.symbols import occ
-from guardrails.values import SourceState, Stream, View
+from guardrails.values import SourceState, View
 from tests.brokers.tasty import Tasty
-from tests.tasty import SATURDAY, Clock, condition, judged, opened, reading, run, settled, until
-
-DARK = {SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING}
+from tests.tasty import DARK, SATURDAY, Clock, condition, judged, opened, reading, run, settled, stream, until
 
 
 @pytest.fixture
@@ -28,10 +26,6 @@ def clock() -> Clock:
 def tasty(clock: Clock) -> Iterator[Tasty]:
     with Tasty(opened(clock), rate=5, clock=clock) as server:
         yield server
-
-
-def stream(view: View, name: str) -> Stream:
-    return next(each for each in view.source.streams if each.name.startswith(name))
 
 
 def put(view: View) -> Instrument:

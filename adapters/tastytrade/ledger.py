@@ -17,7 +17,7 @@ from adapters.condition import Condition, Lost
 from adapters.tastytrade import conditions
 from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
 from adapters.tastytrade.due import Due
-from adapters.tastytrade.holdings import believed, holds_nothing, named
+from adapters.tastytrade.holdings import apart, believed, holds_nothing, named
 from adapters.tastytrade.money import net_liquidation_history
 from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
@@ -56,6 +56,8 @@ class Book:
     """by part: positions, balance, status, margin, close, transfers"""
     troubles: dict[str, str] = field(default_factory=dict)
     """why a part could not be read the last time"""
+    apart: tuple[str, ...] = ()
+    """values of the balance that the rows, read with it, do not come to by far"""
     moved: datetime | None = None
     """when the balance was last seen to differ from the one before, or to hold nothing that could move it"""
     doubted: bool = False
@@ -232,7 +234,7 @@ class Ledger:
         book.doubted_since = None if whole else book.doubted_since or now
         book.doubted = not whole
         if whole:
-            book.believed_balance = balance
+            book.believed_balance, book.apart = balance, apart(rows, balance)
             self.version += named(rows) != named(book.rows)
             book.rows, book.times["positions"] = rows, now
 

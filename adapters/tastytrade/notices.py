@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from tastytrade.streamer import AlertStreamer
 
 from adapters.condition import Lost
 from adapters.tastytrade.api import Api
+from adapters.tastytrade.login import jitter
 from guardrails.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Notices:
             failures = 1 if self.live and self._clock() - began > STEADY else failures + 1
             self.live = False
             pause = BACKOFF[min(failures, len(BACKOFF)) - 1]
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
+            await asyncio.sleep(pause * jitter())
 
     async def _listen(self, books: Mapping[str, object]) -> None:
         """Return when there is another account to listen for."""

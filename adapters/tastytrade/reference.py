@@ -11,12 +11,12 @@ from adapters.condition import Lost
 from adapters.tastytrade.api import Api, Incomplete, Record, Refused
 from adapters.tastytrade.directory import Directory
 from adapters.tastytrade.due import Due
+from adapters.tastytrade.ticks import SOURCE
 from guardrails.instruments import Instrument
 from guardrails.values import Observed, finite
 
 log = logging.getLogger(__name__)
 
-SOURCE = "tastytrade"
 METRICS_EVERY, RATE_EVERY = timedelta(minutes=10), timedelta(hours=6)
 AGAIN, LOOK_UP_AGAIN = timedelta(minutes=1), timedelta(seconds=15)
 """what failed is tried again after"""

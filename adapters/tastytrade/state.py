@@ -11,7 +11,6 @@ from adapters.tastytrade import conditions
 from adapters.tastytrade.api import Api
 from adapters.tastytrade.directory import REGIME, Plan
 from adapters.tastytrade.feed import Feed
-from adapters.tastytrade.holdings import apart
 from adapters.tastytrade.ledger import Book, Ledger
 from adapters.tastytrade.notices import Notices
 from adapters.tastytrade.reference import Reference
@@ -84,8 +83,8 @@ def _warnings(ledger: Ledger, feed: Feed, reference: Reference, plan: Plan, now:
     if ledger.unlisted:
         yield f"the list of accounts cannot be read again, a new one would not be seen ({ledger.unlisted})"
     for book in ledger.books.values():
-        if book.balance is not None and not book.doubted and (names := apart(book.rows, book.balance)):
-            yield f"{_name(book)}: its positions do not come to its balance of {wording.names(list(names), 3)}"
+        if book.apart and not book.doubted:
+            yield f"{_name(book)}: its positions do not come to its balance of {wording.names(list(book.apart), 3)}"
         failing = [_PARTS[name] for name in book.troubles if name in _PARTS]
         if failing:
             why = next(text for name, text in book.troubles.items() if name in _PARTS)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from guardrails.redaction import redact
 from guardrails.store.evidence import EvidenceError, Link, append
 from guardrails.store.inserts import Value, columns, insert
-from guardrails.store.metadata import METADATA
+from guardrails.store.metadata import METADATA, moment
 from guardrails.store.spool import Sent
 
 _KINDS = {"finding_transitions": "finding", "regime_changes": "regime", "session_starts": "session_start",
           "matrix_versions": "matrix"}  # fmt: skip
 _LEFT_OUT = ("run", "number", "content")
 """who wrote it as the how manieth, and the text of a matrix, for which its hash stands"""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def insert_proven(connection: Connection, rows: Sequence[Sent]) -> list[Link]:
@@ -35,12 +33,12 @@ def insert_proven(connection: Connection, rows: Sequence[Sent]) -> list[Link]:
 def _append(connection: Connection, kind: str, told: dict[str, Value]) -> Link:
     """One entry; what cannot be written as evidence is proven to have been there, with the reason."""
     book, time = str(told.pop("book")), told.pop("time", None) or told.get("first_used")
-    moment = _EPOCH + timedelta(microseconds=int(time or 0))
+    when = moment(int(time or 0))
     body = {name: _shown(value) for name, value in told.items() if name not in _LEFT_OUT}
     try:
-        return append(connection, book, kind, body, moment)
+        return append(connection, book, kind, body, when)
     except EvidenceError as error:
-        return append(connection, book, kind, {"not_written": redact(str(error))}, moment)
+        return append(connection, book, kind, {"not_written": redact(str(error))}, when)
 
 
 def _shown(value: Value) -> Value:
