@@ -31,6 +31,18 @@ _RECENT_CHANGE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a cycle is made of but the matrix; the arguments of `assess`."""
+
+    views: tuple[View, ...]
+    memory: Memory
+    """before the cycle"""
+    now: datetime
+    extra: tuple[Finding, ...] = ()
+    trading: str = "read-only"
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """What one cycle yields."""
 

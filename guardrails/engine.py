@@ -142,6 +142,11 @@ class Engine:
         return tuple(source.name for source in self._sources)
 
     @property
+    def scenario(self) -> str:
+        """What the demo's market does; each scenario has a book of its own."""
+        return self._scenario
+
+    @property
     def matrix(self) -> RiskMatrix:
         """The matrix in force."""
         return self._matrix.matrix

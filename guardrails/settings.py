@@ -48,6 +48,14 @@ class Settings(BaseSettings):
     guardrails_refresh_seconds: Annotated[float, Field(ge=0.2, le=10)] = 2.0
     """more than a third of `stale_after_seconds` would make a healthy stream look silent"""
     guardrails_snapshot_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    guardrails_history_seconds: Annotated[float, Field(ge=1, le=900)] = 15.0
+    """how often a row of the recent days is written"""
+    guardrails_raw_days: Annotated[int, Field(ge=1, le=400)] = 3
+    """sessions that are kept with every row; older ones are rolled up to quarters of an hour and moved to files"""
+    guardrails_archive_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """calendar days after which those files are deleted; 0 keeps them for ever"""
+    database_url: SecretStr | None = None
+    """None: SQLite in the data folder; or a URL that begins with postgresql+psycopg://"""
     ibkr_host: str = "127.0.0.1"
     ibkr_port: Annotated[int, Field(ge=1, le=65535)] = 4002
     """TWS 7496 (paper 7497), IB Gateway 4001 (paper 4002)"""

@@ -15,7 +15,8 @@ from adapters import open_sources
 from guardrails.engine import Engine, EngineSettings
 from guardrails.matrix import MatrixFile
 from guardrails.settings import Settings, load_settings
-from guardrails.store.database import open_database
+from guardrails.store.books import book_of
+from guardrails.store.database import Database, open_database
 from guardrails.store.metadata import StoreError
 from guardrails.store.writer import Writer
 
@@ -32,12 +33,23 @@ class Demo(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Where the history of what this process runs is kept."""
+
+    database: Database
+    book: str
+    """key of the rows that belong to these sources"""
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """What one process runs."""
 
     engine: Engine
     demo: Demo | None
     settings: Settings
+    database: Database | None
+    """None when there is none that works; the engine then says why"""
 
 
 def clock() -> datetime:
@@ -45,11 +57,10 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def store(settings: Settings) -> Writer | str:
-    """What keeps the history, or why nothing can."""
-    folder = settings.guardrails_data_dir
+def database(settings: Settings) -> Database | str:
+    """What the history is kept in, or why there is none."""
     try:
-        return Writer(open_database(folder, clock), folder / "spool", clock)
+        return open_database(settings.guardrails_data_dir, clock)
     except StoreError as error:
         return str(error)
 
@@ -59,6 +70,7 @@ def wiring() -> Wiring:
     """The engine of this process and what it was made from, built once; a GuardrailsError says why it cannot be."""
     settings = load_settings()
     sources = open_sources(settings.guardrails_sources, settings, clock)
+    kept_in = database(settings)
     engine = Engine(
         sources,
         MatrixFile.open(settings.guardrails_matrix),
@@ -69,12 +81,20 @@ def wiring() -> Wiring:
             scenario=settings.guardrails_demo_scenario,
         ),
         clock,
-        store(settings),
+        kept_in if isinstance(kept_in, str) else Writer(kept_in, settings.guardrails_data_dir / "spool", clock),
     )
     demo = next((source for source in sources if source.name == "demo"), None)
-    return Wiring(engine, cast("Demo | None", demo), settings)
+    return Wiring(engine, cast("Demo | None", demo), settings, None if isinstance(kept_in, str) else kept_in)
 
 
 def engine() -> Engine:
     """The engine of this process."""
     return wiring().engine
+
+
+def stored() -> Stored | None:
+    """The history of what runs now; None when nothing is kept. Reading it is I/O: never in a fragment that ticks."""
+    wired = wiring()
+    if wired.database is None:
+        return None
+    return Stored(wired.database, book_of(wired.engine.names, wired.engine.scenario).key)

@@ -11,17 +11,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError
 
-from guardrails.store import (
-    evidence,  # noqa: F401  # its table belongs to the schema
-    schema,
-    upgrade,
-)
+from guardrails.store import evidence, quarters, schema, sharing, upgrade  # noqa: F401  # all of the schema
 from guardrails.store.database import FILE, Database
 from guardrails.store.faults import reason
 from guardrails.store.inserts import insert
@@ -114,12 +111,11 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_older_schema_is_copied_aside_and_brought_up_to_date(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    add_book(database)
-    database.close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
-        connection.execute("DROP TABLE evidence")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    engine = create_engine(f"sqlite:///{tmp_path / FILE}")
+    with engine.begin() as connection:
+        command.upgrade(upgrade._config(connection), "0001")
+        insert(connection, schema.BOOKS, [BOOK])
+    engine.dispose()
     opened(tmp_path).close()
     assert ask(tmp_path, "SELECT version_num FROM alembic_version") == [(upgrade.HEAD,)]
     assert ask(tmp_path, "SELECT * FROM evidence") == []

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from guardrails.memory import account_key, remembered_as, sources_key
 from guardrails.portfolio import Portfolio
+from guardrails.store.columns import LIVE
 from guardrails.store.inserts import Row
 from guardrails.store.metadata import micros
-from guardrails.store.schema import LIVE
 from guardrails.store.texts import number, text
 from guardrails.values import AccountId
 

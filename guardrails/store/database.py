@@ -42,6 +42,16 @@ class Database:
         self._busy_seconds = busy_seconds
         self.engine = self._open()
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return self.path.name
+
+    @property
+    def folder(self) -> Path:
+        """Where files that belong to it stand."""
+        return self.path.parent
+
     @contextmanager
     def writing(self, *, durable: bool) -> Iterator[Connection]:
         """One transaction that holds the write lock from its start; `durable`: on the disk when it has committed."""

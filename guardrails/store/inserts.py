@@ -8,7 +8,7 @@ from functools import cache
 from sqlalchemy import Connection, Table
 from sqlalchemy.engine import Dialect
 
-Value = str | int | float | None
+Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
 
 

@@ -12,8 +12,19 @@ from guardrails.store.inserts import Value, columns, insert
 from guardrails.store.metadata import METADATA, moment
 from guardrails.store.spool import Sent
 
-_KINDS = {"finding_transitions": "finding", "regime_changes": "regime", "session_starts": "session_start",
-          "matrix_versions": "matrix"}  # fmt: skip
+_KINDS = {
+    "finding_transitions": "finding",
+    "regime_changes": "regime",
+    "session_starts": "session_start",
+    "matrix_versions": "matrix",
+    "safety_changes": "safety",
+    "alerts": "alert",
+    "deliveries": "delivery",
+    "orders": "order",
+    "fills": "fill",
+    "journal": "journal",
+    "overrides": "override",
+}
 _LEFT_OUT = ("run", "number", "content")
 """who wrote it as the how manieth, and the text of a matrix, for which its hash stands"""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 from guardrails.findings import Finding, Level
 from guardrails.snapshot import Change, PositionRow, Snapshot
 from guardrails.store.books import Book, Owners
+from guardrails.store.columns import LIVE
 from guardrails.store.inserts import Row
 from guardrails.store.metadata import micros
-from guardrails.store.schema import LIVE
 from guardrails.store.texts import document, number, numbers, text
 
 Subject = tuple[str, str]
@@ -107,8 +108,18 @@ def totals(snapshot: Snapshot) -> Row:
         *numbers(_TOTALS(sums)),
         document(sums.bounds),
         document(sums.known_part),
+        document(limits_of(snapshot)),
         *(counts[level] for level in _COUNTED),
     )
+
+
+def limits_of(snapshot: Snapshot) -> dict[str, list[Any]]:
+    """Of each number of the portfolio or an account that is held against a limit: value, limit, unit and level."""
+    return {
+        f"{finding.check} {finding.subject}": [finding.value, finding.limit, finding.unit, finding.level.value]
+        for finding in snapshot.findings
+        if finding.limit is not None and finding.subject.startswith(("portfolio", "account:"))
+    }
 
 
 def snapshot_row(book: Book, time: int, figures: Row, *, complete: bool) -> Row:

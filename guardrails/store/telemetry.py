@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, update
 from guardrails.snapshot import Snapshot
 from guardrails.store import rows
 from guardrails.store.books import Book, Owners
+from guardrails.store.columns import LIVE
 from guardrails.store.database import Database
 from guardrails.store.inserts import Row, insert
 from guardrails.store.metadata import micros
@@ -21,7 +22,6 @@ from guardrails.store.schema import (
     ACCOUNT_VALUES,
     BOOKS,
     GREEK_SNAPSHOTS,
-    LIVE,
     POSITIONS,
     SNAPSHOTS,
     UNDERLYING_TOTALS,

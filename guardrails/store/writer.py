@@ -228,7 +228,7 @@ class Writer:
                 self._not_before = 0.0
             except (StoreError, OSError) as another:
                 why = reason(another)
-        said = f"{self._database.path.name} takes no rows ({why}); what must survive waits in {self._spool.path.name}"
+        said = f"{self._database.name} takes no rows ({why}); what must survive waits in {self._spool.path.name}"
         if said != self._problem:
             log.error("%s", said, exc_info=None if why != type(error).__name__ else error)
         self._problem = said
@@ -273,7 +273,7 @@ class Writer:
                 for row in rows:
                     self._insert([row])
                 return
-            log.exception("%s refused a row of %s", self._database.path.name, rows[0][0])
+            log.exception("%s refused a row of %s", self._database.name, rows[0][0])
             self._spool.refuse([json.dumps(rows[0]).encode("ascii") + b"\n"])
             self._refused += 1
 
@@ -284,7 +284,7 @@ class Writer:
         """Write the end of the evidence beside the database; what contradicts it is a problem until it does not."""
         try:
             with self._database.reading() as connection:
-                found = keep_head(self._database.path.with_name(HEAD_FILE), connection, links)
+                found = keep_head(self._database.folder / HEAD_FILE, connection, links)
         except (OSError, StoreError) as error:
             self._head_problem = f"{HEAD_FILE} cannot be kept ({reason(error)})"
             return

@@ -1,0 +1,177 @@
+"""Whole moments, packed: what a cycle was made of, to be judged again, and the Snapshot made of it, to be seen again.
+
+JSON, compressed with zstd (https://www.rfc-editor.org/rfc/rfc8878). Account numbers are exchanged for pseudonyms that
+end in the same four characters, so everything derived from a capture reads as it did, and no number is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Connection, Select, select
+
+from guardrails.assess import Inputs
+from guardrails.findings import Level
+from guardrails.memory import Memory, account_key
+from guardrails.snapshot import Snapshot, from_json, to_json
+from guardrails.store.inserts import Row
+from guardrails.store.metadata import StoreError, micros, moment
+from guardrails.store.sharing import CAPTURES
+from guardrails.values import AccountId
+
+PERIOD, LEVEL = "period", "level"
+"""why a moment was captured: time had passed, or a level or the regime had changed"""
+_INPUTS = TypeAdapter(Inputs)
+_SIZE = 8
+_MAX_BYTES = 1_000_000_000
+"""nothing of ours is larger; a damaged length must not ask for all memory"""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One stored moment, still packed."""
+
+    time: datetime
+    cause: str
+    level: Level
+    matrix_version: str
+    levels: str
+    """JSON: {"check subject": level} of every finding that was judged"""
+    inputs: bytes
+    snapshot: bytes
+
+    def read_levels(self) -> dict[str, Level]:
+        """Level of every finding that was judged then, by check and subject with a space between."""
+        return {name: Level(level) for name, level in json.loads(self.levels).items()}
+
+    def read_inputs(self) -> Inputs:
+        """What the moment was made of; StoreError when this program cannot read it."""
+        try:
+            return _INPUTS.validate_json(unpacked(self.inputs))
+        except ValidationError as error:
+            raise StoreError(
+                f"what was captured at {self.time:%Y-%m-%d %H:%M:%S} UTC cannot be read by this version of the program "
+                f"({error.error_count()} fields differ)."
+            ) from None
+
+    def read_snapshot(self) -> Snapshot:
+        """The Snapshot as it was; StoreError or SourceError when this program cannot read it."""
+        return read_packed(self.snapshot)
+
+
+def capture_row(book: str, cause: str, inputs: Inputs, snapshot: Snapshot) -> Row:
+    """The row of `captures`; takes some ms for a thousand positions, so not on the engine's loop."""
+    levels = {
+        f"{finding.check} {finding.subject}": finding.level.value
+        for finding in sorted(snapshot.findings, key=lambda finding: finding.level.rank)
+        if finding.level is not Level.NOT_APPLICABLE
+    }
+    return (
+        book,
+        micros(snapshot.as_of),
+        cause,
+        snapshot.level.value,
+        snapshot.matrix_version,
+        json.dumps(levels, separators=(",", ":"), ensure_ascii=False),
+        packed(_without_numbers(_INPUTS.dump_json(_anonymous(inputs)), inputs)),
+        packed(to_json(snapshot)),
+    )
+
+
+def captures(connection: Connection, book: str, begin: datetime, end: datetime) -> Iterator[Captured]:
+    """Those from `begin` to before `end`, oldest first, one at a time."""
+    c = CAPTURES.c
+    query = _query(book).where(c.time >= micros(begin), c.time < micros(end)).order_by(c.time)
+    for row in connection.execute(query.execution_options(yield_per=50)):
+        yield _captured(row)
+
+
+def capture_at(connection: Connection, book: str, time: datetime) -> Captured | None:
+    """The last one at or before `time`; None when there is none."""
+    c = CAPTURES.c
+    row = connection.execute(_query(book).where(c.time <= micros(time)).order_by(c.time.desc()).limit(1)).first()
+    return None if row is None else _captured(row)
+
+
+def capture_times(connection: Connection, book: str, begin: datetime, end: datetime) -> list[tuple[datetime, Level]]:
+    """When moments were captured from `begin` to before `end`, oldest first, with the level of each."""
+    c = CAPTURES.c
+    query = select(c.time, c.level).where(c.book == book, c.time >= micros(begin), c.time < micros(end))
+    return [(moment(time), Level(level)) for time, level in connection.execute(query.order_by(c.time))]
+
+
+def packed(content: bytes) -> bytes:
+    """`content` compressed, its length before it."""
+    return len(content).to_bytes(_SIZE, "little") + bytes(_codec().compress(content, asbytes=True))
+
+
+def unpacked(content: bytes) -> bytes:
+    """What `packed` was given; StoreError when it is damaged."""
+    size = min(int.from_bytes(content[:_SIZE], "little"), _MAX_BYTES)
+    try:
+        return bytes(_codec().decompress(content[_SIZE:], decompressed_size=size, asbytes=True))
+    except (OSError, pa.ArrowInvalid):
+        raise StoreError(f"a packed moment of {len(content):,} bytes is damaged and cannot be read.") from None
+
+
+def read_packed(content: bytes) -> Snapshot:
+    """The Snapshot in `packed` bytes; StoreError or SourceError when this program cannot read it."""
+    return from_json(unpacked(content), "a stored Snapshot")
+
+
+def _without_numbers(content: bytes, inputs: Inputs) -> bytes:
+    """`content` with masks where a broker's own words named an account."""
+    for account in _accounts(inputs):
+        content = content.replace(account.number.encode(), account.masked.encode()) if account.number else content
+    return content
+
+
+def _accounts(inputs: Inputs) -> set[AccountId]:
+    ids = {account.id for view in inputs.views for account in view.accounts}
+    return ids | {position.account for view in inputs.views for position in view.positions}
+
+
+def _anonymous(inputs: Inputs) -> Inputs:
+    """`inputs` with pseudonyms for account numbers, also in what is remembered of the accounts."""
+    views = inputs.views
+    known = {account: _pseudonym(account) for account in _accounts(inputs)}
+    keys = {account_key(account): account_key(other) for account, other in known.items()}
+    histories = {keys[key]: history for key, history in inputs.memory.accounts.items() if key in keys}
+    return replace(
+        inputs,
+        memory=Memory(histories, inputs.memory.regime),
+        views=tuple(
+            replace(
+                view,
+                accounts=tuple(replace(account, id=known[account.id]) for account in view.accounts),
+                positions=tuple([replace(position, account=known[position.account]) for position in view.positions]),
+            )
+            for view in views
+        ),
+    )
+
+
+def _pseudonym(account: AccountId) -> AccountId:
+    return AccountId(account.broker, f"{account_key(account)}-{account.number[-4:]}")
+
+
+def _query(book: str) -> Select[Any]:
+    c = CAPTURES.c
+    names = (c.time, c.cause, c.level, c.matrix_version, c.levels, c.inputs, c.snapshot)
+    return select(*names).where(c.book == book)
+
+
+def _captured(row: Any) -> Captured:
+    return Captured(moment(row[0]), row[1], Level(row[2]), *row[3:])
+
+
+@cache
+def _codec() -> pa.Codec:
+    return pa.Codec("zstd", 1)

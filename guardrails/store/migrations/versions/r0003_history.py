@@ -1,0 +1,293 @@
+"""Quarters of an hour, captures, what was done, who may write."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Create them."""
+    op.create_table(
+        "account_quarters",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("account_hash", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("origin", sa.String(length=8), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("broker", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("net_liquidation", sa.Float(precision=53), nullable=True),
+        sa.Column("excess_liquidity", sa.Float(precision=53), nullable=True),
+        sa.Column("excess_look_ahead", sa.Float(precision=53), nullable=True),
+        sa.Column("cushion", sa.Float(precision=53), nullable=True),
+        sa.Column("cushion_low", sa.Float(precision=53), nullable=True),
+        sa.Column("maintenance", sa.Float(precision=53), nullable=True),
+        sa.Column("day_pnl", sa.Float(precision=53), nullable=True),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_account_quarters_book_books"),
+        sa.PrimaryKeyConstraint("book", "account_hash", "time", "origin", name="pk_account_quarters"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "alerts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("alert", sa.Text(), nullable=False),
+        sa.Column("check_name", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("severity", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("author", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_alerts_book_books"),
+        sa.PrimaryKeyConstraint("id", name="pk_alerts"),
+        sa.UniqueConstraint("run", "number", name="uq_alerts_run_number"),
+    )
+    op.create_index("ix_alerts_book_alert_id", "alerts", ["book", "alert", "id"], unique=False)
+    op.create_index("ix_alerts_book_time", "alerts", ["book", "time"], unique=False)
+    op.create_table(
+        "archives",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("written", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("removed", sa.SmallInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_archives_book_books"),
+        sa.PrimaryKeyConstraint("book", "name", "day", name="pk_archives"),
+        sa.UniqueConstraint("file", name="uq_archives_file"),
+    )
+    op.create_index("ix_archives_book_day", "archives", ["book", "day"], unique=False)
+    op.create_table(
+        "captures",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("matrix_version", sa.Text(), nullable=False),
+        sa.Column("levels", sa.Text(), nullable=False),
+        sa.Column("inputs", sa.LargeBinary(), nullable=False),
+        sa.Column("snapshot", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_captures_book_books"),
+        sa.PrimaryKeyConstraint("book", "time", name="pk_captures"),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("delivery", sa.Text(), nullable=False),
+        sa.Column("alerts", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_deliveries_book_books"),
+        sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
+        sa.UniqueConstraint("run", "number", name="uq_deliveries_run_number"),
+    )
+    op.create_index("ix_deliveries_book_delivery_id", "deliveries", ["book", "delivery", "id"], unique=False)
+    op.create_index("ix_deliveries_book_time", "deliveries", ["book", "time"], unique=False)
+    op.create_table(
+        "fills",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("execution", sa.Text(), nullable=False),
+        sa.Column("order_key", sa.Text(), nullable=True),
+        sa.Column("account_hash", sa.String(length=16), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("broker", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Float(precision=53), nullable=True),
+        sa.Column("price", sa.Float(precision=53), nullable=True),
+        sa.Column("fees", sa.Float(precision=53), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("executed", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_fills_book_books"),
+        sa.PrimaryKeyConstraint("id", name="pk_fills"),
+        sa.UniqueConstraint("run", "number", name="uq_fills_run_number"),
+    )
+    op.create_index("ix_fills_book_execution_id", "fills", ["book", "execution", "id"], unique=False)
+    op.create_index("ix_fills_book_time", "fills", ["book", "time"], unique=False)
+    op.create_table(
+        "journal",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("order_key", sa.Text(), nullable=True),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("before", sa.Text(), nullable=False),
+        sa.Column("after", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_journal_book_books"),
+        sa.PrimaryKeyConstraint("id", name="pk_journal"),
+        sa.UniqueConstraint("run", "number", name="uq_journal_run_number"),
+    )
+    op.create_index("ix_journal_book_time", "journal", ["book", "time"], unique=False)
+    op.create_table(
+        "latest",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_latest_book_books"),
+        sa.PrimaryKeyConstraint("book", name="pk_latest"),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=True),
+        sa.Column("run", sa.Text(), nullable=True),
+        sa.Column("beat", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_leases_book_books"),
+        sa.PrimaryKeyConstraint("book", name="pk_leases"),
+    )
+    op.create_table(
+        "market_closes",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("close", sa.Float(precision=53), nullable=True),
+        sa.Column("origin", sa.String(length=8), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_market_closes_book_books"),
+        sa.PrimaryKeyConstraint("book", "symbol", "day", name="pk_market_closes"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("order_key", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("account_hash", sa.String(length=16), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("broker", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("legs", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Float(precision=53), nullable=True),
+        sa.Column("limit_price", sa.Float(precision=53), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=True),
+        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.Column("broker_reference", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_orders_book_books"),
+        sa.PrimaryKeyConstraint("id", name="pk_orders"),
+        sa.UniqueConstraint("run", "number", name="uq_orders_run_number"),
+    )
+    op.create_index("ix_orders_book_order_key_id", "orders", ["book", "order_key", "id"], unique=False)
+    op.create_index("ix_orders_book_time", "orders", ["book", "time"], unique=False)
+    op.create_table(
+        "overrides",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("override", sa.Text(), nullable=False),
+        sa.Column("check_name", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("until", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("order_key", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_overrides_book_books"),
+        sa.PrimaryKeyConstraint("id", name="pk_overrides"),
+        sa.UniqueConstraint("run", "number", name="uq_overrides_run_number"),
+    )
+    op.create_index("ix_overrides_book_override_id", "overrides", ["book", "override", "id"], unique=False)
+    op.create_index("ix_overrides_book_time", "overrides", ["book", "time"], unique=False)
+    op.create_table(
+        "quarters",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
+        sa.Column("regime", sa.Text(), nullable=False),
+        sa.Column("overlay", sa.SmallInteger(), nullable=True),
+        sa.Column("safety_state", sa.Text(), nullable=False),
+        sa.Column("market_open", sa.SmallInteger(), nullable=False),
+        sa.Column("matrix_version", sa.Text(), nullable=False),
+        sa.Column("vix", sa.Float(precision=53), nullable=True),
+        sa.Column("vix3m", sa.Float(precision=53), nullable=True),
+        sa.Column("net_liquidation", sa.Float(precision=53), nullable=True),
+        sa.Column("net_liquidation_low", sa.Float(precision=53), nullable=True),
+        sa.Column("net_liquidation_high", sa.Float(precision=53), nullable=True),
+        sa.Column("delta_dollars", sa.Float(precision=53), nullable=True),
+        sa.Column("beta_delta_dollars", sa.Float(precision=53), nullable=True),
+        sa.Column("beta_delta_spx", sa.Float(precision=53), nullable=True),
+        sa.Column("beta_delta_spy", sa.Float(precision=53), nullable=True),
+        sa.Column("gamma_1pct_dollars", sa.Float(precision=53), nullable=True),
+        sa.Column("vega_per_point", sa.Float(precision=53), nullable=True),
+        sa.Column("vega_30d_per_point", sa.Float(precision=53), nullable=True),
+        sa.Column("theta_per_day", sa.Float(precision=53), nullable=True),
+        sa.Column("theta_vega_ratio", sa.Float(precision=53), nullable=True),
+        sa.Column("limits", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_quarters_book_books"),
+        sa.PrimaryKeyConstraint("book", "time", name="pk_quarters"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "safety_changes",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("old", sa.Text(), nullable=True),
+        sa.Column("new", sa.Text(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_safety_changes_book_books"),
+        sa.PrimaryKeyConstraint("id", name="pk_safety_changes"),
+        sa.UniqueConstraint("run", "number", name="uq_safety_changes_run_number"),
+    )
+    op.create_index("ix_safety_changes_book_time", "safety_changes", ["book", "time"], unique=False)
+    op.create_table(
+        "underlying_quarters",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("underlying", sa.Text(), nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("positions", sa.Integer(), nullable=False),
+        sa.Column("delta_dollars", sa.Float(precision=53), nullable=True),
+        sa.Column("beta_delta_dollars", sa.Float(precision=53), nullable=True),
+        sa.Column("gamma_1pct_dollars", sa.Float(precision=53), nullable=True),
+        sa.Column("vega_per_point", sa.Float(precision=53), nullable=True),
+        sa.Column("vega_30d_per_point", sa.Float(precision=53), nullable=True),
+        sa.Column("theta_per_day", sa.Float(precision=53), nullable=True),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_underlying_quarters_book_books"),
+        sa.PrimaryKeyConstraint("book", "underlying", "time", name="pk_underlying_quarters"),
+        sqlite_with_rowid=False,
+    )
+    op.add_column("snapshots", sa.Column("limits", sa.Text(), nullable=True))

@@ -1,0 +1,42 @@
+"""The tables by which several programs share one database: who may write, the last
+Snapshot for those who read, and whole moments of the past."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, LargeBinary, Table
+
+from guardrails.store.columns import book_column, text_column, time_column
+from guardrails.store.metadata import METADATA
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    book_column(primary=True),
+    Column("token", BigInteger, nullable=False),  # one more with every new holder; a lower one is refused
+    text_column("holder", nullable=True),  # name of the machine and process, null: given back
+    text_column("run", nullable=True),  # of this start of the program
+    Column("beat", BigInteger, nullable=False),  # one more with every sign of life
+)
+
+LATEST = Table(
+    "latest",
+    METADATA,
+    book_column(primary=True),
+    time_column(),
+    Column("token", BigInteger, nullable=False),  # of the lease under which it was written
+    Column("content", LargeBinary, nullable=False),  # the Snapshot, packed by `guardrails.store.captures`
+)
+
+CAPTURES = Table(
+    "captures",
+    METADATA,
+    book_column(primary=True),
+    time_column(primary=True),
+    text_column("cause"),  # `level`: a level or the regime had changed, `period`: time had passed
+    text_column("level"),
+    text_column("matrix_version"),
+    text_column("levels"),  # JSON: {"check subject": level} of every finding that is judged
+    Column("inputs", LargeBinary, nullable=False),  # see `guardrails.store.captures`
+    Column("snapshot", LargeBinary, nullable=False),
+)
+"""whole moments: what the sources said, what was remembered, and the Snapshot that came of it"""
