@@ -54,6 +54,25 @@ class Assessment:
     """regime changes of this cycle"""
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one cycle finds, before it is made a Snapshot."""
+
+    findings: tuple[Finding, ...]
+    """worst first"""
+    memory: Memory
+    """after the cycle"""
+    portfolio: Portfolio
+    limits: Limits
+    regime: RegimeState
+    changes: tuple[RegimeChange, ...]
+
+    @property
+    def level(self) -> Level:
+        """The worst level of all findings."""
+        return worst(finding.level for finding in self.findings)
+
+
 def assess(
     views: Sequence[View],
     matrix: RiskMatrix,
@@ -63,17 +82,30 @@ def assess(
     trading: str = "read-only",
 ) -> Assessment:
     """The Snapshot at `now`, and what to remember; `extra` are findings about the program itself."""
+    found = judge(views, matrix, memory, now, extra)
+    snapshot = summarise(found.portfolio, found.limits, found.regime, found.findings, found.level, trading)
+    return Assessment(snapshot, found.memory, found.portfolio, found.limits, found.changes)
+
+
+def judge(
+    views: Sequence[View], matrix: RiskMatrix, memory: Memory, now: datetime, extra: Sequence[Finding] = ()
+) -> Judgement:
+    """All of `assess` but the Snapshot, whose rows are most of its work and which a replay does not need."""
     market = merge_markets(views)
-    is_open = market.open if market.open is not None else calendar.is_open(now)
-    readings = MarketReadings(market.vix, market.vix3m, market.vix_closes, market.vix3m_closes, is_open)
+    readings = readings_of(market, now)
     state, changes = step(memory.regime, readings, matrix, now)
     limits = _limits(state, matrix)
-    portfolio = build_portfolio(views, market, limits, memory, now, market_open=is_open)
+    portfolio = build_portfolio(views, market, limits, memory, now, market_open=readings.market_open)
     portfolio, memory = _remembered(portfolio, memory, limits, now)
     findings = _with_causes(checks.run(portfolio, limits), portfolio, limits, state, matrix)
     findings = sorted([*extra, *findings], key=lambda finding: -finding.level.rank)
-    snapshot = summarise(portfolio, limits, state, findings, worst(f.level for f in findings), trading)
-    return Assessment(snapshot, replace(memory, regime=state), portfolio, limits, changes)
+    return Judgement(tuple(findings), replace(memory, regime=state), portfolio, limits, state, changes)
+
+
+def readings_of(market: Market, now: datetime) -> MarketReadings:
+    """What the regime is decided by: VIX and VIX3M, and whether the market trades at `now`."""
+    is_open = market.open if market.open is not None else calendar.is_open(now)
+    return MarketReadings(market.vix, market.vix3m, market.vix_closes, market.vix3m_closes, is_open)
 
 
 def build_portfolio(

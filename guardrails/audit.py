@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, groupby, islice
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy import Connection, NullPool, Select, create_engine, func, inspect, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from guardrails.calendar import NEW_YORK
 from guardrails.redaction import redact
+from guardrails.store.database import SERVER, parsed, postgres
 from guardrails.store.evidence import EVIDENCE, HEAD_FILE, ZEROS, EvidenceError, Problem, Row, digest, read_head
 from guardrails.store.faults import reason
-from guardrails.store.metadata import micros, moment
+from guardrails.store.metadata import StoreError, micros, moment
+from guardrails.store.sqlite import FILE
 
 VERIFIES, PROBLEMS, UNREADABLE = 0, 2, 3
 """exit codes of `guardrails audit verify`"""
 _SHOWN = 10
 _AT_ONCE = 1_000
 """rows held in memory"""
+_SECONDS = 120.0
+"""how long a server may take for one answer"""
 _TRACED = 200
 """rows that are not themselves whose origin is looked for"""
 _TYPES = (str, int, int, str, str, str, str)
@@ -69,33 +74,51 @@ def behind(connection: Connection, head: Head) -> list[str]:
     ]
 
 
+def verify_store(folder: Path, url: SecretStr | None) -> tuple[int, list[str]]:
+    """Exit code and lines of `guardrails audit verify` about what `url` (DATABASE_URL) names, by default the file in
+    the data folder `folder`; changes nothing.
+    """
+    try:
+        place = None if url is None else parsed(url)
+        if place is None or place.drivername != SERVER:
+            return verify_file(folder / FILE if place is None else Path(str(place.database)))
+        server = postgres()
+        name = server.name_of(place)
+        return _read(name, folder / HEAD_FILE, server.looking(place, _SECONDS))
+    except StoreError as error:
+        return UNREADABLE, [f"{error} Nothing is known about its evidence."]
+    except DBAPIError as error:
+        return UNREADABLE, [f"{name} cannot be read: {reason(error)}. Nothing is known about its evidence."]
+
+
 def verify_file(database: Path) -> tuple[int, list[str]]:
     """Exit code and lines of `guardrails audit verify` about the SQLite file `database`; changes nothing."""
     try:
         if not database.is_file():
             return UNREADABLE, [f"There is no database at {database}{_orphan(database)}. Give --database PATH."]
         before = _state(database)
-        answer = _read(database, alone=not before[0])
+        head = database.with_name(HEAD_FILE)
+        answer = _read(str(database), head, _opened(database, alone=not before[0]))
         if not before[0] and _state(database) != before:  # somebody wrote meanwhile: what was read may be torn
-            answer = _read(database, alone=False)
-    except (OSError, DatabaseError, UnicodeError) as error:  # the last for a damaged schema
+            answer = _read(str(database), head, _opened(database, alone=False))
+    except (OSError, DBAPIError, UnicodeError) as error:  # the last for a damaged schema
         return UNREADABLE, [f"{database} cannot be read: {reason(error)}. Nothing is known about its evidence."]
     return answer
 
 
-def _read(database: Path, *, alone: bool) -> tuple[int, list[str]]:
+def _read(name: str, head_file: Path, opened: AbstractContextManager[Connection]) -> tuple[int, list[str]]:
     problems: list[Problem] = []
     head: Head | None = {}
     try:
-        head = read_head(database.with_name(HEAD_FILE))  # before the database, which can then only be further
+        head = read_head(head_file)  # before the database, which can then only be further
     except EvidenceError as error:
         problems.append(Problem(None, 0, 0, str(error)))
-    with _opened(database, alone=alone) as connection:
+    with opened as connection:
         if not inspect(connection).has_table(EVIDENCE.name):
-            return UNREADABLE, [f"{database} holds no evidence log; it is another file, or of an older version."]
+            return UNREADABLE, [f"{name} holds no evidence log; it is another database, or of an older version."]
         problems += verify(connection, head)
         if problems:
-            return PROBLEMS, _told(database, problems)
+            return PROBLEMS, _told(name, problems)
         notes = [redact(f"Note: {note}.") for note in behind(connection, head or {})]
         books = connection.execute(_counted()).all()
         last = connection.execute(select(func.max(EVIDENCE.c.time))).scalar()
@@ -103,12 +126,12 @@ def _read(database: Path, *, alone: bool) -> tuple[int, list[str]]:
     return VERIFIES, [f"{sum(count for _, count in books):,} entries of {len(books)} books verify{when}.", *notes]
 
 
-def _told(database: Path, problems: list[Problem]) -> list[str]:
+def _told(name: str, problems: list[Problem]) -> list[str]:
     more = [f"and {len(problems) - _SHOWN:,} more"] if len(problems) > _SHOWN else []
     return [
-        f"The evidence in {database} does not verify. Problems found: {len(problems):,}",
+        f"The evidence in {name} does not verify. Problems found: {len(problems):,}",
         *(f"  {line}" for line in chain((redact(str(problem)) for problem in problems[:_SHOWN]), more)),
-        f"Keep this file and {HEAD_FILE} as they are and compare them with a backup.",
+        f"Keep this database and {HEAD_FILE} as they are and compare them with a backup.",
     ]
 
 

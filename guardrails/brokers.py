@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from guardrails.instruments import Instrument
 from guardrails.orders import Order, Preview
-from guardrails.values import View
+from guardrails.values import AccountId, Observed, View
 
 
 class Broker(Protocol):
@@ -53,6 +53,17 @@ class PreviewingBroker(LiveBroker, Protocol):
 
     async def preview(self, order: Order) -> Preview:
         """What the broker says `order` would do to the account's margin; nothing is sent to an exchange."""
+
+
+@runtime_checkable
+class NetLiquidationHistory(Broker, Protocol):
+    """A source that keeps what its accounts were worth. Only tastytrade is asked so far."""
+
+    async def net_liquidations(self, back: str) -> Mapping[AccountId, tuple[Observed, ...]]:
+        """Net liquidation of each account, oldest first, in its currency; `back` is 1d, 1m, 3m, 6m, 1y or all.
+
+        A value is that at the end of an interval, its time the beginning; `guardrails.histories.at_ends` joins them.
+        """
 
 
 class TradingBroker(PreviewingBroker, Protocol):

@@ -1,4 +1,5 @@
-"""The `guardrails` command: one assessment, the matrix in words, a look at what is configured, the evidence verified.
+"""The `guardrails` command: one assessment, the matrix in words, a look at what is configured, the past judged again,
+the evidence verified.
 
 Exit codes are those of monitoring plugins: 0 OK, 1 WATCH, 2 BREACH, 3 UNKNOWN (a crash too), 64 wrong usage, setting
 or matrix.
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated
 
@@ -22,10 +23,12 @@ from guardrails.assess import Assessment, assess
 from guardrails.engine import STATE_FILE
 from guardrails.errors import GuardrailsError, MatrixError, SettingsError
 from guardrails.findings import Level
+from guardrails.histories import past_once
 from guardrails.look import look
 from guardrails.matrix import RiskMatrix, explain, load
 from guardrails.memory import read_memory, remembered_as
 from guardrails.outages import about_task
+from guardrails.past import Past
 from guardrails.settings import SOURCES, Settings, is_source, load_settings
 from guardrails.snapshot import to_json
 from guardrails.values import Source, SourceState, Stream, View
@@ -91,20 +94,83 @@ def doctor() -> int:
     return report.print_doctor(_probe(settings), console)
 
 
+@app.command()
+def replay(
+    begin: Annotated[str, typer.Option("--from", help="From this ISO time; a date means its first minute.")],
+    end: Annotated[
+        str | None, typer.Option("--to", help="To this ISO time; a date means that session's close. Default: the last.")
+    ] = None,
+    other: Annotated[
+        Path | None, typer.Option("--matrix", help="Another matrix; default is the one then in force.")
+    ] = None,
+    database: Annotated[Path | None, typer.Option(help="A file of the store; default is the one in use.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> int:
+    """Judge the stored past again, under the matrix then in force or under another one; changes nothing.
+
+    Exit 0 when every moment comes out as it was, 1 when any differs, 3 when nothing is stored or some cannot be read.
+    """
+    from guardrails.replay_command import Asked, answer  # noqa: PLC0415  # loads the store, which few commands need
+
+    first, last = parse_time(begin, "--from"), None if end is None else parse_time(end, "--to")
+    if _is_date(begin):
+        first = calendar.at(datetime.fromisoformat(begin).date(), time())
+    if last is not None and last < first:
+        message = f"--to {end!r} is before --from {begin!r}"
+        raise typer.BadParameter(message)
+    asked = Asked(first, last, None if other is None else load(other), database)
+    return answer(asked, load_settings(), _clock, as_json=as_json)
+
+
+@app.command()
+def backfill(
+    flex: Annotated[list[Path] | None, typer.Option(help="IBKR Flex Query XML; may be repeated.")] = None,
+    vix: Annotated[Path | None, typer.Option(help="Daily prices of VIX, CSV as Cboe publishes them.")] = None,
+    vix3m: Annotated[Path | None, typer.Option(help="The same of VIX3M.")] = None,
+    *,
+    tastytrade: Annotated[
+        bool | None, typer.Option(help="Ask tastytrade; by default when GUARDRAILS_SOURCES names it.")
+    ] = None,
+) -> int:
+    """Add the time before this program ran to the charts; nothing that is stored is changed, so run it again at will.
+
+    Exit 3 when something was refused, could not be read, or contradicts what is stored.
+    """
+    settings, console = load_settings(), Console(highlight=False)
+    files = [path for path in (*(flex or ()), vix, vix3m) if path is not None]
+    asks = "tastytrade" in settings.guardrails_sources if tastytrade is None else tastytrade
+    if not files and not asks:
+        message = "there is nothing to add: give --flex, --vix or --vix3m, or name tastytrade in GUARDRAILS_SOURCES"
+        raise typer.BadParameter(message)
+    if "demo" in settings.guardrails_sources:
+        given = ", ".join([*(redaction.redact(path.name) for path in files), *(["tastytrade"] if asks else [])])
+        why = "GUARDRAILS_SOURCES has demo, whose accounts and market are invented: name your brokers there first"
+        lines, code = [f"nothing was added of {given}: {why}"], EXIT_CRASH
+    else:
+        lines, code = _add_past(settings, flex or (), (("VIX", vix), ("VIX3M", vix3m)), asks=asks)
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    return code
+
+
 @audit_app.command("verify")
 def audit_verify(
     database: Annotated[
-        Path | None, typer.Option(help="The file; default is guardrails.db in GUARDRAILS_DATA_DIR.")
+        Path | None, typer.Option(help="A file; default is what DATABASE_URL names, or else that of the data folder.")
     ] = None,
 ) -> int:
     """Look for rows of the evidence log that were edited, moved, put in or taken out; changes nothing.
 
     Exit 0 when every entry verifies, 2 when not, 3 when it cannot be read.
     """
-    from guardrails.audit import verify_file  # noqa: PLC0415  # a third of a second that no other command needs
-    from guardrails.store.database import FILE  # noqa: PLC0415  # as above
+    from guardrails.audit import verify_file, verify_store  # noqa: PLC0415  # a third of a second no other command needs
 
-    code, lines = verify_file(database or load_settings().guardrails_data_dir / FILE)
+    if database is not None:
+        code, lines = verify_file(database)
+    else:
+        settings = load_settings()
+        code, lines = verify_store(settings.guardrails_data_dir, settings.database_url)
     console = Console(highlight=False)
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
@@ -126,21 +192,54 @@ def assess_once(names: Sequence[str], rules: RiskMatrix, settings: Settings, at:
     return assess(views, rules, memory, at or _clock(), extra)
 
 
+def _add_past(
+    settings: Settings, flex: Sequence[Path], closes: Sequence[tuple[str, Path | None]], *, asks: bool
+) -> tuple[list[str], int]:
+    """Read the files, ask tastytrade when it `asks`, store all of it; what to say, and the exit code."""
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+    from adapters.statements.closes import read_closes  # noqa: PLC0415  # as above
+    from adapters.statements.equity_history import read_equity  # noqa: PLC0415  # as above
+    from guardrails.store.backfill import add_past, outcome  # noqa: PLC0415  # as in audit_verify
+    from guardrails.store.books import book_of  # noqa: PLC0415  # as above
+    from guardrails.store.database import open_database  # noqa: PLC0415  # as above
+
+    now = _clock()
+    given = read_equity(flex, now)
+    for symbol, path in closes:
+        given += Past() if path is None else read_closes(path, symbol, now)
+    sources = open_sources(settings.guardrails_sources, settings, _clock)
+    asked = [source for source in sources if asks and source.name == "tastytrade"]
+    if asks and not asked:
+        given += Past(problems=("tastytrade was not asked: GUARDRAILS_SOURCES does not name it",))
+    offered = asyncio.run(past_once(asked, _clock))
+    book = book_of((source.name for source in sources), settings.guardrails_demo_scenario)
+    database = open_database(settings.guardrails_data_dir, _clock, settings.database_url)
+    try:
+        done = add_past(database, book, given, offered, _clock())
+        return outcome(given + offered, done, database)
+    finally:
+        database.close()
+
+
 def _clock() -> datetime:
     return datetime.now(UTC)
 
 
-def parse_time(text: str) -> datetime:
+def _is_date(text: str) -> bool:
+    return "T" not in text and ":" not in text
+
+
+def parse_time(text: str, flag: str = "--at") -> datetime:
     """An aware UTC time from ISO text; without a zone it is New York time, a bare date means that session's close."""
     try:
         moment = datetime.fromisoformat(text)
-        if "T" not in text and ":" not in text:
+        if _is_date(text):
             return calendar.session_bounds(calendar.session_on_or_before(moment.date()))[1]
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=calendar.NEW_YORK)
         calendar.session_of(aware)
         return aware.astimezone(UTC)
     except (ValueError, OverflowError, GuardrailsError) as error:
-        message = f"--at {text!r} is no ISO time of the trading calendar; write for example 2026-11-20T15:50-05:00"
+        message = f"{flag} {text!r} is no ISO time of the trading calendar; write for example 2026-11-20T15:50-05:00"
         raise typer.BadParameter(message) from error
 
 
@@ -153,6 +252,7 @@ def _probe(settings: Settings) -> list[tuple[str, bool, str]]:
     except MatrixError as error:
         found.append(("risk matrix", False, str(error)))
     found.append(_probe_data_dir(settings.guardrails_data_dir))
+    found.append(_probe_store(settings))
     found.extend(_probe_source(name, settings) for name in settings.guardrails_sources)
     found.append(("trading", True, "read-only: this version sends no orders"))
     return found
@@ -171,6 +271,12 @@ def _probe_data_dir(folder: Path) -> tuple[str, bool, str]:
             f"{folder} cannot be written ({error.strerror}); set GUARDRAILS_DATA_DIR",
         )
     return "data folder", True, f"{folder} can be written"
+
+
+def _probe_store(settings: Settings) -> tuple[str, bool, str]:
+    from guardrails.store.condition import condition  # noqa: PLC0415  # as in audit_verify
+
+    return "database", *condition(settings.guardrails_data_dir, settings.database_url)
 
 
 def _probe_source(name: str, settings: Settings) -> tuple[str, bool, str]:

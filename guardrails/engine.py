@@ -14,21 +14,22 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from guardrails.announcements import announce
-from guardrails.assess import Assessment, assess
+from guardrails.assess import Assessment, Inputs, assess
 from guardrails.brokers import Broker, LiveBroker, MarketFeed
 from guardrails.errors import SourceError
+from guardrails.histories import past_of
 from guardrails.instruments import Instrument
+from guardrails.keeper import Keeper, Published, StoreHealth
 from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
 from guardrails.outages import about_matrix, about_task, failed_view, unheard
-from guardrails.portfolio import Portfolio, held_by_others
+from guardrails.portfolio import held_by_others
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
-from guardrails.values import View
+from guardrails.values import SourceState, View
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ STOP_TIMEOUT_SECONDS = 5.0
 _KEPT_CHANGES = 20
 _HEAR_SECONDS = 0.1
 """at most ten times a second, should a connection flap"""
+_PAST_EVERY = timedelta(days=1)
+_SPEAKING = (SourceState.LIVE, SourceState.CLOSED, SourceState.FILE)
+_FOLLOW_SECONDS = 0.2
+"""how often it is asked whether another program has seen something new"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,10 @@ class Health:
     cycles: int
     problems: tuple[str, ...]
     store_writable: bool
+    store: StoreHealth | None = None
+    """None when nothing is kept"""
+    watched_by: str = ""
+    """the other program that reads the brokers, while this one only shows what it sees"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +76,6 @@ class EngineSettings:
     """a source that has not answered by then is DOWN until it does"""
     first_words_seconds: float = FIRST_WORDS_SECONDS
     """how long the first Snapshot waits for every source to have spoken once"""
-
-
-class Keeper(Protocol):
-    """Keeps what was seen; nothing here blocks or raises (see `guardrails.store.writer`)."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def keep(self, snapshot: Snapshot, matrix_text: str, portfolio: Portfolio, scenario: str = "") -> None:
-        """Take a copy of one moment and return at once."""
-
-    def health(self) -> StoreHealth:
-        """Whether what was handed over is kept."""
-
-    def stop(self) -> None:
-        """Write what waits, within a bound, and end."""
-
-
-class StoreHealth(Protocol):
-    """What the engine asks of a store."""
-
-    @property
-    def problem(self) -> str:
-        """What is wrong now, empty when nothing is."""
 
 
 class Engine:
@@ -135,6 +120,12 @@ class Engine:
         self._heard = asyncio.Event()
         self._prompt = asyncio.Event()
         self._forgetting = threading.Event()
+        self._past_filled: datetime | None = None
+        self._watching = asyncio.Event()
+        """set while this program reads the brokers itself"""
+        self._watched_by = ""
+        self._published: Published | None = None
+        """what was last taken over from another program"""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -155,7 +146,9 @@ class Engine:
         """The state of the loop; cheap, callable from any thread."""
         alive = self._thread is not None and self._thread.is_alive()
         problems = tuple(f"{name}: {text}" for name, text in sorted(self._problems.items()))
-        return Health(alive, self._last_cycle, self._cycle_seconds, self._cycles, problems, self._writable)
+        last, seconds = self._last_cycle, self._cycle_seconds
+        store = None if self._store is None else self._store.health()
+        return Health(alive, last, seconds, self._cycles, problems, self._writable, store, self._watched_by)
 
     def forget(self, scenario: str) -> None:
         """Begin the next cycle with an empty memory, because the demo's market was exchanged for that of `scenario`."""
@@ -210,6 +203,7 @@ class Engine:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         # of this loop, should it be started again
         self._due, self._heard, self._prompt = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._watching = asyncio.Event()
         self._followed.clear()
         if self._asked_to_stop.is_set():
             self._stopping.set()
@@ -221,7 +215,9 @@ class Engine:
             for source in self._sources
             if isinstance(source, LiveBroker)
         }
-        jobs |= {"assess": self._assess, "record": self._record}
+        jobs |= {"assess": self._assess, "record": self._record, "past": self._fill_past}
+        jobs = {name: lambda job=job: self._while_watching(job) for name, job in jobs.items()}  # type: ignore[misc]  # as above
+        jobs["share"] = self._share
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._keep(name, job), name=name) for name, job in jobs.items()]
@@ -253,17 +249,56 @@ class Engine:
     async def _until_due(self, name: str) -> None:
         """One period; an assessment may be due earlier."""
         if name != "assess":
-            await asyncio.sleep(self.settings.refresh_seconds)
+            await asyncio.sleep(
+                _FOLLOW_SECONDS if name == "share" and self._watched_by else self.settings.refresh_seconds
+            )
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.refresh_seconds):
                 await self._prompt.wait()
         self._prompt.clear()
 
+    async def _while_watching(self, job: Callable[[], Awaitable[None]]) -> None:
+        await self._watching.wait()
+        await job()
+
+    async def _share(self) -> None:
+        """Watch, unless another program does: then show what that one sees, and go on from it when it ends."""
+        if self._store is None:
+            self._watching.set()
+            return
+        part = await asyncio.to_thread(self._store.part, self.names, self._scenario)
+        published = part.published
+        if published is not None and published is not self._published:
+            self._published = published
+            self._memory, self._changes = published.memory, published.snapshot.changes
+            if not part.watches:
+                self.latest, self.restored = published.snapshot, False
+                self._last_cycle, self._cycles = published.snapshot.as_of, self._cycles + 1
+        if part.watches and self._watched_by:
+            log.warning("%s watches no more; this program does now", self._watched_by)
+        elif part.holder and part.holder != self._watched_by:
+            log.warning("%s watches this book; this program shows what it sees", part.holder)
+        self._watched_by = part.holder
+        self._tell_store_problem()
+        if part.watches:
+            self._watching.set()
+        elif self._watching.is_set():
+            self._watching.clear()
+            await self._let_go()  # a broker may allow one connection only, which the other program now needs
+
+    def _tell_store_problem(self) -> None:
+        problem = "" if self._store is None else self._store.health().problem
+        if problem:
+            self._problems["store"] = problem
+        elif self._store is not None:
+            self._problems.pop("store", None)
+
     async def _hear(self, source: LiveBroker) -> None:
         """Read and assess at once whenever `source` says that something changed."""
         while True:
             await source.changed()
+            await self._watching.wait()
             with suppress(Exception):  # it is told by the task that reads every period
                 await self._read(source)
             self._prompt.set()
@@ -288,14 +323,16 @@ class Engine:
             self._views.clear()
             self._heard.clear()
             self._memory, self._changes = Memory(), ()
+            self._past_filled = None
         if not self._heard.is_set():
             await self._first_words()
         began = time.perf_counter()
         now = self.now()
         views = [self._views.get(name) or unheard(name) for name in self.names]
         await self._follow(views)
-        result = await asyncio.to_thread(self._judge, views, now)
-        self._publish(result)
+        inputs = await asyncio.to_thread(self._inputs, views, now)
+        result = await asyncio.to_thread(self._judge, inputs)
+        self._publish(result, inputs)
         self._cycle_seconds = time.perf_counter() - began
         self._last_cycle, self._cycles = now, self._cycles + 1
 
@@ -322,14 +359,17 @@ class Engine:
             self._heard.set()
             log.warning("not every source has answered within %.0f s", self.settings.first_words_seconds)
 
-    def _judge(self, views: list[View], now: datetime) -> Assessment:
+    def _inputs(self, views: list[View], now: datetime) -> Inputs:
         self._matrix = self._matrix.reread()
         matrix = self._matrix.matrix
         extra = [about_matrix(text, matrix) for text in self._matrix.problems]
         extra += [about_task(name, text, matrix) for name, text in sorted(self._problems.items())]
-        return assess(views, matrix, self._memory, now, extra, self.settings.trading)
+        return Inputs(tuple(views), self._memory, now, tuple(extra), self.settings.trading)
 
-    def _publish(self, result: Assessment) -> None:
+    def _judge(self, inputs: Inputs) -> Assessment:
+        return assess(inputs.views, self._matrix.matrix, inputs.memory, inputs.now, inputs.extra, inputs.trading)
+
+    def _publish(self, result: Assessment, inputs: Inputs) -> None:
         changes = tuple(Change(c.time, c.old, c.new, c.cause, c.targets) for c in result.changes)
         self._changes = (*reversed(changes), *self._changes)[:_KEPT_CHANGES]
         snapshot = replace(result.snapshot, changes=self._changes)
@@ -339,13 +379,21 @@ class Engine:
         self._memory, self.assessment = result.memory, result
         self.latest, self.restored = snapshot, False
         if self._store is not None:
-            self._store.keep(snapshot, self._matrix.text, result.portfolio, self._scenario)
-            if problem := self._store.health().problem:
-                self._problems["store"] = problem
-            else:
-                self._problems.pop("store", None)
+            self._store.keep(snapshot, self._matrix.text, result.portfolio, self._scenario, inputs, result.memory)
+            self._tell_store_problem()
         if moved or self._cycles == 0:
             self._due.set()
+
+    async def _fill_past(self) -> None:
+        """Once a day, when every source speaks: what they tell of the time before this program watched them."""
+        now, snapshot = self.now(), self.latest
+        filled = self._past_filled is not None and now - self._past_filled < _PAST_EVERY
+        speak = snapshot is not None and all(row.state in _SPEAKING for row in snapshot.sources)
+        if self._store is None or filled or self.restored or not speak:
+            return
+        self._past_filled = now
+        real = [source for source in self._sources if source.name != "demo"]  # the demo makes up another past every day
+        self._store.fill(self.names, self._scenario, await past_of(real, now))
 
     async def _record(self) -> None:
         """Write snapshot and state when a level moved, else every `snapshot_seconds`."""
@@ -358,7 +406,7 @@ class Engine:
         await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
-        if self.latest is None or self.restored:
+        if self.latest is None or self.restored or self._watched_by:
             return
         try:
             write_atomically(self._snapshot_file, to_json(self.latest))
@@ -368,13 +416,16 @@ class Engine:
             raise
         self._writable = True
 
-    async def _close(self) -> None:
+    async def _let_go(self) -> None:
         for source in self._sources:
             try:
                 async with asyncio.timeout(STOP_TIMEOUT_SECONDS / 2):
                     await source.close()
             except Exception:
                 log.exception("closing %s failed", source.name)
+
+    async def _close(self) -> None:
+        await self._let_go()
         try:
             self._write()
         except OSError:

@@ -7,7 +7,7 @@ import json
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from guardrails.engine import Engine
+from guardrails.engine import Engine, Health
 from guardrails.findings import Level
 from guardrails.outages import is_fresh
 from guardrails.snapshot import Snapshot, SourceRow, to_json
@@ -25,7 +25,9 @@ def healthz(engine: Engine) -> Answer:
 
 
 def readyz(engine: Engine) -> Answer:
-    """200 when the engine is fresh, the store writable and every source answers, else 503; the body says why."""
+    """200 when the engine is fresh, the store writable and every source answers, else 503; the body says why.
+
+    A program that shows what another one sees is ready when that one is, and says which it is."""
     health, now, snapshot = engine.health(), engine.now(), engine.latest
     fresh = health.alive and is_fresh(health.last_cycle, now, engine.settings.refresh_seconds)
     sources = [] if snapshot is None or engine.restored else snapshot.sources
@@ -38,10 +40,25 @@ def readyz(engine: Engine) -> Answer:
             "cycle_seconds": health.cycle_seconds,
             "problems": list(health.problems),
         },
-        "store": {"writable": health.store_writable},
+        "store": {"writable": health.store_writable, **_store(health)},
+        "watched_by": health.watched_by,
         "sources": [_readiness(source) for source in sources],
     }
     return _json(200 if ready else 503, body)
+
+
+def _store(health: Health) -> dict[str, object]:
+    if health.store is None:
+        return {"kept": False}
+    store = health.store
+    return {
+        "kept": True,
+        "queued": store.queued,
+        "spooled": store.spooled,
+        "dropped": store.dropped,
+        "last_written": None if store.last_written is None else store.last_written.isoformat(),
+        "problem": store.problem,
+    }
 
 
 def _readiness(source: SourceRow) -> dict[str, object]:
@@ -85,6 +102,13 @@ def metrics(engine: Engine) -> Answer:
     if health.last_cycle is not None:
         age = (now - health.last_cycle).total_seconds()
         Gauge("guardrails_last_cycle_age_seconds", "Age of the last good cycle", registry=registry).set(age)
+    if health.store is not None:
+        waiting = Gauge("guardrails_store_waiting", "Rows that wait for the database", ["where"], registry=registry)
+        waiting.labels("memory").set(health.store.queued)
+        waiting.labels("disk").set(health.store.spooled)
+        Gauge("guardrails_store_dropped", "Moments of telemetry not kept since the start", registry=registry).set(
+            health.store.dropped
+        )
     if latest is not None:
         _snapshot_metrics(latest, registry, restored=engine.restored)
     return 200, CONTENT_TYPE_LATEST, generate_latest(registry)

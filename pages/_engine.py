@@ -18,6 +18,7 @@ from guardrails.settings import Settings, load_settings
 from guardrails.store.books import book_of
 from guardrails.store.database import Database, open_database
 from guardrails.store.metadata import StoreError
+from guardrails.store.upkeep import Retention
 from guardrails.store.writer import Writer
 
 
@@ -60,9 +61,22 @@ def clock() -> datetime:
 def database(settings: Settings) -> Database | str:
     """What the history is kept in, or why there is none."""
     try:
-        return open_database(settings.guardrails_data_dir, clock)
+        return open_database(settings.guardrails_data_dir, clock, settings.database_url)
     except StoreError as error:
         return str(error)
+
+
+def writer(kept_in: Database, settings: Settings) -> Writer:
+    """What fills it."""
+    folder = settings.guardrails_data_dir
+    return Writer(
+        kept_in,
+        folder / "spool",
+        clock,
+        every=settings.guardrails_history_seconds,
+        capture_every=settings.guardrails_snapshot_seconds,
+        retention=Retention(folder, settings.guardrails_raw_days, settings.guardrails_archive_days),
+    )
 
 
 @st.cache_resource(show_spinner=False)
@@ -81,7 +95,7 @@ def wiring() -> Wiring:
             scenario=settings.guardrails_demo_scenario,
         ),
         clock,
-        kept_in if isinstance(kept_in, str) else Writer(kept_in, settings.guardrails_data_dir / "spool", clock),
+        kept_in if isinstance(kept_in, str) else writer(kept_in, settings),
     )
     demo = next((source for source in sources if source.name == "demo"), None)
     return Wiring(engine, cast("Demo | None", demo), settings, None if isinstance(kept_in, str) else kept_in)

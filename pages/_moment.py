@@ -1,8 +1,8 @@
-"""What is known now and how old it is: a page must never show the calm of an hour ago as the calm of now.
+"""What a page shows and how old it is: a page must never show the calm of an hour ago as the calm of now.
 
 A Snapshot is old when the engine has not made a new one for five periods, or when it is still the file of the last run.
 Then nothing in it is cleared: OK and WATCH are shown as UNKNOWN, a breach stays one. When one source is silent, that
-holds for its accounts and positions.
+holds for its accounts and positions. A past moment that a person asked for is shown as it was then, and says so.
 """
 
 from __future__ import annotations
@@ -35,13 +35,18 @@ class Moment:
     """Everything a page may show at one moment."""
 
     now: datetime
+    """what ages count to: in the past, the time of that Snapshot"""
     snapshot: Snapshot | None
     """as it may be shown: with its lights out when it is old"""
     old: bool
     trouble: tuple[str, ...]
     """why this must not be mistaken for calm, in plain words; empty when everything speaks"""
-    health: Health
-    matrix: RiskMatrix
+    health: Health | None
+    """of the engine; None in the past, of which it is not stored"""
+    matrix: RiskMatrix | None
+    """in force at that moment; None when that of a past moment cannot be read"""
+    past: bool = False
+    """whether this is a moment that a person looks back at"""
 
 
 def read(engine: Engine) -> Moment:
@@ -59,6 +64,20 @@ def read(engine: Engine) -> Moment:
         return Moment(now, shown, old, words, health, engine.matrix)
     silent = {row.name for row in snapshot.sources if row.state in _SILENT}
     return Moment(now, _dimmed_rows(snapshot, silent), old, silence(snapshot, now), health, engine.matrix)
+
+
+def then(snapshot: Snapshot, matrix: RiskMatrix | None) -> Moment:
+    """The past moment of a stored `snapshot` as it was shown then: not old, but with what was silent then."""
+    silent = {row.name for row in snapshot.sources if row.state in _SILENT}
+    return Moment(
+        snapshot.as_of,
+        _dimmed_rows(snapshot, silent),
+        old=False,
+        trouble=silence(snapshot, snapshot.as_of),
+        health=None,
+        matrix=matrix,
+        past=True,
+    )
 
 
 def silence(snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
@@ -86,6 +105,13 @@ def day_and_time(time: datetime) -> str:
     """`Tue 17 Nov 10:32 ET`."""
     local = time.astimezone(calendar.NEW_YORK)
     return f"{local:%a} {local.day} {local:%b %H:%M} ET"
+
+
+def full_time(time: datetime) -> str:
+    """`Tue 17 Nov 2026 10:32:00 ET`; EDT or EST in the hour that comes twice."""
+    local = time.astimezone(calendar.NEW_YORK)
+    zone = "ET" if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset() else local.tzname()
+    return f"{local:%a} {local.day} {local:%b %Y %H:%M:%S} {zone}"
 
 
 def since_words(time: datetime, now: datetime) -> str:

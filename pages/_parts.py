@@ -193,8 +193,11 @@ def _figure(finding: Finding) -> str:
     return value if finding.limit is None else f"{value}, {bound} {wording.amount(finding.limit, finding.unit)}"
 
 
-def header(moment: Moment) -> str:
-    """HTML of the bar on every page; grey-striped, with the reason in words, when anything is silent."""
+def header(moment: Moment, label: str = "") -> str:
+    """HTML of the bar on every page; grey-striped, with the reason in words, when anything is silent.
+
+    `label` (NOW, THEN) tells it from another one on the same page; that of a past moment looks different, too.
+    """
     snapshot = moment.snapshot
     if snapshot is None:
         words = f"<strong>⚠ No data yet</strong><span>{clock(moment.now)}</span>"
@@ -206,15 +209,26 @@ def header(moment: Moment) -> str:
     vix = f"VIX {wording.number(regime.vix, 1)}, VIX3M {wording.number(regime.vix3m, 1)}"
     block = ' <span class="pg-pill pg-watch">no new short vega</span>' if regime.overlay else ""
     parts = [
+        f"<b>{label}</b>" if label else "",
         badges,
         f'<span title="{text(regime.reason)}"><b>{text(regime.name)}</b>{text(since)} ({text(vix)}){block}</span>',
         f"<span><b>{text(snapshot.safety_state)}</b> · {text(snapshot.trading)}</span>",
         f"<span>{_sources(moment)}</span>",
+        _watched(moment),
         f'<span class="pg-clock"><b>{clock(moment.now)}</b>, {text(session_words(snapshot, moment.now))}</span>',
     ]
     trouble = "".join(f"<strong>⚠ {text(words)}</strong>" for words in moment.trouble)
-    silent = " pg-silent" if moment.trouble else ""
-    return f'<section class="pg-bar{silent}" aria-label="State of the book">{trouble}{"".join(parts)}</section>'
+    look = "pg-then" if moment.past else "pg-bar pg-silent" if moment.trouble else "pg-bar"
+    name = "State of the book then" if moment.past else "State of the book"
+    return f'<section class="{look}" aria-label="{name}">{trouble}{"".join(parts)}</section>'
+
+
+def _watched(moment: Moment) -> str:
+    """Who reads the brokers, when it is not this program."""
+    if moment.health is None or not moment.health.watched_by:
+        return ""
+    says = "Another program with the same database reads the brokers; this one shows what it sees, and takes over."
+    return f'<span title="{says}">watched by <b>{text(moment.health.watched_by)}</b></span>'
 
 
 def _sources(moment: Moment) -> str:
@@ -230,11 +244,20 @@ def _sources(moment: Moment) -> str:
 
 
 def nothing_yet(moment: Moment, names: Iterable[str]) -> None:
-    """Draw the page of the first seconds: what is waited for, and what goes wrong."""
+    """Draw the page of the first seconds: what is waited for, and what goes wrong; of the past, why it is empty."""
+    if moment.past:
+        st.subheader("Nothing to show of that moment")
+        st.html(_one(Level.UNKNOWN, text(" ".join(moment.trouble))))
+        return
     st.subheader("No data yet")
     st.write(f"Waiting for the first complete answer of {', '.join(names)}. Nothing is judged until then.")
-    for problem in moment.health.problems:
-        st.html(f'<ul class="pg-list"><li>{pill(Level.UNKNOWN)}<div class="pg-body">{text(problem)}</div></li></ul>')
+    for problem in () if moment.health is None else moment.health.problems:
+        st.html(_one(Level.UNKNOWN, text(problem)))
+
+
+def _one(level: Level, words: str) -> str:
+    """HTML of one light with its sentence."""
+    return f'<ul class="pg-list"><li>{pill(level)}<div class="pg-body">{words}</div></li></ul>'
 
 
 def needs_you(moment: Moment, *, part: bool = False) -> None:
@@ -249,14 +272,15 @@ def needs_you(moment: Moment, *, part: bool = False) -> None:
         st.html(findings_list(shown))
     else:
         judged = moment.snapshot is not None and any(f.level is Level.OK for f in moment.snapshot.findings)
-        words = "Every limit that is set is kept, on data that is complete and current."
+        current = "was complete and current then" if moment.past else "is complete and current"
+        words = f"Every limit that is set {'was' if moment.past else 'is'} kept, on data that {current}."
         light, words = (Level.OK, words) if judged else (Level.UNKNOWN, "Nothing has been judged.")
         if part and moment.snapshot is not None:
             light, words = (
                 moment.snapshot.level,
                 "Nothing about the accounts shown; this light is that of the whole book.",
             )
-        st.html(f'<ul class="pg-list"><li>{pill(light)}<div class="pg-body">{words}</div></li></ul>')
+        st.html(_one(light, words))
     more = st.container()
     if folded:
         waiting = sum(NOT_CLEARED in finding.evidence for finding in folded)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from guardrails.settings import Scenario
-from pages._engine import wiring
+from pages._band import band, body, controls, door
+from pages._engine import stored, wiring
 from pages._moment import read
-from pages._parts import header
+from pages._parts import header, text
+from pages._past import chosen, looked_at, said
 from pages._style import style_sheet
 
 ICON = (  # drawn here: a named icon would be fetched from another host
@@ -15,24 +17,29 @@ ICON = (  # drawn here: a named icon would be fetched from another host
     "%3Cpath fill='%230b5cad' d='M12 1 3 5v6c0 5.5 3.8 10.7 9 12 5.2-1.3 9-6.5 9-12V5z'/%3E%3C/svg%3E"
 )
 
-st.set_page_config(page_title="Portfolio Guardrails", page_icon=ICON, layout="wide")
+NAME = "Portfolio Guardrails"
+st.set_page_config(page_title=NAME if chosen() is None else f"PAST · {NAME}", page_icon=ICON, layout="wide")
 page = st.navigation(
     [
         st.Page("risk.py", title="Risk", icon=":material/traffic:", default=True),
         st.Page("positions.py", title="Positions", icon=":material/table_rows:"),
         st.Page("limits.py", title="Limits", icon=":material/rule:"),
+        st.Page("history.py", title="History", icon=":material/timeline:"),
         st.Page("connections.py", title="Connections", icon=":material/cable:"),
         st.Page("data.py", title="Data", icon=":material/database:"),
     ],
     position="top",
 )
 st.html(style_sheet())
-wired = wiring()
+wired, past = wiring(), looked_at()
 
 
 @st.fragment(run_every=wired.engine.settings.refresh_seconds)
 def bar() -> None:
-    st.html(header(read(wired.engine)))
+    """Draw the state of now, and in the past how long ago that is; what was stored was read before."""
+    st.html(header(read(wired.engine), "" if past is None else "NOW"))
+    if past is not None:
+        st.html(band(past, wired.engine.now(), wired.engine.matrix.version, page.title))
 
 
 def switch_scenario() -> None:
@@ -41,10 +48,14 @@ def switch_scenario() -> None:
         wired.engine.forget(wired.demo.scenario)  # another market has another history
 
 
-with st.container(key="header", horizontal=True, vertical_alignment="center", gap="small"):
+with st.container(key="header", horizontal=True, vertical_alignment="center", gap="xsmall"):
     with st.container():
         bar()
-    if wired.demo is not None:
+        if past is not None:
+            controls(past)
+    if past is None and stored() is not None:
+        door(wired.engine)
+    if past is None and wired.demo is not None:  # nothing of now is moved from the past
         st.session_state.scenario = wired.demo.scenario  # another tab may have switched it
         st.selectbox(
             "Demo market",
@@ -56,4 +67,7 @@ with st.container(key="header", horizontal=True, vertical_alignment="center", ga
             on_change=switch_scenario,
             help="What the simulated market does. The book is the same; only the market moves.",
         )
-page.run()
+if words := said():
+    st.html(f'<div class="pg-filter" role="status">{text(words)}</div>')
+with body(past, page.title):
+    page.run()

@@ -8,11 +8,11 @@ _LAYOUT = """
 [data-testid="stMainBlockContainer"] { padding: 4.2rem 2rem 3rem; max-width: 1700px; }
 :has(> .st-key-header) { position: sticky; top: 3.4rem; z-index: 90; padding: .3rem 0;
   background: light-dark(#ffffff, #10141a); }
-.pg-bar { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding: .4rem .7rem;
+.pg-bar, .pg-then { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding: .4rem .7rem;
   border-radius: .5rem; border: 1px solid light-dark(#d5dbe3, #323c49); background: light-dark(#f3f5f8, #1a212b);
   font-size: .87rem; line-height: 1.5; font-variant-numeric: tabular-nums; }
-.pg-bar > span { white-space: nowrap; }
-.pg-bar > strong { flex-basis: 100%; font-size: 1rem; }
+.pg-bar > span, .pg-then > span { white-space: nowrap; }
+.pg-bar > strong, .pg-then > strong { flex-basis: 100%; font-size: 1rem; }
 .pg-silent { border: 2px dashed light-dark(#59626e, #a3adba); background: repeating-linear-gradient(-45deg,
   light-dark(#d4d8dd, #3a424d) 0 12px, light-dark(#e4e7eb, #2d343d) 12px 24px); }
 .pg-pill { display: inline-block; padding: 0 .5rem; margin-right: .2rem; border-radius: 1rem; white-space: nowrap;
@@ -43,17 +43,37 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
 .pg-filter { padding: .2rem .7rem; border-left: 4px solid light-dark(#0b5cad, #7ab8ff); font-weight: 600;
   background: light-dark(#eaf2fb, #16283a); }
 [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#ffffff, #10141a) !important; }
+.st-key-past_door button { padding: .25rem .5rem; }
+[data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] * {
+  color: light-dark(#ffffff, #10141a) !important; }
 .pg-rule { padding: .5rem 0; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
 @media (max-width: 1150px) {
   .pg-limit { grid-template-columns: 6.6rem minmax(10rem, 13rem) 6rem 6.4rem 1fr; gap: .2rem .6rem; }
-  .pg-bar { font-size: .82rem; gap: .2rem .7rem; }
+  .pg-bar, .pg-then { font-size: .82rem; gap: .2rem .7rem; }
 }
+"""
+PAST = {"ink": ("#0a3d4d", "#bfeaf7"), "stripe": ("#b9dbe6", "#1f4a59"), "between": ("#d9edf3", "#163540"),
+        "body": ("#f0f8fb", "#101f26")}  # fmt: skip
+"""colours of the past by theme, none of a level: a contrast of 4.5 to 1 and more of the ink on each of the others"""
+
+
+def _of_the_past() -> str:
+    """A hatched band and a hatched frame round a tinted page: seen without colour too."""
+    ink, stripe, between, body = (f"light-dark({light}, {dark})" for light, dark in PAST.values())
+    hatch = f"repeating-linear-gradient(-45deg, {stripe} 0 10px, {between} 10px 20px)"
+    return f"""
+.pg-past {{ display: flex; align-items: baseline; gap: .8rem; padding: .45rem .7rem; border-radius: .5rem;
+  color: {ink}; border: 2px solid {ink}; background: {hatch}; font-size: .95rem; line-height: 1.45; }}
+.pg-past > strong {{ font-size: 1.15rem; letter-spacing: .06em; white-space: nowrap; }}
+.pg-then {{ background: {body}; border: 1px solid {ink}; }}
+.st-key-past_body {{ padding: 1rem; border: 14px solid; border-radius: .6rem;
+  border-image: {hatch} 14; background: {body}; }}
 """
 
 
 def style_sheet() -> str:
     """The whole sheet as a `<style>` element."""
-    rules = [_LAYOUT]
+    rules = [_LAYOUT, _of_the_past()]
     for look in LOOKS.values():
         ink, back = (f"light-dark({light}, {dark})" for light, dark in zip(look.light, look.dark, strict=True))
         edge = "dashed" if look.name == "unknown" else "solid"

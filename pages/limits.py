@@ -9,8 +9,9 @@ from guardrails.matrix import explain_regime
 from guardrails.snapshot import Snapshot
 from pages._engine import engine, wiring
 from pages._filters import choose, follow
-from pages._moment import Moment, day_and_time, read
+from pages._moment import Moment, day_and_time
 from pages._parts import limit_row, nothing_yet, text, unset_row
+from pages._past import every, seen
 
 CHECK_OF = {
     "max_beta_delta": "beta_delta",
@@ -59,10 +60,14 @@ def rule_html(sentences: list[str], findings: list[Finding], otherwise: str) -> 
 
 def in_force(moment: Moment, snapshot: Snapshot) -> None:
     regime = snapshot.regime
-    rules = sentences_by_check(explain_regime(moment.matrix, regime.name))
     since = "" if regime.since is None else f" since {day_and_time(regime.since)}"
-    st.subheader(f"In force: {regime.name}{since}")
+    st.subheader(f"{'Then in force' if moment.past else 'In force'}: {regime.name}{since}")
     st.caption(f"Why: {regime.reason}")
+    if moment.matrix is None:
+        st.write("The limits cannot be read aloud: the matrix then in force is missing. What was judged by it:")
+        st.html("".join(limit_row(finding) for finding in snapshot.findings if finding.limit is not None))
+        return
+    rules = sentences_by_check(explain_regime(moment.matrix, regime.name))
     st.html("".join(f"<div>{text(sentence)}</div>" for sentence in rules.pop("", [])))
     otherwise = _NOT_HERE if drawn.on else _WHY_NOT
     st.html(
@@ -73,10 +78,10 @@ def in_force(moment: Moment, snapshot: Snapshot) -> None:
     )
 
 
-def changes(snapshot: Snapshot) -> None:
+def changes(snapshot: Snapshot, *, past: bool) -> None:
     st.subheader("Changes of regime")
     if not snapshot.changes:
-        st.write("None since the engine started.")
+        st.write(f"None since the engine {'had ' if past else ''}started.")
         return
     lines = []
     for change in snapshot.changes:
@@ -88,30 +93,41 @@ def changes(snapshot: Snapshot) -> None:
     st.html(f'<ul class="pg-list pg-wide">{"".join(lines)}</ul>')
 
 
+def others(moment: Moment, file: str) -> None:
+    """Draw the regimes that are not in force."""
+    if moment.matrix is None:
+        return
+    current = "" if moment.snapshot is None else moment.snapshot.regime.name
+    st.subheader("The other regimes")
+    for name in moment.matrix.regimes:
+        if name != current:
+            with st.expander(name, key=f"regime_{name}"):
+                st.html("".join(f"<div>{text(line)}</div>" for line in explain_regime(moment.matrix, name)))
+    taken = (
+        ""
+        if moment.past
+        else " Edit the file: it is taken as soon as it is valid; until then the last valid one stays."
+    )
+    said = "The matrix then in force" if moment.past else f"File {file}"
+    watch = f"Limits reach WATCH at {moment.matrix.watch_at * 100:.0f} % of their use."
+    st.caption(f"{said}, version {moment.matrix.version}. {watch}{taken}")
+
+
 service = engine()
-drawn, _ = choose(read(service).snapshot)
+first = seen(service)
+drawn, _ = choose(first.snapshot)
 
 
-@st.fragment(run_every=service.settings.refresh_seconds)
+@st.fragment(run_every=every(service))
 def now() -> None:
-    moment = read(service)
+    moment = seen(service)
     if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
     follow(drawn, moment.snapshot)
     in_force(moment, drawn.narrowed(moment.snapshot))
-    changes(moment.snapshot)
+    changes(moment.snapshot, past=moment.past)
 
 
 now()
-matrix, file = service.matrix, wiring().settings.guardrails_matrix
-current = "" if service.latest is None else service.latest.regime.name
-st.subheader("The other regimes")
-for name in matrix.regimes:
-    if name != current:
-        with st.expander(name, key=f"regime_{name}"):
-            st.html("".join(f"<div>{text(sentence)}</div>" for sentence in explain_regime(matrix, name)))
-st.caption(
-    f"File {file.name}, version {matrix.version}. Limits reach WATCH at {matrix.watch_at * 100:.0f} % of their use. "
-    "Edit the file: it is taken as soon as it is valid; until then the last valid one stays."
-)
+others(first, wiring().settings.guardrails_matrix.name)

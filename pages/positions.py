@@ -16,8 +16,9 @@ from guardrails.instruments import Kind
 from guardrails.snapshot import MetricsRow, PositionRow
 from pages._engine import engine
 from pages._filters import choose, follow
-from pages._moment import Moment, clock, read
+from pages._moment import Moment, clock
 from pages._parts import counted, nothing_yet
+from pages._past import every, file_name, seen, suffix
 from pages._tables import SUMS, added, bucket_of, chosen, formats, greyed, leg_table, package_table
 from pages._volatility import volatility_formats, volatility_table
 
@@ -32,9 +33,9 @@ SHADES = ("#c2410c", "#d9a400", "#4c8dd6", "#7a6bb0")
 service = engine()
 
 
-@st.fragment(run_every=service.settings.refresh_seconds)
+@st.fragment(run_every=every(service))
 def tables(picks: dict[str, list[str]]) -> None:
-    moment = read(service)
+    moment = seen(service)
     if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
@@ -55,7 +56,7 @@ def tables(picks: dict[str, list[str]]) -> None:
     )
     picked = st.dataframe(
         packages,
-        key="packages",
+        key=f"packages{suffix(moment)}",
         height=330,
         hide_index=True,
         column_config=formats(),
@@ -72,7 +73,7 @@ def tables(picks: dict[str, list[str]]) -> None:
     legs = leg_table(rows, metrics, quiet_after(moment))
     st.dataframe(
         legs if len(rows) > MANY else greyed(legs, st.context.theme.type),
-        key="legs",
+        key=f"legs{suffix(moment)}",
         height=430,
         hide_index=True,
         column_config=formats(),
@@ -84,9 +85,9 @@ def tables(picks: dict[str, list[str]]) -> None:
 
 
 def quiet_after(moment: Moment) -> float:
-    """Seconds after which Greeks are called quiet; never while the market is closed."""
+    """Seconds after which Greeks are called quiet; never while the market is closed or the matrix is not known."""
     is_open = moment.snapshot is not None and moment.snapshot.market_open
-    return moment.matrix.data.stale_after_seconds if is_open else math.inf
+    return moment.matrix.data.stale_after_seconds if is_open and moment.matrix is not None else math.inf
 
 
 def volatility(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], moment: Moment) -> None:
@@ -97,7 +98,7 @@ def volatility(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], m
     table = volatility_of(rows, metrics, moment)
     st.dataframe(
         table,
-        key="volatility",
+        key=f"volatility{suffix(moment)}",
         height=ROW_PIXELS * (min(max(len(table), 1), 14) + 1) + 3,
         hide_index=True,
         column_config=volatility_formats(),
@@ -109,7 +110,9 @@ def volatility(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], m
 def volatility_of(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], moment: Moment) -> pd.DataFrame:
     """The table of the underlyings of `rows`."""
     held = sorted({row.underlying for row in rows} & set(metrics))
-    return volatility_table([metrics[name] for name in held], moment.matrix.data.beta_min_correlation)
+    # without a matrix no correlation is enough
+    least = 1.0 if moment.matrix is None else moment.matrix.data.beta_min_correlation
+    return volatility_table([metrics[name] for name in held], least)
 
 
 def rounded(value: float) -> float:
@@ -162,8 +165,8 @@ Table = Callable[[Sequence[PositionRow], Mapping[str, MetricsRow], Moment], pd.D
 
 
 def as_csv(table: Table) -> bytes:
-    """A table of the rows shown, as they are at the click."""
-    moment = read(service)
+    """A table of the rows shown, as they are at the click; of the past, as they were."""
+    moment = first if first.past else seen(service)
     if moment.snapshot is None:
         return b""
     snapshot = drawn.narrowed(moment.snapshot)
@@ -171,9 +174,9 @@ def as_csv(table: Table) -> bytes:
     return table(chosen(snapshot.positions, picks), metrics, moment).to_csv(index=False).encode()
 
 
-@st.fragment(run_every=60)
+@st.fragment(run_every=None if every(service) is None else 60)
 def by_expiry(picks: Mapping[str, Sequence[str]]) -> None:
-    snapshot = service.latest
+    snapshot = seen(service).snapshot
     if snapshot is None or not snapshot.positions:
         return
     figure, left_out = picture(chosen(drawn.narrowed(snapshot).positions, picks))
@@ -192,9 +195,9 @@ def by_expiry(picks: Mapping[str, Sequence[str]]) -> None:
         st.caption(f"Not in the picture: {counted(left_out, 'position')} whose delta or vega is unknown.")
 
 
-first = read(service).snapshot
-groups = sorted({row.group for row in (() if first is None else first.positions)})
-drawn, picks = choose(first, {"expiry": [*BUCKETS, "none"], "underlying": groups})
+first = seen(service)
+groups = sorted({row.group for row in (() if first.snapshot is None else first.snapshot.positions)})
+drawn, picks = choose(first.snapshot, {"expiry": [*BUCKETS, "none"], "underlying": groups})
 tables(picks)
 
 
@@ -208,16 +211,16 @@ def volatility_now() -> bytes:
 
 with st.container(horizontal=True):
     for label, content, name in (
-        ("Download legs as CSV", legs_now, "positions.csv"),
-        ("Download volatility as CSV", volatility_now, "volatility.csv"),
+        ("Download legs as CSV", legs_now, "positions"),
+        ("Download volatility as CSV", volatility_now, "volatility"),
     ):
         st.download_button(
             label,
             content,
-            file_name=name,
+            file_name=file_name(name, "csv", first),
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
-            help="What is shown, as it is at the click.",
+            help="What is shown, as it was then." if first.past else "What is shown, as it is at the click.",
         )
 by_expiry(picks)

@@ -12,8 +12,9 @@ from guardrails.findings import Finding, Level, worst
 from guardrails.snapshot import AccountRow, PositionRow, Snapshot
 from pages._engine import engine
 from pages._filters import choose, follow
-from pages._moment import Moment, day_and_time, read
+from pages._moment import Moment, day_and_time
 from pages._parts import counted, limit_row, needs_you, nothing_yet, pill, text, total, unset_row, use_of
+from pages._past import every, seen
 
 FAMILIES = {
     "Margin": (
@@ -69,7 +70,7 @@ SUMS_OF_ACCOUNT = {
 }
 
 
-def account_tile(row: AccountRow, now_words: str) -> None:
+def account_tile(row: AccountRow, now_words: str, *, past: bool) -> None:
     with st.container(border=True):
         name = (
             f'<span><b>{text(row.broker)} {text(row.account)}</b> <span class="pg-soft">{text(now_words)}</span></span>'
@@ -79,12 +80,12 @@ def account_tile(row: AccountRow, now_words: str) -> None:
         left.metric(
             "Net liquidation",
             wording.money(row.net_liquidation),
-            _day(row),
+            _day(row, "that day" if past else "today"),
             help="What the account is worth now, in US dollars; below it the change since the start of the session, "
             "cash flows taken out.",
         )
         middle.metric(
-            "Excess now",
+            "Excess then" if past else "Excess now",
             wording.money(row.excess_liquidity),
             help="Equity − maintenance margin. Below zero the broker closes positions.",
         )
@@ -106,12 +107,12 @@ def restrictions(row: AccountRow) -> str:
     return f"**restricted: {', '.join(row.restrictions)}**" if row.restrictions else "no restrictions"
 
 
-def _day(row: AccountRow) -> str | None:
+def _day(row: AccountRow, when: str) -> str | None:
     figure, whose = (row.day_pnl, "") if row.day_pnl is not None else (row.day_pnl_broker, f", {row.broker} says")
     if figure is None:
         return None
     sign = "-" if figure < 0 else ""
-    return f"{sign}{wording.money(abs(figure))} today{whose}"
+    return f"{sign}{wording.money(abs(figure))} {when}{whose}"
 
 
 def family_html(findings: list[Finding]) -> str:
@@ -230,22 +231,22 @@ def of_accounts(snapshot: Snapshot) -> None:
 
 
 service = engine()
-drawn, _ = choose(read(service).snapshot)
+drawn, _ = choose(seen(service).snapshot)
 
 
-@st.fragment(run_every=service.settings.refresh_seconds)
+@st.fragment(run_every=every(service))
 def risk() -> None:
-    moment = read(service)
+    moment = seen(service)
     if moment.snapshot is None:
         nothing_yet(moment, service.names)
         return
     follow(drawn, moment.snapshot)
     snapshot = drawn.narrowed(moment.snapshot)
-    st.subheader("What needs you now")
+    st.subheader("What needed you then" if moment.past else "What needs you now")
     needs_you(replace(moment, snapshot=snapshot), part=drawn.on)
     with st.grid(max(min(len(snapshot.accounts), 3), 1), min_column_width=430):
         for row in snapshot.accounts:
-            account_tile(row, f"figures and margin {wording.age(row.age_seconds)} old")
+            account_tile(row, f"figures and margin {wording.age(row.age_seconds)} old", past=moment.past)
     st.subheader("Limits")
     limits(snapshot)
     st.subheader("Expiring")
@@ -255,7 +256,8 @@ def risk() -> None:
         st.write("No position in the accounts shown.")
     else:
         empty = "an empty answer is not a flat book"
-        st.write(f"The sources report no position. If you hold some, look at Connections: {empty}.")
+        reported = "reported no position then" if moment.past else "report no position"
+        st.write(f"The sources {reported}. If you hold some, look at Connections: {empty}.")
     if drawn.on:
         of_accounts(snapshot)
     st.subheader("The whole book")

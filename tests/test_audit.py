@@ -11,17 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from sqlalchemy import StaticPool, create_engine
 
-from guardrails.audit import _opened, behind, verify, verify_file
+from guardrails.audit import _opened, behind, verify, verify_file, verify_store
 from guardrails.store.database import open_database
 from guardrails.store.evidence import EVIDENCE, HEAD_FILE, Problem, Row, append, digest, keep_head
 from tests.books import ROOT
+from tests.postgres import Server
+from tests.stored import OnServer, change, on_server
 from tests.test_evidence import BODY, TIME, clean, opened, stored, write
 
 BOOKS = ("a", "b", "a", "a", "demo:calm", "b", "a", "a", "b", "a", "b", "a")
@@ -501,19 +505,49 @@ def test_while_somebody_writes(database: Path) -> None:
     engine.dispose()
 
 
-def test_the_log_of_the_store(tmp_path: Path) -> None:
+def test_the_log_of_the_store(tmp_path: Path, kind: str) -> None:
     """Written as the engine writes it: the table of the migrations, its transactions, its write-ahead log."""
-    database = open_database(tmp_path, lambda: TIME)
-    head = database.path.with_name(HEAD_FILE)
+    place = on_server(tmp_path)
+    url = None if place is None else place.url
+    database = open_database(tmp_path, lambda: TIME, url)
+    head = tmp_path / HEAD_FILE
     for number in range(3):
         with database.writing(durable=True) as connection:
             link = append(connection, "b", "safety", {"number": number}, TIME)
         with database.reading() as connection:
             assert keep_head(head, connection, [link]) == []
-        assert verify_file(database.path)[1][0].startswith(f"{number + 1} entries of 1 books verify")
+        assert verify_store(tmp_path, url)[1][0].startswith(f"{number + 1} entries of 1 books verify")
     database.close()
     before = {path.name for path in tmp_path.iterdir()}
-    assert verify_file(database.path)[0] == 0
+    assert verify_store(tmp_path, url)[0] == 0
     assert {path.name for path in tmp_path.iterdir()} == before
-    edit(database.path, "UPDATE evidence SET body = '{}' WHERE seq = 2")
-    assert "book 'b', row 2: edited" in verify_file(database.path)[1][1]
+    change(tmp_path, "UPDATE evidence SET body = '{}' WHERE seq = 2")
+    assert "book 'b', row 2: edited" in verify_store(tmp_path, url)[1][1]
+    change(tmp_path, "DELETE FROM evidence WHERE seq > 1")
+    code, lines = verify_store(tmp_path, url)
+    assert (code, "row" in lines[1], "counts 3; the end was cut" in lines[1]) == (2, True, True)
+
+
+def test_a_server_that_is_away_or_empty_is_3(tmp_path: Path, postgres: Server) -> None:
+    with OnServer(postgres, tmp_path, bare=True) as place:
+        code, lines = verify_store(tmp_path, place.url)
+        assert (code, "holds no evidence log" in lines[0]) == (3, True)
+        code, lines = verify_store(tmp_path, SecretStr(postgres.url("nowhere")))
+        assert (code, "the server has no database of this name" in lines[0]) == (3, True)
+        code, lines = verify_store(tmp_path, SecretStr(postgres.url(place.name, "another")))
+        assert (code, "refuses the user or the password" in lines[0]) == (3, True)
+    with socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = postgres.url("book").replace(str(postgres.port), str(closed.getsockname()[1]))
+        code, lines = verify_store(tmp_path, SecretStr(url))
+    assert (code, "the server cannot be reached" in lines[0]) == (3, True)
+    assert postgres.word not in lines[0]
+
+
+def test_a_setting_that_names_a_file(database: Path) -> None:
+    assert verify_store(Path("/nowhere"), SecretStr(f"sqlite:///{database}")) == verify_file(database)
+
+
+def test_a_setting_that_is_no_database_is_3(tmp_path: Path) -> None:
+    code, lines = verify_store(tmp_path, SecretStr("mysql://desk@host/book"))
+    assert (code, "begins with mysql://" in lines[0]) == (3, True)

@@ -97,7 +97,7 @@ def test_ready(running: Engine) -> None:
     assert said["status"] == "ready"
     assert said["engine"]["fresh"]
     assert said["engine"]["problems"] == []
-    assert said["store"] == {"writable": True}
+    assert said["store"] == {"writable": True, "kept": False}
     assert [(source["name"], source["state"]) for source in said["sources"]] == [("test", "live")]
 
 

@@ -28,15 +28,23 @@ from guardrails.http import readyz
 from guardrails.matrix import LIMIT_KEYS, REGIME_NAMES, RiskMatrix, explain
 from guardrails.matrix.schema import DataRules, Override, Regime, RegimeRules
 from guardrails.memory import Memory
-from guardrails.settings import Settings
+from guardrails.settings import Settings, load_settings
+from guardrails.store.archive import retire
+from guardrails.store.upkeep import Retention
 from guardrails.values import Greeks, Metrics, Observed, Source, SourceState
-from tests.books import IBKR, NOW, option
+from tests.books import IBKR, MATRIX, NOW, option
 from tests.brokers.tasty import Tasty
 from tests.brokers.tws import Tws
 from tests.healthy import GENEROUS, SHIPPED, SPX_PUT, World, closes, edited, edited_text, healthy, levels
 from tests.ibkr import ACCOUNT, mixed
+from tests.lived import at, keep_past, lived
+from tests.stored import ask, eventually, hand
+from tests.stored import moment as stored_moment
 from tests.tasty import REFRESH, SECRET, opened
 from tests.test_evidence import opened as opened_log
+from tests.test_store_archive import LATER as AFTER_OLD
+from tests.test_store_archive import keep_an_old_day
+from tests.test_store_rollup import begun
 
 HEALTHY = healthy()
 VIX_OF = {"low_volatility": 13.0, "neutral_volatility": 17.0, "high_volatility": 25.0, "crisis_mode": 35.0}
@@ -606,6 +614,55 @@ def test_tastytrade_settings(run: Command, monkeypatch: pytest.MonkeyPatch) -> N
         assert seen()["condition"] in ("grant_refused", "login_failing")
 
 
+def test_database_url(run: Command, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("audit", "verify")[0] == 3  # there is no file in the data folder
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{home / 'old.db'}")
+    assert run("audit", "verify") == (0, "0 entries of 0 books verify.\n")
+    assert "old.db" in run("doctor")[1]
+
+
+def test_history_seconds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two moments, 20 s apart, and nothing changed: the second is kept, as the end of the first, or is not due."""
+    from pages._engine import database, writer  # noqa: PLC0415  # pulls in Streamlit
+
+    held = []
+    for seconds in ("15", "60"):
+        monkeypatch.setenv("GUARDRAILS_HISTORY_SECONDS", seconds)
+        monkeypatch.setenv("GUARDRAILS_DATA_DIR", str(home / seconds))
+        kept_in = database(load_settings())
+        assert not isinstance(kept_in, str)
+        keeper = writer(kept_in, load_settings())
+        for later in (0, 20):
+            hand(keeper, stored_moment(later))
+        keeper.start()
+        assert eventually(lambda keeper=keeper: keeper.health().queued == 0)
+        keeper.stop()
+        kept_in.close()
+        held += ask(home / seconds, "SELECT (until - time) / 1000000 FROM snapshots")
+    assert held == [(20,), (0,)]
+
+
+def test_raw_and_archive_days(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of four sessions before: moved to files, still in the database, or moved and deleted for its age."""
+    from pages._engine import writer  # noqa: PLC0415  # pulls in Streamlit
+
+    found = {}
+    for raw, age in (("3", "0"), ("5", "0"), ("3", "5")):
+        monkeypatch.setenv("GUARDRAILS_RAW_DAYS", raw)
+        monkeypatch.setenv("GUARDRAILS_ARCHIVE_DAYS", age)
+        folder, settings = home / f"{raw}-{age}", load_settings()
+        kept_in = begun(folder)
+        keep_an_old_day(kept_in)
+        upkeep = writer(kept_in, settings)._upkeep
+        assert upkeep is not None
+        assert upkeep._retention == Retention(settings.guardrails_data_dir, int(raw), int(age))
+        retire(kept_in, folder, settings.guardrails_raw_days, settings.guardrails_archive_days, AFTER_OLD)
+        rows = ask(folder, "SELECT count(*) FROM snapshots")[0][0]
+        found[raw, age] = (rows, len(list(folder.rglob("*.parquet"))))
+        kept_in.close()
+    assert found == {("3", "0"): (0, 6), ("5", "0"): (8, 0), ("3", "5"): (0, 0)}
+
+
 SETTINGS = {
     **dict.fromkeys(("tt_secret", "tt_refresh", "tastytrade_base_url"), test_tastytrade_settings),
     **dict.fromkeys(
@@ -616,8 +673,12 @@ SETTINGS = {
     "guardrails_matrix": test_matrix,
     "guardrails_prices": test_prices,
     "guardrails_data_dir": test_data_dir,
+    "database_url": test_database_url,
     "guardrails_refresh_seconds": test_refresh_and_snapshot_seconds,
     "guardrails_snapshot_seconds": test_refresh_and_snapshot_seconds,
+    "guardrails_history_seconds": test_history_seconds,
+    "guardrails_raw_days": test_raw_and_archive_days,
+    "guardrails_archive_days": test_raw_and_archive_days,
 }
 
 
@@ -626,6 +687,8 @@ def test_every_setting_has_a_test() -> None:
 
 
 # --- flags ---
+
+LATER = "2026-11-18T10:31"
 
 FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     # command line without and with the flag
@@ -638,7 +701,20 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("check", "at"): (("check", "--at", OPEN), ("check", "--at", "2026-11-19T10:30")),
     ("check", "as_json"): (("check", "--at", OPEN), ("check", "--at", OPEN, "--json")),
     ("matrix", "path"): (("matrix",), ("matrix", "tight.yaml")),
+    # the demo takes none of them and names what it was given; what they add: test_backfill
+    ("backfill", "flex"): (("backfill", "--vix", "v.csv"), ("backfill", "--vix", "v.csv", "--flex", "f.xml")),
+    ("backfill", "vix"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--vix", "v.csv")),
+    ("backfill", "vix3m"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--vix3m", "v.csv")),
+    ("backfill", "tastytrade"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--tastytrade")),
     ("audit verify", "database"): (("audit", "verify"), ("audit", "verify", "--database", "old.db")),
+    ("replay", "begin"): (("replay", "--from", OPEN), ("replay", "--from", LATER)),
+    ("replay", "end"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--to", OPEN)),
+    ("replay", "other"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--matrix", "tight.yaml")),
+    ("replay", "database"): (
+        ("replay", "--from", OPEN),
+        ("replay", "--from", OPEN, "--database", "old/guardrails.db"),
+    ),
+    ("replay", "as_json"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--json")),
 }
 
 
@@ -654,7 +730,11 @@ def test_every_flag_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("flag", sorted(FLAGS), ids="-".join)
-def test_every_flag_changes_an_outcome(run: Command, flag: tuple[str, str]) -> None:
+def test_every_flag_changes_an_outcome(run: Command, home: Path, flag: tuple[str, str]) -> None:
+    if flag[0] == "replay":
+        past = lived([at(0), at(2)], MATRIX)
+        keep_past(home / "data", past, SHIPPED)
+        keep_past(home / "old", past[:1], SHIPPED)
     without, given = (run(*arguments) for arguments in FLAGS[flag])
     assert without != given
     assert 64 not in (without[0], given[0])

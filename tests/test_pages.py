@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from guardrails.engine import Engine, EngineSettings
 from guardrails.matrix import MatrixFile
 from guardrails.settings import Settings
+from guardrails.store.database import Database
 from guardrails.values import Source, SourceState, Stream, View
 from pages._engine import Wiring
 from tests.books import IBKR, NOW, ROOT, TASTY, account, market, option, stock, view
@@ -60,10 +61,17 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start an engine on a source's words and wire the pages to it."""
     running: list[Engine] = []
 
-    def begin(words: View | None, *, wait: bool = True, run: bool = True, refresh: float = 0.2) -> Engine:
+    def begin(
+        words: View | None,
+        *,
+        wait: bool = True,
+        run: bool = True,
+        refresh: float = 0.2,
+        database: Database | None = None,
+    ) -> Engine:
         settings = EngineSettings(tmp_path, refresh_seconds=refresh, snapshot_seconds=3600)
         engine = Engine([Said(words)], MatrixFile.open(ROOT / "risk_matrix.yaml"), settings, Clock())
-        monkeypatch.setattr("pages._engine.wiring", lambda: Wiring(engine, None, Settings()))
+        monkeypatch.setattr("pages._engine.wiring", lambda: Wiring(engine, None, Settings(), database))
         if run:
             running.append(engine)
             engine.start()

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, delete, event, select
 from sqlalchemy.exc import OperationalError
 
 from guardrails.store import evidence, quarters, schema, sharing, upgrade  # noqa: F401  # all of the schema
 from guardrails.store.database import FILE, Database
-from guardrails.store.faults import reason
+from guardrails.store.faults import is_refusal, reason
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import METADATA, StoreError
-from tests.stored import Lock, ask, opened
+from tests.stored import Lock, OnServer, ask, opened
 
 BOOK = ("b", "test", 1)
 
@@ -31,6 +33,16 @@ BOOK = ("b", "test", 1)
 def add_book(database: Database, *, durable: bool = True) -> None:
     with database.writing(durable=durable) as connection:
         insert(connection, schema.BOOKS, [BOOK])
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a database that several tests use one after the other."""
+    folder = tmp_path_factory.mktemp("both")
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            stack.enter_context(OnServer(request.getfixturevalue("postgres"), folder))
+        yield folder
 
 
 def mode(path: Path) -> int:
@@ -94,7 +106,7 @@ def test_wal_foreign_keys_and_the_two_kinds_of_commit(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_transaction_leaves_nothing(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
 
     def half() -> None:
@@ -188,7 +200,7 @@ def test_a_file_that_was_taken_away_is_begun_again_and_said(tmp_path: Path) -> N
     database.close()
 
 
-def test_two_programs_may_start_on_one_file(tmp_path: Path) -> None:
+def test_two_programs_may_use_one_database(tmp_path: Path, kind: str) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
     add_book(one)
     with two.writing(durable=False) as connection:
@@ -198,7 +210,7 @@ def test_two_programs_may_start_on_one_file(tmp_path: Path) -> None:
     two.close()
 
 
-def test_it_opens_while_another_program_writes(tmp_path: Path) -> None:
+def test_it_opens_while_another_program_writes(tmp_path: Path, kind: str) -> None:
     opened(tmp_path).close()
     lock = Lock(tmp_path)
     database = opened(tmp_path, busy_seconds=0.05)
@@ -234,6 +246,35 @@ def test_a_full_disk_is_an_error_in_words(tmp_path: Path) -> None:
         fill()
     assert reason(raised.value) == "the disk is full"
     assert ask(tmp_path, "SELECT * FROM books") == []
+    database.close()
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_any_count_of_rows_is_stored_once_each(both: Path, data: st.DataObject) -> None:
+    """One by one, by the dozen and many at once, with keys that are there already among them."""
+    database = opened(both)
+    with database.writing(durable=False) as connection:
+        connection.execute(delete(schema.BOOKS))
+        kept: dict[str, str] = {}
+        for names in data.draw(st.lists(st.lists(st.integers(0, 999), max_size=400), max_size=3)):
+            rows = [(str(name), f"{name} at {place}", 1) for place, name in enumerate(names)]
+            new = {key: text for key, text, _ in reversed(rows) if key not in kept}
+            assert insert(connection, schema.BOOKS, rows) == len(new)
+            kept |= new
+        assert dict(connection.execute(select(schema.BOOKS.c.book, schema.BOOKS.c.names)).all()) == kept
+    database.close()
+
+
+def test_rows_of_other_lengths_never_shift_into_each_other(both: Path) -> None:
+    """A row that is too short and one that is too long have together as many values as two."""
+    database = opened(both)
+    rows = [(f"s{n}", "test", 1) for n in range(400)]
+    rows[100:102] = [("short", "test"), ("long", "test", 1, 2)]
+    with pytest.raises(Exception) as raised, database.writing(durable=False) as connection:  # the drivers differ
+        insert(connection, schema.BOOKS, rows)
+    assert is_refusal(raised.value)
+    assert ask(both, "SELECT book FROM books WHERE book LIKE 's%' OR book = 'long'") == []
     database.close()
 
 

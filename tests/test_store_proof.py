@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
-from guardrails.audit import verify_file
+from guardrails.audit import verify_store
 from guardrails.findings import Level
-from guardrails.store.database import FILE
 from guardrails.store.evidence import HEAD_FILE, read_head
 from guardrails.store.proof import insert_proven
 from guardrails.store.writer import Writer
-from tests.stored import ask, clock, eventually, finding, hand, moment, opened
+from tests.stored import ask, change, clock, eventually, finding, hand, moment, on_server, opened
 
 
 def written(folder: Path) -> Writer:
@@ -30,27 +27,32 @@ def written(folder: Path) -> Writer:
     return writer
 
 
-def test_each_transition_has_its_entry_and_the_log_verifies(tmp_path: Path) -> None:
+def verified(folder: Path) -> tuple[int, list[str]]:
+    """What `guardrails audit verify` says."""
+    place = on_server(folder)
+    return verify_store(folder, None if place is None else place.url)
+
+
+def test_each_transition_has_its_entry_and_the_log_verifies(tmp_path: Path, kind: str) -> None:
     assert written(tmp_path).health().problem == ""
     found = [
         json.loads(body) for (body,) in ask(tmp_path, "SELECT body FROM evidence WHERE kind = 'finding' ORDER BY seq")
     ]
     assert [(body["old"], body["new"]) for body in found] == [(None, "OK"), ("OK", "BREACH")]
     assert ask(tmp_path, "SELECT count(*) FROM evidence WHERE kind = 'matrix'") == [(1,)]
-    code, lines = verify_file(tmp_path / FILE)
+    code, lines = verified(tmp_path)
     assert (code, "verify" in lines[0]) == (0, True)
 
 
-def test_an_edited_transition_is_found_by_its_entry(tmp_path: Path) -> None:
+def test_an_edited_transition_is_found_by_its_entry(tmp_path: Path, kind: str) -> None:
     written(tmp_path)
-    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
-        connection.execute("UPDATE evidence SET body = replace(body, 'BREACH', 'WATCH') WHERE kind = 'finding'")
-    code, lines = verify_file(tmp_path / FILE)
+    change(tmp_path, "UPDATE evidence SET body = replace(body, 'BREACH', 'WATCH') WHERE kind = 'finding'")
+    code, lines = verified(tmp_path)
     assert code == 2
     assert any("edited" in line for line in lines)
 
 
-def test_a_row_that_is_sent_twice_is_proven_once(tmp_path: Path) -> None:
+def test_a_row_that_is_sent_twice_is_proven_once(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     rows = [
         ("books", ("0123456789abcdef", "demo", 1_000_000)),
@@ -64,7 +66,7 @@ def test_a_row_that_is_sent_twice_is_proven_once(tmp_path: Path) -> None:
     assert ask(tmp_path, "SELECT kind, body FROM evidence") == [("matrix", '{"first_used":1000000,"hash":"abc"}')]
 
 
-def test_an_account_number_is_masked_in_the_evidence(tmp_path: Path) -> None:
+def test_an_account_number_is_masked_in_the_evidence(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     rows = [
         ("books", ("0123456789abcdef", "demo", 1_000_000)),

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ from guardrails.store.telemetry import Moment, Telemetry
 from guardrails.store.texts import document, text
 from tests.books import IBKR, NOW, TASTY
 from tests.healthy import AAPL_PUT, NEAR_PUT, SPX_PUT, healthy
-from tests.stored import HEALTHY, MATRIX_TEXT, Lock, ask, finding, opened
+from tests.stored import HEALTHY, MATRIX_TEXT, Lock, OnServer, ask, finding, opened
 from tests.stored import moment as healthy_at
 
 BOOK = book_of(["test"])
@@ -95,12 +96,15 @@ MONEY = ("net_liquidation", "excess_liquidity", "excess_look_ahead", "cushion", 
 # fmt: on
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Telemetry]]:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Telemetry]]:
     folder = tmp_path_factory.mktemp("store")
-    database = opened(folder)
-    yield folder, Telemetry(database)
-    database.close()
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            stack.enter_context(OnServer(request.getfixturevalue("postgres"), folder))
+        database = opened(folder)
+        stack.callback(database.close)
+        yield folder, Telemetry(database)
 
 
 def held_at(folder: Path, time: int) -> dict[Any, dict[str, Any]]:
@@ -133,13 +137,13 @@ def test_any_snapshot_can_be_stored_and_read_back(store: tuple[Path, Telemetry],
         (snapshot.level.value, *(seen(getattr(snapshot.totals, name)) for name in TOTALS),
          *map(by_level.count, (Level.OK, Level.WATCH, Level.UNKNOWN, Level.BREACH)))
     ]  # fmt: skip
-    last = "max(time) FROM {} WHERE time <= ? GROUP BY {}"
+    last = "FROM {} WHERE {} = ? AND time <= ? ORDER BY time DESC LIMIT 1"
     for row in snapshot.underlyings:
-        query = f"SELECT {', '.join(SUMS)}, {last.format('underlying_totals', 'underlying')} HAVING underlying = ?"
-        assert ask(folder, query, time, row.name)[0][:-1] == tuple(seen(getattr(row, name)) for name in SUMS)
+        query = f"SELECT {', '.join(SUMS)} {last.format('underlying_totals', 'underlying')}"
+        assert ask(folder, query, row.name, time)[0] == tuple(seen(getattr(row, name)) for name in SUMS)
     for owner, row in zip(owners.accounts, snapshot.accounts, strict=True):
-        query = f"SELECT {', '.join(MONEY)}, {last.format('account_values', 'account_hash')} HAVING account_hash = ?"
-        assert ask(folder, query, time, owner)[0][:-1] == tuple(seen(getattr(row, name)) for name in MONEY)
+        query = f"SELECT {', '.join(MONEY)} {last.format('account_values', 'account_hash')}"
+        assert ask(folder, query, owner, time)[0] == tuple(seen(getattr(row, name)) for name in MONEY)
 
 
 @given(before=snapshots(), after=snapshots())
@@ -165,7 +169,7 @@ def test_transitions_lead_from_one_to_the_other(
     assert all(new[text(f.check), text(f.subject)].rank >= f.level.rank for f in findings)
 
 
-def test_what_has_not_changed_is_stored_once(tmp_path: Path) -> None:
+def test_what_has_not_changed_is_stored_once(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     telemetry = Telemetry(database)
     for seconds in range(0, 150, 15):
@@ -177,7 +181,7 @@ def test_what_has_not_changed_is_stored_once(tmp_path: Path) -> None:
     database.close()
 
 
-def test_only_what_has_changed_is_stored_and_what_is_gone_is_said(tmp_path: Path) -> None:
+def test_only_what_has_changed_is_stored_and_what_is_gone_is_said(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     telemetry = Telemetry(database)
     telemetry.keep(Moment(BOOK, healthy_at(), OWNERS))
@@ -196,7 +200,7 @@ def test_only_what_has_changed_is_stored_and_what_is_gone_is_said(tmp_path: Path
     database.close()
 
 
-def test_everything_is_written_every_quarter_of_an_hour(tmp_path: Path) -> None:
+def test_everything_is_written_every_quarter_of_an_hour(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     telemetry = Telemetry(database)
     for seconds in (0, 899, 900):
@@ -209,7 +213,7 @@ def test_everything_is_written_every_quarter_of_an_hour(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_clock_set_back_loses_and_overwrites_nothing(tmp_path: Path) -> None:
+def test_a_clock_set_back_loses_and_overwrites_nothing(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     telemetry = Telemetry(database)
     assert telemetry.keep(Moment(BOOK, healthy_at(3600), OWNERS))
@@ -220,7 +224,7 @@ def test_a_clock_set_back_loses_and_overwrites_nothing(tmp_path: Path) -> None:
     database.close()
 
 
-def test_the_same_line_twice_in_one_account_is_kept_twice(tmp_path: Path) -> None:
+def test_the_same_line_twice_in_one_account_is_kept_twice(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     first = HEALTHY.snapshot.positions[0]
     twice = healthy_at(positions=(first, replace(first, quantity=7.0)))
@@ -230,7 +234,7 @@ def test_the_same_line_twice_in_one_account_is_kept_twice(tmp_path: Path) -> Non
     database.close()
 
 
-def test_after_a_failure_everything_is_written_again(tmp_path: Path) -> None:
+def test_after_a_failure_everything_is_written_again(tmp_path: Path, kind: str) -> None:
     """Whether a transaction that failed was committed is not always known."""
     database = opened(tmp_path, busy_seconds=0.01)
     telemetry = Telemetry(database)
@@ -253,7 +257,7 @@ def test_the_worst_of_two_verdicts_on_one_subject_counts(order: tuple[Level, Lev
     assert [row[5] for row in told] == ["BREACH"]
 
 
-def test_memory_is_bounded_by_what_is_held(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_what_is_held(tmp_path: Path, kind: str) -> None:
     """A book that trades other lines all day: what is remembered is the last moment, not the day."""
     database = opened(tmp_path)
     telemetry = Telemetry(database)
@@ -267,7 +271,7 @@ def test_memory_is_bounded_by_what_is_held(tmp_path: Path) -> None:
     database.close()
 
 
-def test_accounts_are_hashes_and_masks_never_numbers(tmp_path: Path) -> None:
+def test_accounts_are_hashes_and_masks_never_numbers(tmp_path: Path, kind: str) -> None:
     database = opened(tmp_path)
     Telemetry(database).keep(Moment(BOOK, healthy_at(), OWNERS))
     assert ask(tmp_path, "SELECT account_hash, account, broker FROM account_values ORDER BY broker") == [
@@ -360,7 +364,7 @@ def test_times_are_exact(time: datetime) -> None:
 
 
 @pytest.mark.parametrize("name", [SPX_PUT, NEAR_PUT, AAPL_PUT])
-def test_an_unknown_greek_is_null_and_its_row_says_unknown(tmp_path: Path, name: str) -> None:
+def test_an_unknown_greek_is_null_and_its_row_says_unknown(tmp_path: Path, kind: str, name: str) -> None:
     result = healthy().position(name, greeks=None, mark=None, bid=None, ask=None).assess()
     database = opened(tmp_path)
     Telemetry(database).keep(Moment(BOOK, result.snapshot, owners_of(result.portfolio)))

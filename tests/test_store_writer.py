@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -43,7 +42,7 @@ Begin = Callable[..., Writer]
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
+def begin(tmp_path: Path, kind: str) -> Iterator[Begin]:
     """Starts a writer on the database in tmp_path; all are stopped at the end."""
     writers: list[tuple[Writer, Database]] = []
 
@@ -221,6 +220,7 @@ def test_what_must_survive_waits_on_the_disk_while_the_database_is_locked(tmp_pa
     assert (tmp_path / "spool.jsonl").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_full_disk_is_outlived(tmp_path: Path, begin: Begin) -> None:
     writer = begin()
     hand(writer, at(OK, 0))
@@ -239,6 +239,7 @@ def test_a_full_disk_is_outlived(tmp_path: Path, begin: Begin) -> None:
     assert values(tmp_path) == list(range(401))
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_database_that_is_taken_away_is_begun_again(tmp_path: Path, begin: Begin) -> None:
     writer = begin()
     flips(writer, 2)
@@ -254,12 +255,13 @@ def test_a_database_that_is_taken_away_is_begun_again(tmp_path: Path, begin: Beg
     assert "taken away" in writer.health().problem
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_database_damaged_while_in_use_is_kept_aside(tmp_path: Path, begin: Begin) -> None:
     writer = begin()
     flips(writer, 2)
     assert writer.settled(20)
     database = writer._database
-    assert eventually(lambda: writer.health().queued == 0)
+    assert eventually(lambda: len(ask(tmp_path, "SELECT * FROM snapshots")) == 2)
     database.close()  # folds the log into the file, which is opened again with the next row
     path = tmp_path / FILE
     content = path.read_bytes()
@@ -435,7 +437,7 @@ def test_a_spool_that_is_cut_or_taken_away_goes_on(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_rows_sent_twice_are_stored_once(tmp_path: Path, begin: Begin) -> None:
+def test_rows_sent_twice_are_stored_once(tmp_path: Path, begin: Begin, kind: str) -> None:
     """A crash between the commit and the emptying of the spool."""
     writer = begin(busy_seconds=0.01)
     lock = Lock(tmp_path)
@@ -449,6 +451,6 @@ def test_rows_sent_twice_are_stored_once(tmp_path: Path, begin: Begin) -> None:
     again = begin()
     assert eventually(lambda: again.health().spooled == 0)
     assert values(tmp_path) == list(range(4))
-    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    if kind == "sqlite":
+        assert ask(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+        assert ask(tmp_path, "PRAGMA foreign_key_check") == []

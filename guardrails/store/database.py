@@ -1,197 +1,101 @@
-"""The SQLite file of the store: opened, brought up to date, and kept aside when it is damaged.
-
-WAL, so that a reader never waits for the writer. What must survive is written with `synchronous = FULL`, telemetry
-with NORMAL, which a power cut may cost its last seconds but never the file (https://www.sqlite.org/pragma.html).
-"""
+"""Where the rows are kept: a file in the data folder, or a PostgreSQL server; both are used in the same way."""
 
 from __future__ import annotations
 
-import logging
-import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Protocol
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from pydantic import SecretStr
+from sqlalchemy import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
 
-from guardrails.store.faults import is_damage, is_locked, reason
 from guardrails.store.metadata import StoreError
-from guardrails.store.upgrade import bring_up_to_date
+from guardrails.store.sqlite import BUSY_SECONDS, FILE, SqliteDatabase
 
-log = logging.getLogger(__name__)
-
-FILE = "guardrails.db"
-BUSY_SECONDS = 5.0
-_CHECK_WHOLE_BYTES = 64_000_000
-"""a larger file is not read through at every start, which would take seconds; damage is then found where it is met"""
-_WAL_BYTES = 64_000_000
+SERVER = "postgresql+psycopg"
+_FORM = f"write {SERVER}://USER@HOST/DATABASE, or sqlite:///PATH, or leave it unset for a file in the data folder"
 
 
-class Database:
-    """One open database. `problems` says what a person should know of it; `generation` counts the files begun."""
-
-    def __init__(self, path: Path, clock: Callable[[], datetime], busy_seconds: float = BUSY_SECONDS) -> None:
-        self.path = path
-        self.problems: tuple[str, ...] = ()
-        self.generation = 0
-        self._now = clock
-        self._busy_seconds = busy_seconds
-        self.engine = self._open()
+class Database(Protocol):
+    """One open database."""
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
-        return self.path.name
+        """What it is called in messages, without a password."""
 
     @property
     def folder(self) -> Path:
         """Where files that belong to it stand."""
-        return self.path.parent
 
-    @contextmanager
-    def writing(self, *, durable: bool) -> Iterator[Connection]:
-        """One transaction that holds the write lock from its start; `durable`: on the disk when it has committed."""
-        if self._is_gone():
-            self._begin_again(f"{self.path.name} was taken away while it was in use; a new one was started.")
-        options = {"begin": "IMMEDIATE", "synchronous": "FULL" if durable else "NORMAL"}
-        with self.engine.connect().execution_options(**options) as connection, connection.begin():
-            yield connection
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What a person should know of it."""
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    @property
+    def generation(self) -> int:
+        """How many times what was known of its rows has become doubtful, as when a new file was begun."""
+
+    def writing(self, *, durable: bool) -> AbstractContextManager[Connection]:
+        """One transaction to write in; `durable`: what it wrote is on the disk when it has committed."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
         """One consistent view, whatever is written meanwhile."""
-        with self.engine.connect() as connection, connection.begin():
-            yield connection
+
+    def wait(self, seconds: float) -> None:
+        """Until another program has told of something new, at most so long; where none can tell, exactly so long."""
 
     def set_aside(self) -> None:
-        """Keep the damaged file under another name and begin a new one; StoreError when that is not possible."""
-        self.engine.dispose()
-        kept = self._keep_aside()
-        self._begin_again(f"{self.path.name} was damaged; it is kept as {kept.name} and a new one was started.")
+        """Keep what is damaged under another name and begin anew; StoreError when that is not possible."""
 
     def close(self) -> None:
-        """Close every connection; the last one folds the write-ahead log into the file."""
-        self.engine.dispose()
-
-    def _open(self) -> Engine:
-        """An engine on a sound file of this schema."""
-        try:
-            self._prepare_file()
-        except OSError as error:
-            raise StoreError(_unusable(self.path, error)) from error
-        engine = self._engine()
-        try:
-            if _is_damaged(engine, self.path):
-                engine.dispose()
-                kept = self._keep_aside()
-                self._note(f"{self.path.name} was damaged; it is kept as {kept.name} and a new one was started.")
-                self._prepare_file()
-            bring_up_to_date(engine, self.path)
-        except StoreError as error:
-            engine.dispose()
-            raise StoreError(f"{self.path} cannot be used: {error}") from error
-        except (DBAPIError, OSError) as error:
-            engine.dispose()
-            raise StoreError(_unusable(self.path, error)) from error
-        self._file = _identity(self.path)
-        return engine
-
-    def _prepare_file(self) -> None:
-        """The folder, and the file with access for its owner only."""
-        folder = self.path.parent
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            self._note(f"{folder} can be changed by other users of this machine; run: chmod 700 {folder}")
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        if self.path.stat().st_mode & 0o077:
-            self.path.chmod(0o600)
-        for place in (folder, self.path):
-            if not os.access(place, os.W_OK):
-                raise PermissionError(0, f"{place.name} is read-only")
-
-    def _engine(self) -> Engine:
-        engine = create_engine(
-            URL.create("sqlite+pysqlite", database=str(self.path)), connect_args={"timeout": self._busy_seconds}
-        )
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin)
-        return engine
-
-    def _is_gone(self) -> bool:
-        return _identity(self.path) != self._file
-
-    def _begin_again(self, problem: str) -> None:
-        self.engine.dispose()
-        self.engine = self._open()
-        self.generation += 1
-        self._note(problem)
-
-    def _keep_aside(self) -> Path:
-        """Rename the file and what belongs to it, so that it can still be looked into."""
-        kept = self.path.with_name(f"{self.path.name}.corrupt-{self._now():%Y%m%dT%H%M%S%f}")
-        for ending in ("-wal", "-shm", ""):  # the file last: without it, the next start would take up the old log
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + ending).replace(kept.with_name(kept.name + ending))
-        return kept
-
-    def _note(self, problem: str) -> None:
-        if problem not in self.problems:
-            log.error("%s", problem)
-            self.problems = (*self.problems, problem)
+        """Close every connection."""
 
 
-def open_database(folder: Path, clock: Callable[[], datetime], busy_seconds: float = BUSY_SECONDS) -> Database:
-    """The database in `folder`, created or brought up to date; StoreError says what is wrong and what to do.
+def open_database(
+    folder: Path,
+    clock: Callable[[], datetime],
+    url: SecretStr | None = None,
+    busy_seconds: float = BUSY_SECONDS,
+) -> Database:
+    """What `url` (the setting DATABASE_URL) names, by default a file in `folder`; StoreError says what to do.
 
-    `busy_seconds` is how long a transaction waits for another program's.
+    A file is created or brought up to date; a server is connected to when it is first needed, so that it may be away
+    now. `busy_seconds` is how long a transaction waits for another program's.
     """
-    return Database(folder / FILE, clock, busy_seconds)
+    if url is None:
+        return SqliteDatabase(folder / FILE, clock, busy_seconds)
+    place = parsed(url)
+    if place.drivername != SERVER:
+        return SqliteDatabase(Path(str(place.database)), clock, busy_seconds)
+    server: Database = postgres().PostgresDatabase(place, folder, busy_seconds)
+    return server
 
 
-def _configure(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins the transactions, also those of a migration
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", f"journal_size_limit = {_WAL_BYTES}"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('synchronous', 'FULL')}")
-    connection.exec_driver_sql(f"BEGIN {options.get('begin', 'DEFERRED')}")
-
-
-def _is_damaged(engine: Engine, path: Path) -> bool:
-    """Whether SQLite finds the file damaged; other faults are raised."""
+def postgres() -> ModuleType:
+    """The module `guardrails.store.postgres`; StoreError when what it needs is not installed."""
     try:
-        with engine.connect() as connection, connection.begin():
-            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-            if path.stat().st_size > _CHECK_WHOLE_BYTES:
-                return False
-            return str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()) != "ok"
-    except DBAPIError as error:
-        if is_damage(error):
-            return True
-        raise
+        return import_module("guardrails.store.postgres")
+    except ImportError as error:
+        raise StoreError(
+            "DATABASE_URL names a PostgreSQL server, for which the package psycopg is missing; "
+            "run: pip install 'portfolio-guardrails[postgres]'"
+        ) from error
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file stands under this name."""
+def parsed(url: SecretStr) -> URL:
+    """The parts of DATABASE_URL; StoreError, which tells no more of it than the scheme, when it is not understood."""
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino)
-
-
-def _unusable(path: Path, error: BaseException) -> str:
-    if is_locked(error):
-        return f"{path} cannot be brought up to date: {reason(error)}. End it and start again."
-    return (
-        f"{path} cannot be written: {reason(error)}. Give this user access to {path.parent} and free space, "
-        "or set GUARDRAILS_DATA_DIR to another folder."
-    )
+        place = make_url(url.get_secret_value())
+    except (ArgumentError, ValueError):
+        raise StoreError(f"DATABASE_URL cannot be read as a URL; {_FORM}.") from None
+    if place.drivername == SERVER and place.database:
+        return place
+    if place.drivername == "sqlite" and place.database not in (None, "", ":memory:") and not place.query:
+        return place
+    what = f"begins with {place.drivername}://" if place.drivername not in (SERVER, "sqlite") else "names no database"
+    raise StoreError(f"DATABASE_URL {what}; {_FORM}.") from None

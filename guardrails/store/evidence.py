@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Column, Connection, Table, Text, delete, false, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Table, Text, delete, false, func, insert, select
 
 from guardrails.memory import write_atomically
 from guardrails.redaction import redact
@@ -114,14 +114,16 @@ def digest(row: Row) -> str:
 def append(connection: Connection, book: str, kind: str, body: Mapping[str, Any], time: datetime) -> Link:
     """Add one row to the chain of `book` in the caller's transaction; after its commit call `keep_head`.
 
-    On SQLite a second writer waits here until the first has committed. Elsewhere it gets an IntegrityError; roll the
-    transaction back and repeat the whole of it.
+    A second writer waits here until the first has committed.
     """
     if not _KIND.fullmatch(kind):
         raise EvidenceError(f"kind {kind!r} of evidence must be lower-case words joined by _")
     text = canonical(body)
-    # takes SQLite's write lock before the last row is read: a read first would let another writer in between
-    connection.execute(delete(EVIDENCE).where(false()))
+    # takes the write lock before the last row is read: a read first would let another writer in between
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{FORMAT} {book}", 0))))
+    else:
+        connection.execute(delete(EVIDENCE).where(false()))
     last = last_link(connection, book)
     row = Row(book, last.seq + 1, micros(time), kind, text, last.hash, "")
     row = row._replace(hash=digest(row))

@@ -1,15 +1,37 @@
-"""SQL texts for driver-level tuples: three times as fast as SQLAlchemy's own `insert()` with dictionaries."""
+"""Rows as tuples straight to the driver, much faster than SQLAlchemy's `insert()` with dictionaries.
+
+Many rows go to SQLite by the dozen in one statement, which a third more of them pass per second than one by one, and to
+PostgreSQL with COPY.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import chain
+from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import BigInteger, Connection, Float, Integer, LargeBinary, SmallInteger, Table
 from sqlalchemy.engine import Dialect
+
+from guardrails.store.partitions import PARTED, make_partitions
 
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
+
+_MANY = 20
+"""rows from which on COPY is faster than single statements"""
+_MARKS = 999
+"""in one statement; what every SQLite takes, see https://www.sqlite.org/limits.html"""
+_TAKEN = "23505"
+"""SQLSTATE of a key that is there already"""
+_COPIED_AS = (
+    (SmallInteger, "int2"),
+    (BigInteger, "int8"),
+    (Integer, "int4"),
+    (Float, "float8"),
+    (LargeBinary, "bytea"),
+)
 
 
 @cache
@@ -25,13 +47,76 @@ def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
     """
     if not rows:
         return 0
-    return connection.exec_driver_sql(_text(table, connection.dialect), list(rows)).rowcount
+    if connection.dialect.name != "postgresql":
+        return _put(connection, table, rows)
+    if table.name == PARTED:
+        make_partitions(connection, {row[0] for row in rows if isinstance(row[0], int)})
+    return _copied(connection, table, rows) if len(rows) >= _MANY else _each(connection, table, rows)
+
+
+def _each(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
+    return connection.exec_driver_sql(_text(table, connection.dialect, 1), list(rows)).rowcount
+
+
+def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
+    """As many rows in one statement as it takes, then the rest one by one."""
+    width = len(columns(table))
+    together = _MARKS // width
+    if len(rows) < together or any(len(row) != width for row in rows):  # a short and a long row would add up
+        return _each(connection, table, rows)
+    text, new, end = _text(table, connection.dialect, together), 0, len(rows) // together * together
+    for begin in range(0, end, together):
+        values = tuple(chain.from_iterable(rows[begin : begin + together]))
+        new += connection.exec_driver_sql(text, values).rowcount
+    return new + (_each(connection, table, rows[end:]) if end < len(rows) else 0)
+
+
+def _copied(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
+    """COPY into the table itself, which rows that are all new allow; otherwise around it."""
+    driver: Any = connection.connection.driver_connection
+    quote = connection.dialect.identifier_preparer.quote
+    names, types = ", ".join(quote(name) for name in columns(table)), _types(table)
+    before = connection.begin_nested()
+    try:
+        _copy(driver, f"{quote(table.name)} ({names})", types, rows)
+    except Exception as error:
+        if getattr(error, "sqlstate", None) != _TAKEN:
+            raise
+        before.rollback()
+    else:
+        before.commit()
+        return len(rows)
+    beside, own = f"sent_{table.name}", quote(table.name)
+    empty = f"SELECT {names} FROM {own} LIMIT 0"  # noqa: S608  # names of our own tables
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {beside} ON COMMIT DROP AS {empty}")
+    _copy(driver, beside, types, rows)
+    take = f"INSERT INTO {own} ({names}) SELECT {names} FROM {beside} ON CONFLICT DO NOTHING"  # noqa: S608  # as above
+    new = connection.exec_driver_sql(take).rowcount
+    connection.exec_driver_sql(f"DROP TABLE {beside}")
+    return new
+
+
+def _copy(driver: Any, target: str, types: Sequence[str], rows: Iterable[Row]) -> None:
+    with driver.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(types)
+        write = copy.write_row
+        for row in rows:
+            write(row)
 
 
 @cache
-def _text(table: Table, dialect: Dialect) -> str:
+def _types(table: Table) -> tuple[str, ...]:
+    """What binary COPY must be told, as it does not convert."""
+    return tuple(
+        next((name for kind, name in _COPIED_AS if isinstance(table.c[column].type, kind)), "text")
+        for column in columns(table)
+    )
+
+
+@cache
+def _text(table: Table, dialect: Dialect, together: int) -> str:
     quote = dialect.identifier_preparer.quote
     names = [quote(name) for name in columns(table)]
     mark = "?" if dialect.paramstyle == "qmark" else "%s"
-    marks = ", ".join([mark] * len(names))
-    return f"INSERT INTO {quote(table.name)} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of our own tables
+    marks = ", ".join([f"({', '.join([mark] * len(names))})"] * together)
+    return f"INSERT INTO {quote(table.name)} ({', '.join(names)}) VALUES {marks} ON CONFLICT DO NOTHING"  # noqa: S608  # names of our own tables

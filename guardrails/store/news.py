@@ -101,25 +101,35 @@ def resumed(connection: Connection, news: News, numbers: Numbers) -> list[Sent]:
         if name == FINDING_TRANSITIONS.name:
             key, time = (str(row[_CHECK]), str(row[_SUBJECT])), int(row[_TIME] or 0)
             told.add(key)
-            if levels.get(key) == row[_NEW]:
+            last = levels.get(key, (None, None))
+            if last == (row[_NEW], row[_NEW]):
                 continue
-            found.append((name, (*row[:_OLD], levels.get(key), *row[_NEW:])))
+            found.append((name, (*row[:_OLD], last[0], *row[_NEW:])))
         elif name != SESSION_STARTS.name or row[_START:] not in starts:
             found.append((name, row))
     absent = [
-        rows.gone(news.book, time, key, level, news.matrix_version)
-        for key, level in levels.items()
-        if key not in told and level is not None
+        rows.gone(news.book, time, key, next(filter(None, last)), news.matrix_version)
+        for key, last in levels.items()
+        if key not in told and last != (None, None)
     ]
     return found + numbers.to(FINDING_TRANSITIONS.name, absent)
 
 
-def _stored_levels(connection: Connection, book: Book) -> dict[Subject, str | None]:
-    """The last level of every check and subject."""
+def _stored_levels(connection: Connection, book: Book) -> dict[Subject, tuple[str | None, str | None]]:
+    """The level of every check and subject that is the latest by its time, and the one that was stored last.
+
+    They differ when rows had waited in a spool while another program wrote, and when a clock was set back; only where
+    both say the same is it known what was true last.
+    """
     c = FINDING_TRANSITIONS.c
-    last = select(func.max(c.id)).where(c.book == book.key).group_by(c.check_name, c.subject)
-    query = select(c.check_name, c.subject, c.new).where(c.id.in_(last))
-    return {(check, subject): level for check, subject, level in connection.execute(query)}
+    found: list[dict[Subject, str | None]] = []
+    for order in ((c.time.desc(), c.id.desc()), (c.id.desc(),)):
+        place = func.row_number().over(partition_by=(c.check_name, c.subject), order_by=order).label("place")
+        ranked = select(c.check_name, c.subject, c.new, place).where(c.book == book.key).subquery()
+        query = select(ranked.c.check_name, ranked.c.subject, ranked.c.new).where(ranked.c.place == 1)
+        found.append({(check, subject): level for check, subject, level in connection.execute(query)})
+    by_time, stored = found
+    return {key: (level, stored[key]) for key, level in by_time.items()}
 
 
 def _stored_starts(connection: Connection, book: Book) -> set[Row]:

@@ -3,7 +3,7 @@ Snapshot for those who read, and whole moments of the past."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, LargeBinary, Table
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table
 
 from guardrails.store.columns import book_column, text_column, time_column
 from guardrails.store.metadata import METADATA
@@ -13,10 +13,20 @@ LEASES = Table(
     METADATA,
     book_column(primary=True),
     Column("token", BigInteger, nullable=False),  # one more with every new holder; a lower one is refused
-    text_column("holder", nullable=True),  # name of the machine and process, null: given back
-    text_column("run", nullable=True),  # of this start of the program
+    text_column("run", nullable=True),  # the start of the program that holds it; null: given back
+    text_column("host"),
+    Column("pid", Integer, nullable=False),
     Column("beat", BigInteger, nullable=False),  # one more with every sign of life
 )
+
+READERS = Table(
+    "readers",
+    METADATA,
+    book_column(primary=True),
+    Column("run", String(16), primary_key=True),
+    Column("beat", BigInteger, nullable=False),
+)
+"""who wants to see the Snapshots of a book that another program writes"""
 
 LATEST = Table(
     "latest",
@@ -25,6 +35,7 @@ LATEST = Table(
     time_column(),
     Column("token", BigInteger, nullable=False),  # of the lease under which it was written
     Column("content", LargeBinary, nullable=False),  # the Snapshot, packed by `guardrails.store.captures`
+    Column("memory", LargeBinary, nullable=False),  # what was remembered after it, for the program that takes over
 )
 
 CAPTURES = Table(

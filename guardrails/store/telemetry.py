@@ -5,14 +5,16 @@ Memory is bounded by what is held now: the last figures of each position, underl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, select, update
 
+from guardrails.assess import Inputs
 from guardrails.snapshot import Snapshot
 from guardrails.store import rows
 from guardrails.store.books import Book, Owners
+from guardrails.store.captures import capture_row
 from guardrails.store.columns import LIVE
 from guardrails.store.database import Database
 from guardrails.store.inserts import Row, insert
@@ -26,6 +28,7 @@ from guardrails.store.schema import (
     SNAPSHOTS,
     UNDERLYING_TOTALS,
 )
+from guardrails.store.sharing import CAPTURES
 
 COMPLETE_MICROS = 900_000_000
 """at least every quarter of an hour everything is written, so that a reader of one moment need not look back further"""
@@ -38,6 +41,16 @@ class Moment:
     book: Book
     snapshot: Snapshot
     owners: Owners
+    capture: Capture | None = None
+    """when the whole moment is to be kept"""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Why a whole moment is kept, and what it was made of."""
+
+    cause: str
+    inputs: Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +82,31 @@ class _Written:
 class Telemetry:
     """Writes moments in the order of their coming; belongs to one thread."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, check: Callable[[Connection, str], object] | None = None) -> None:
+        """`check` raises when the book it is given may not be written in this transaction."""
+        self._database, self._check = database, check
         self._last: _Written | None = None
 
     def keep(self, moment: Moment) -> bool:
         """Write one moment; False when there is one of exactly this time already. Database errors are raised."""
         last, self._last = self._last, None  # after an error nothing is known of what was written
+        captured = _captured(moment)
         with self._database.writing(durable=False) as connection:
+            if self._check is not None:
+                self._check(connection, moment.book.key)
             generation = self._database.generation  # writing() may have begun a new file
             if last is not None and not _goes_on(last, moment, generation):
                 last = None
             now = _write(connection, moment, last, generation)
+            insert(connection, CAPTURES, captured)
         self._last = now
         return now is not None
+
+
+def _captured(moment: Moment) -> list[Row]:
+    """The row of `captures`, if there is to be one; packed before the transaction begins, which is kept short."""
+    what = moment.capture
+    return [] if what is None else [capture_row(moment.book.key, what.cause, what.inputs, moment.snapshot)]
 
 
 def _goes_on(last: _Written, moment: Moment, generation: int) -> bool:

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this program, or refuses it; the file is copied aside first.
+"""Brings a database to the schema of this program, or refuses it; a file is copied aside first.
 
 Alembic is loaded only when there is a step to run.
 """
@@ -9,13 +9,14 @@ import logging
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, func, inspect, select, true
 
-from guardrails.store.metadata import StoreError
+from guardrails.store.metadata import METADATA, StoreError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -26,16 +27,23 @@ HEAD = "0003"
 """the last step; a test holds it against the files in `migrations/versions`"""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _VERSION_TABLE = "alembic_version"
+_OTHER_FOLDER = "set GUARDRAILS_DATA_DIR to another folder"
+_OTHER_DATABASE = "set DATABASE_URL to another database"
+_UPGRADE_LOCK = 0x6775617264726C73
+"""any number that no other program locks: guardrls in ASCII"""
 
 
-def schema_of(connection: Connection) -> str | None:
-    """The schema the database is at, None when it holds no table; StoreError when it is of another program."""
+def schema_of(connection: Connection, ours: Collection[str] = ()) -> str | None:
+    """The schema the database is at, None when it holds no table; StoreError when it is of another program.
+
+    With `ours`, tables of other names may stand beside: a database of a server is often shared.
+    """
     tables = inspect(connection).get_table_names()
     if _VERSION_TABLE not in tables:
-        if tables:
+        if foreign := sorted(set(tables) & set(ours) if ours else tables):
+            instead = _OTHER_DATABASE if ours else _OTHER_FOLDER
             raise StoreError(
-                f"it holds tables ({', '.join(sorted(tables)[:3])}, ...) that this program did not write; "
-                "set GUARDRAILS_DATA_DIR to another folder."
+                f"it holds tables ({', '.join(foreign[:3])}, ...) that this program did not write; {instead}."
             )
         return None
     found = connection.exec_driver_sql(f"SELECT version_num FROM {_VERSION_TABLE}").scalar_one_or_none()  # noqa: S608  # a constant
@@ -43,7 +51,8 @@ def schema_of(connection: Connection) -> str | None:
 
 
 def bring_up_to_date(engine: Engine, path: Path) -> None:
-    """Run the steps that are missing, all in one transaction; StoreError when the schema is newer than this program.
+    """Run the steps that are missing in the file `path`, all in one transaction; StoreError when its schema is newer
+    than this program.
 
     Another process that does the same at this moment is waited for.
     """
@@ -54,10 +63,46 @@ def bring_up_to_date(engine: Engine, path: Path) -> None:
         now = schema_of(connection)
         if now == HEAD:
             return
-        _run_steps(connection, path, now)
+        steps = _steps(connection, now, _OTHER_FOLDER)
+        if now is not None:
+            kept = copy_aside(path, now)
+            log.warning("%s goes from schema %s to %s; as it was it is kept as %s", path.name, now, HEAD, kept.name)
+        steps()
 
 
-def _run_steps(connection: Connection, path: Path, now: str | None) -> None:
+def is_up_to_date(connection: Connection) -> bool:
+    """Whether the database of a server, on a `connection` without a transaction, has the schema of this program."""
+    with connection.begin():
+        return schema_of(connection, program_tables()) == HEAD
+
+
+def bring_server_up_to_date(connection: Connection, name: str, seconds: float) -> None:
+    """The same as `bring_up_to_date` on a PostgreSQL server, for at most `seconds`.
+
+    Nothing is copied: a backup of a server is its administrator's.
+    """
+    with connection.begin():
+        for limit in ("lock_timeout", "statement_timeout"):
+            connection.execute(select(func.set_config(limit, str(int(seconds * 1000)), true())))
+        connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+        now = schema_of(connection, program_tables())
+        if now == HEAD:
+            return
+        steps = _steps(connection, now, _OTHER_DATABASE)
+        if now is not None:
+            log.warning("%s goes from schema %s to %s; it is not copied, keep backups of the server", name, now, HEAD)
+        steps()
+
+
+def program_tables() -> set[str]:
+    """The names of all tables of this program."""
+    from guardrails.store import evidence, quarters, schema, sharing  # noqa: F401, PLC0415  # they build on this package
+
+    return set(METADATA.tables)
+
+
+def _steps(connection: Connection, now: str | None, instead: str) -> Callable[[], None]:
+    """What runs the steps from schema `now` on; StoreError when it is none of ours."""
     from alembic import command  # noqa: PLC0415  # 0.1 s that most starts need not spend
     from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
 
@@ -66,16 +111,13 @@ def _run_steps(connection: Connection, path: Path, now: str | None) -> None:
     if now is not None and now not in known:
         raise StoreError(
             f"its schema is {now}, newer than {HEAD}, the last that this program knows; take a newer version "
-            "of the program, or set GUARDRAILS_DATA_DIR to another folder."
+            f"of the program, or {instead}."
         )
-    if now is not None:
-        kept = copy_aside(path, now)
-        log.warning("%s goes from schema %s to %s; as it was it is kept as %s", path.name, now, HEAD, kept.name)
-    command.upgrade(config, "head")
+    return lambda: command.upgrade(config, "head")
 
 
 def _config(connection: Connection) -> Config:
-    from alembic.config import Config  # noqa: PLC0415  # see _run_steps
+    from alembic.config import Config  # noqa: PLC0415  # see _steps
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

@@ -225,4 +225,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["position"], ["positions.position"], name="fk_greek_snapshots_position_positions"),
         sa.PrimaryKeyConstraint("time", "position", name="pk_greek_snapshots"),
         sqlite_with_rowid=False,
+        postgresql_partition_by="RANGE (time)",  # see guardrails.store.partitions
     )
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("ix_greek_snapshots_time", "greek_snapshots", ["time"], postgresql_using="brin")

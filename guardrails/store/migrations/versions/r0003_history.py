@@ -153,6 +153,7 @@ def upgrade() -> None:
         sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("memory", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_latest_book_books"),
         sa.PrimaryKeyConstraint("book", name="pk_latest"),
     )
@@ -160,11 +161,20 @@ def upgrade() -> None:
         "leases",
         sa.Column("book", sa.String(length=16), nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=True),
         sa.Column("run", sa.Text(), nullable=True),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("beat", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_leases_book_books"),
         sa.PrimaryKeyConstraint("book", name="pk_leases"),
+    )
+    op.create_table(
+        "readers",
+        sa.Column("book", sa.String(length=16), nullable=False),
+        sa.Column("run", sa.String(length=16), nullable=False),
+        sa.Column("beat", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["book"], ["books.book"], name="fk_readers_book_books"),
+        sa.PrimaryKeyConstraint("book", "run", name="pk_readers"),
     )
     op.create_table(
         "market_closes",

@@ -1,0 +1,97 @@
+"""What the engine asks of a store: to keep what was seen, and to say which program watches; see
+`guardrails.store.writer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from guardrails.assess import Inputs
+from guardrails.memory import Memory
+from guardrails.past import Past
+from guardrails.portfolio import Portfolio
+from guardrails.snapshot import Snapshot
+
+
+class Keeper(Protocol):
+    """Keeps what was seen; nothing here blocks or raises (see `guardrails.store.writer`)."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def keep(
+        self,
+        snapshot: Snapshot,
+        matrix_text: str,
+        portfolio: Portfolio,
+        scenario: str,
+        inputs: Inputs,
+        memory: Memory,
+    ) -> None:
+        """Take a copy of one moment and return at once."""
+
+    def fill(self, sources: Sequence[str], scenario: str, past: Past) -> None:
+        """Take what these sources told of the time before, and return at once."""
+
+    def part(self, sources: Sequence[str], scenario: str) -> Part:
+        """Whether this program is the one that watches this book; may take seconds at the first time."""
+
+    def health(self) -> StoreHealth:
+        """Whether what was handed over is kept."""
+
+    def stop(self) -> None:
+        """Write what waits, within a bound, and end."""
+
+
+class StoreHealth(Protocol):
+    """Whether what was handed over is kept."""
+
+    @property
+    def queued(self) -> int:
+        """Rows and moments that wait in memory."""
+
+    @property
+    def spooled(self) -> int:
+        """Rows that must survive and wait on the disk for the database."""
+
+    @property
+    def dropped(self) -> int:
+        """Moments of telemetry that were not kept, since the start."""
+
+    @property
+    def last_written(self) -> datetime | None:
+        """When the database last took something."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong now, empty when nothing is."""
+
+
+class Part(Protocol):
+    """What one program does with the book (see `guardrails.store.roles`)."""
+
+    @property
+    def watches(self) -> bool:
+        """It reads the brokers itself."""
+
+    @property
+    def holder(self) -> str:
+        """Which program does, when it is another."""
+
+    @property
+    def published(self) -> Published | None:
+        """What another program that watched has shown last."""
+
+
+class Published(Protocol):
+    """A Snapshot of another program, and what that one remembers."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """To be shown."""
+
+    @property
+    def memory(self) -> Memory:
+        """To go on from."""

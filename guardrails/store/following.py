@@ -1,0 +1,62 @@
+"""The last Snapshot of a book, for programs that do not write it: put into the database by the one that does.
+
+On PostgreSQL a reader is told by NOTIFY (https://www.postgresql.org/docs/current/sql-notify.html); an SQLite file is
+looked at twice a second (`Database.wait`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, func, insert, select, update
+
+from guardrails.memory import Memory
+from guardrails.snapshot import Snapshot, to_json
+from guardrails.store.captures import packed, read_packed, unpacked
+from guardrails.store.database import Database
+from guardrails.store.metadata import micros
+from guardrails.store.sharing import LATEST
+
+LOOK_SECONDS = 0.5
+
+
+_MEMORY = TypeAdapter(Memory)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a reader is shown, and what it goes on from when it takes over."""
+
+    snapshot: Snapshot
+    memory: Memory
+
+
+def publish(connection: Connection, book: str, token: int, newest: Published) -> None:
+    """Make `newest` the last one of `book` and tell those who listen."""
+    c, snapshot = LATEST.c, newest.snapshot
+    content, memory = packed(to_json(snapshot)), packed(_MEMORY.dump_json(newest.memory))
+    values = {"time": micros(snapshot.as_of), "token": token, "content": content, "memory": memory}
+    if connection.execute(update(LATEST).where(c.book == book).values(values)).rowcount == 0:
+        connection.execute(insert(LATEST), {"book": book, **values})
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify("guardrails", book)))  # `guardrails.store.postgres.CHANNEL`
+
+
+class Follower:
+    """Reads what another program publishes; belongs to one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: tuple[str, int, int] | None = None
+
+    def newest(self, book: str) -> Published | None:
+        """What was published last of `book` when it is another than at the last call."""
+        c = LATEST.c
+        with self._database.reading() as connection:
+            row = connection.execute(select(c.time, c.token).where(c.book == book)).first()
+            if row is None or (book, row.time, row.token) == self._known:
+                return None
+            content, memory = connection.execute(select(c.content, c.memory).where(c.book == book)).one()
+        self._known = (book, row.time, row.token)
+        return Published(read_packed(content), _MEMORY.validate_json(unpacked(memory)))

@@ -1,0 +1,178 @@
+"""The totals of a book over a range of time, as columns for charts and downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.sql import Select
+
+from guardrails.store.columns import LIVE
+from guardrails.store.points import MOST_POINTS, Points, chosen, every_row, fetch, fewer, thinned
+from guardrails.store.quarters import QUARTER_MICROS, QUARTERS
+from guardrails.store.schema import SNAPSHOTS
+
+Times = npt.NDArray[np.int64]
+Figures = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Interval = tuple[int, int]
+"""microseconds"""
+
+CHARTED = (
+    "net_liquidation", "beta_delta_dollars", "beta_delta_spx", "theta_per_day", "theta_vega_ratio", "vix", "vix3m",
+)  # fmt: skip
+EVERY_FIGURE = (
+    *CHARTED, "delta_dollars", "beta_delta_spy", "gamma_1pct_dollars", "vega_per_point", "vega_30d_per_point",
+)  # fmt: skip
+_MISSED = 2
+"""periods without a row after which the program is taken not to have run"""
+_ENOUGH = 20
+"""rows from which on their usual distance says something"""
+_SLOWEST = 900_000_000
+"""microseconds; no program is set to write its rows at a longer distance"""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Points in order of time, as columns of one length; NaN is unknown."""
+
+    key: Times
+    """time of the row the figures were read from"""
+    time: Times
+    """moment of the figures"""
+    until: Times
+    """they held until then, because nothing had changed"""
+    begin: Times
+    """begin and end of the time a point stands for"""
+    end: Times
+    apart: Mask
+    """before or within this point nothing was kept for a while: a line must not lead there"""
+    regime: tuple[str, ...]
+    matrix_version: tuple[str, ...]
+    low: Figures
+    """extremes of net liquidation within the point"""
+    high: Figures
+    figures: Mapping[str, Figures]
+    rows: Times
+    """how many each point tells of"""
+    unknown: Times
+    """how many among them have no known net liquidation"""
+
+    def covered(self) -> list[Interval]:
+        """The stretches of time in which the program ran, oldest first."""
+        if not len(self.key):
+            return []
+        first = np.flatnonzero(np.concatenate(([True], self.apart[1:])))
+        last = np.concatenate((first[1:] - 1, [len(self.key) - 1]))
+        return list(zip(self.begin[first].tolist(), self.end[last].tolist(), strict=True))
+
+
+def totals(
+    connection: Connection,
+    book: str,
+    begin: datetime,
+    end: datetime,
+    period_seconds: float = 15.0,
+    names: Sequence[str] = CHARTED,
+    most: int = MOST_POINTS,
+) -> tuple[Points, Totals]:
+    """The figures `names` from `begin` to before `end`, about `most` points at most, and which rows they are of.
+
+    Net liquidation must be the first of `names`; `period_seconds` is how often a row is written.
+    """
+    points = every_row(connection, book, begin, end, period_seconds, most)
+    found = totals_at(connection, points, names)
+    if len(found.key) > most and not points.raw_width:  # counting first would take half as long again
+        points = fewer(connection, points, most)
+        found = totals_at(connection, points, names)
+    return points, found
+
+
+def totals_at(connection: Connection, points: Points, names: Sequence[str] = CHARTED) -> Totals:
+    """The figures `names` of these points; net liquidation must be the first."""
+    old = _part(connection, QUARTERS, points, names) if points.raw_from > points.begin else None
+    new = _part(connection, SNAPSHOTS, points, names) if points.raw_from < points.end else None
+    if old is not None and new is not None:
+        return _joined(old, new, points)
+    return old or new or _turned([], SNAPSHOTS, points, names)
+
+
+def _part(connection: Connection, table: Table, points: Points, names: Sequence[str]) -> Totals:
+    return _turned(fetch(connection, _query(table, points, names)), table, points, names)
+
+
+def _query(table: Table, points: Points, names: Sequence[str]) -> Select[Any]:
+    """Columns: key, time, until, regime, matrix version, figures; then extremes, and what a thinned point tells."""
+    c, is_old = table.c, table is QUARTERS
+    moments = (c.time, c.last, c.last) if is_old else (c.time, c.time, c.until)
+    shared = select(*moments, c.regime, c.matrix_version, *(c[name] for name in names)).order_by(c.time)
+    groups = thinned(table, points)
+    if groups is None:
+        extremes = (c.net_liquidation_low, c.net_liquidation_high) if is_old else ()
+        return shared.add_columns(*extremes).where(chosen(table, points))
+    g = groups.c
+    own = c.book == points.book if is_old else (c.book == points.book) & (c.origin == LIVE)
+    more = (g.low, g.high, g.begins, g.ends, g.gap, g.rows, g.unknown)
+    return shared.add_columns(*more).join(groups, g.key == c.time).where(own)
+
+
+def _turned(rows: list[tuple[Any, ...]], table: Table, points: Points, names: Sequence[str]) -> Totals:
+    """Rows of `_query` as columns."""
+    is_old, count = table is QUARTERS, 5 + len(names)
+    turned: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (count + 7)
+    key, time, until = (np.array(column, dtype=np.int64) for column in turned[:3])
+    figures = {name: np.array(turned[5 + i], dtype=np.float64) for i, name in enumerate(names)}  # None becomes NaN
+    net = figures[names[0]]
+    low, high = (np.array(column, dtype=np.float64) for column in turned[count : count + 2]) if is_old else (net, net)
+    if len(turned) > count + 2:
+        low, high = (np.array(column, dtype=np.float64) for column in turned[count : count + 2])
+        begin, end, gap, many, unknown = (
+            np.array([value or 0 for value in column], dtype=np.int64) for column in turned[count + 2 : count + 7]
+        )
+    else:
+        begin, end = (key, key + QUARTER_MICROS) if is_old else (time, until)
+        gap, many, unknown = np.zeros_like(key), np.ones_like(key), np.isnan(net).astype(np.int64)
+    # a row that was written before the range begins holds when it begins
+    start = points.begin if is_old else points.raw_from
+    apart = _apart(begin, end, gap, _allowed(begin, end, points, is_old=is_old))
+    return Totals(
+        key, np.maximum(time, start), np.maximum(until, start), np.maximum(begin, start if not is_old else 0), end,
+        apart, tuple(turned[3]), tuple(turned[4]), low, high, figures, many, unknown,
+    )  # fmt: skip
+
+
+def _apart(begin: Times, end: Times, gap: Times, allowed: int) -> Mask:
+    """Before or within which points nothing was kept for more than `allowed` microseconds."""
+    return (gap > allowed) | np.concatenate(([False], begin[1:] - end[:-1] > allowed))[: len(begin)]
+
+
+def _allowed(begin: Times, end: Times, points: Points, *, is_old: bool) -> int:
+    """How long a program that runs may be without a row. Of quarters none is missing while it runs."""
+    if is_old:
+        return 0
+    # rows may have been written at another distance then: what most of them keep is taken for it
+    usual = int(np.median(begin[1:] - end[:-1])) if len(begin) > _ENOUGH else 0
+    return _MISSED * max(points.period, min(usual, _SLOWEST))
+
+
+def _joined(old: Totals, new: Totals, points: Points) -> Totals:
+    """One after the other."""
+    apart = np.concatenate((old.apart, new.apart))
+    if len(old.key) and len(new.key):
+        apart[len(old.key)] |= bool(new.begin[0] - old.end[-1] > _MISSED * points.period)
+    arrays = {
+        name: np.concatenate((getattr(old, name), getattr(new, name)))
+        for name in ("key", "time", "until", "begin", "end", "low", "high", "rows", "unknown")
+    }
+    return Totals(
+        **arrays,
+        apart=apart,
+        regime=old.regime + new.regime,
+        matrix_version=old.matrix_version + new.matrix_version,
+        figures={name: np.concatenate((part, new.figures[name])) for name, part in old.figures.items()},
+    )

@@ -1,0 +1,141 @@
+"""Which rows of the history become the points of a chart: every row, one per quarter of an hour, or fewer.
+
+Recent ranges come from the rows of `snapshots`, older and longer ones from `quarters`; what is not rolled up yet comes
+from rows again. More than `MOST_POINTS` are thinned by the database: a point then tells the figures at its end, and
+the extremes of net liquidation and every gap within it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import ceil
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Subquery, Table, case, func, select
+from sqlalchemy.sql import Select
+
+from guardrails.store.columns import LIVE
+from guardrails.store.metadata import micros
+from guardrails.store.quarters import ACCOUNT_QUARTERS, QUARTER_MICROS, QUARTERS
+from guardrails.store.schema import SNAPSHOTS
+from guardrails.store.telemetry import COMPLETE_MICROS
+
+MOST_POINTS = 7_000
+"""of one line: a browser draws no more in the time in which a person waits"""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Which rows become the points of a chart; times in microseconds."""
+
+    book: str
+    begin: int
+    end: int
+    """the range is from `begin` to before `end`"""
+    raw_from: int
+    """before it points come from `quarters`, from it on from `snapshots`"""
+    quarter_width: int
+    """what one point stands for"""
+    raw_width: int
+    """the same; 0: every row is a point"""
+    period: int
+    """between two rows of a program that runs"""
+
+
+def fetch(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """All rows of `query` as tuples of the driver; its columns need no translation."""
+    result = connection.execute(query)
+    rows: list[tuple[Any, ...]] = [] if result.cursor is None else list(result.cursor.fetchall())
+    result.close()
+    return rows
+
+
+def every_row(
+    connection: Connection, book: str, begin: datetime, end: datetime, period_seconds: float, most: int
+) -> Points:
+    """A point per row from `begin` to before `end`; thinned when the rows of recent days alone are more than `most`.
+
+    `period_seconds` is how often a row is written.
+    """
+    c = SNAPSHOTS.c
+    first = connection.execute(select(func.min(c.time)).where(c.book == book, c.origin == LIVE)).scalar()
+    start, stop = micros(begin), micros(end)
+    raw_from = stop if first is None else min(stop, max(start, first // QUARTER_MICROS * QUARTER_MICROS))
+    points = Points(book, start, stop, raw_from, QUARTER_MICROS, 0, round(period_seconds * 1e6))
+    raw = select(c.time).where(c.book == book, c.time >= raw_from, c.time < stop).limit(most + 1).subquery()
+    many = connection.execute(select(func.count()).select_from(raw)).scalar_one() > most
+    return fewer(connection, points, most) if many else points
+
+
+def fewer(connection: Connection, points: Points, most: int) -> Points:
+    """About `most` points for the same range: quarters as far as they are told, several in one where needed."""
+    c = QUARTERS.c
+    told = connection.execute(select(func.max(c.time)).where(c.book == points.book)).scalar()
+    untold = points.raw_from if told is None else told + QUARTER_MICROS
+    raw_from = min(points.end, max(points.begin, untold))
+    count = select(func.count()).where(c.book == points.book, c.time >= points.begin, c.time < raw_from)
+    several = connection.execute(count).scalar_one() + (points.end - raw_from) // QUARTER_MICROS
+    width = QUARTER_MICROS * max(ceil(several / most), 1)
+    return replace(points, raw_from=raw_from, quarter_width=width, raw_width=width)
+
+
+def first_moment(connection: Connection, book: str) -> int | None:
+    """The oldest time of which anything is kept, brokers' own records included; microseconds, None when nothing is."""
+    found = [
+        connection.execute(select(func.min(table.c.time)).where(table.c.book == book)).scalar()
+        for table in (SNAPSHOTS, QUARTERS, ACCOUNT_QUARTERS)
+    ]
+    return min((time for time in found if time is not None), default=None)
+
+
+def chosen(table: Table, points: Points) -> ColumnElement[bool]:
+    """Which rows of `quarters` or `snapshots` are read for `points`."""
+    c = table.c
+    if table is QUARTERS:
+        return (
+            (c.book == points.book)
+            & (c.time > points.begin - QUARTER_MICROS)
+            & (c.time < points.raw_from)
+            & (c.last >= points.begin)
+        )
+    # a row that holds when the range begins may have begun before it
+    return (
+        (c.book == points.book)
+        & (c.origin == LIVE)
+        & (c.time >= points.raw_from - COMPLETE_MICROS)
+        & (c.until >= points.raw_from)
+        & (c.time < points.end)
+    )
+
+
+def thinned(table: Table, points: Points) -> Subquery | None:
+    """Of each point that stands for several rows: its last (`key`), extremes, gaps; None when every row is a point."""
+    width = points.quarter_width if table is QUARTERS else points.raw_width
+    if width <= (QUARTER_MICROS if table is QUARTERS else 0):
+        return None
+    c = table.c
+    is_old = table is QUARTERS
+    low, high = (c.net_liquidation_low, c.net_liquidation_high) if is_old else (c.net_liquidation, c.net_liquidation)
+    ends = c.time + QUARTER_MICROS if is_old else c.until
+    gap = (c.time - func.lag(ends).over(order_by=c.time)).label("gap")
+    each = (
+        select(c.time, ends.label("ends"), low.label("low"), high.label("high"), c.net_liquidation, gap)
+        .where(chosen(table, points))
+        .subquery()
+    )
+    e = each.c
+    return (
+        select(
+            func.max(e.time).label("key"),
+            func.min(e.time).label("begins"),
+            func.max(e.ends).label("ends"),
+            func.max(e.gap).label("gap"),
+            func.sum(case((e.net_liquidation.is_(None), 1), else_=0)).label("unknown"),
+            func.count().label("rows"),
+            func.min(e.low).label("low"),
+            func.max(e.high).label("high"),
+        )
+        .group_by(e.time // width)
+        .subquery()
+    )

@@ -1,0 +1,124 @@
+"""What this program does with the book of its sources: watch and write it, or read what another program publishes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from guardrails.store.books import Book, book_of
+from guardrails.store.database import Database
+from guardrails.store.following import LOOK_SECONDS, Follower, Published, publish
+from guardrails.store.lease import BEAT_SECONDS, DEAD_SECONDS, Leases, Program, Role
+
+FIRST_SECONDS = 3.0
+"""how long a program waits to be told its role before it watches: a database that does not answer must not blind it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of one program, as it was at the last look."""
+
+    watches: bool
+    """it reads the brokers itself and writes down what it sees"""
+    holder: str = ""
+    """who does, when it is another program"""
+    published: Published | None = None
+    """what that program published last, also after this one has taken over"""
+
+
+class Roles:
+    """`part` may be asked from any thread; all else belongs to the writer's."""
+
+    def __init__(
+        self,
+        database: Database,
+        program: Program,
+        clock: Callable[[], datetime],
+        beat_seconds: float = BEAT_SECONDS,
+        dead_seconds: float = DEAD_SECONDS,
+    ) -> None:
+        self.leases = Leases(database, program, dead_seconds)
+        self._database, self._now, self._beat_seconds = database, clock, beat_seconds
+        self._follower = Follower(database)
+        self._book: Book | None = None
+        self._role: Role | None = None
+        """None while it is not known"""
+        self._told = threading.Event()
+        self._due = 0.0
+        self._followed: Published | None = None
+        self._newest: Published | None = None
+        self._published: Published | None = None
+
+    def want(self, sources: Sequence[str], scenario: str) -> None:
+        """From now on it is the book of these sources that matters."""
+        book = book_of(sources, scenario)
+        if book != self._book:
+            self._told.clear()
+            self._book, self._role, self._followed, self._newest, self._due = book, None, None, None, 0.0
+
+    def part(self, seconds: float = FIRST_SECONDS) -> Part:
+        """The part of this program; at the first time it waits to be told, at most so long."""
+        self._told.wait(seconds)
+        self._told.set()  # whoever has waited once waits no more
+        role = self._role
+        if role is None or role.writes:
+            return Part(watches=True, published=self._followed)
+        return Part(watches=False, holder=role.holder, published=self._followed)
+
+    @property
+    def reads(self) -> bool:
+        """Whether another program writes."""
+        return self._role is not None and not self._role.writes
+
+    def seconds_to_look(self) -> float:
+        """Until the next look is due."""
+        return max(self._due - time.monotonic(), 0.0) if self._book is not None else self._beat_seconds
+
+    def look(self) -> None:
+        """See who writes, and give a sign of life."""
+        book = self._book
+        if book is None:
+            return
+        role = self.leases.hold(book, self._now())
+        if book == self._book:
+            self._role = role
+            self._due = time.monotonic() + self._beat_seconds
+            if role.writes:
+                self._told.set()
+
+    def follow(self) -> None:
+        """Wait a moment for news of the program that writes, and take them."""
+        book = self._book
+        if book is None:
+            return
+        self._database.wait(LOOK_SECONDS)
+        newest = self._follower.newest(book.key)
+        if newest is not None:
+            self._followed = newest
+        self._told.set()
+
+    def newest(self, newest: Published) -> None:
+        """This is what others are to be shown."""
+        self._newest = newest
+
+    @property
+    def owes(self) -> bool:
+        """Whether somebody reads this book and does not know the newest Snapshot yet."""
+        return self._book is not None and self._book.key in self.leases.read and self._newest is not self._published
+
+    def publish(self) -> None:
+        """Show it to them."""
+        book, newest = self._book, self._newest
+        if book is None or newest is None:
+            return
+        with self._database.writing(durable=False) as connection:
+            publish(connection, book.key, self.leases.check(connection, book.key), newest)
+        self._published = newest
+
+    def leave(self) -> None:
+        """Let another program write at once."""
+        self.leases.give_back()
+        self._role, self._due = None, 0.0

@@ -1,0 +1,128 @@
+"""The slow work on the store, in a thread of its own: quarters are told, old rows moved to files, the past filled in.
+
+It uses connections of its own and short transactions, so what must survive never waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from guardrails.past import Past
+from guardrails.store.backfill import store_past
+from guardrails.store.books import Book
+from guardrails.store.database import Database
+from guardrails.store.faults import reason
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS, RETRY_SECONDS = 60.0, 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is kept, and where."""
+
+    folder: Path
+    """the data folder; old rows go to `archive` in it"""
+    raw_days: int
+    """sessions of which every row stays in the database"""
+    archive_days: int
+    """calendar days after which the files are deleted; 0 never"""
+
+
+class Upkeep:
+    """Start it, stop it; `past` hands over what is to be filled in."""
+
+    def __init__(
+        self,
+        database: Database,
+        retention: Retention,
+        clock: Callable[[], datetime],
+        mine: Callable[[], Collection[str]],
+        every: float = EVERY_SECONDS,
+    ) -> None:
+        """`mine` says which books this program writes."""
+        self._database, self._retention, self._now, self._mine, self._every = database, retention, clock, mine, every
+        self._pasts: deque[tuple[Book, Past]] = deque(maxlen=10)
+        self._retired: datetime | None = None
+        self._not_before = 0.0
+        self._problems: dict[str, str] = {}
+        self._stopping, self._wake = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def problem(self) -> str:
+        """What goes wrong now; empty when nothing."""
+        return "; ".join(self._problems.values())
+
+    def start(self) -> None:
+        """Start, also again after a stop; does nothing while it runs."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """End soon, waiting at most so long: whatever is under way can be broken off and goes on at the next start."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def past(self, book: Book, past: Past) -> None:
+        """Fill `past` into `book` when there is time."""
+        self._pasts.append((book, past))
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(self._every)
+            self._wake.clear()
+            if self._stopping.is_set() or not self._mine():
+                continue
+            self._try("quarters", self._roll_up)
+            self._try("archive", self._retire)
+            while self._pasts and not self._stopping.is_set():
+                book, past = self._pasts.popleft()
+                self._try("past", lambda book=book, past=past: self._fill(book, past))  # type: ignore[misc]  # bound here
+
+    def _try(self, name: str, job: Callable[[], None]) -> None:
+        """Do `job`; what goes wrong is a problem until it goes right."""
+        try:
+            job()
+        except Exception as error:  # the thread outlives whatever the database and the disk do
+            said = f"{name}: {reason(error)}"
+            if self._problems.get(name) != said:
+                log.exception("the upkeep of %s failed", self._database.name)
+            self._problems[name] = said
+        else:
+            self._problems.pop(name, None)
+
+    def _roll_up(self) -> None:
+        from guardrails.store.rollup import roll_up  # noqa: PLC0415  # a start need not wait for it
+
+        roll_up(self._database, self._now(), books=self._mine())
+
+    def _retire(self) -> None:
+        from guardrails.store.archive import next_due, retire  # noqa: PLC0415  # loads the Parquet library
+
+        now, keep = self._now(), self._retention
+        if next_due(self._retired, now) > now or time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + RETRY_SECONDS  # a full disk is not looked at every minute
+        retire(self._database, keep.folder, keep.raw_days, keep.archive_days, now, self._mine())
+        self._retired = now
+
+    def _fill(self, book: Book, past: Past) -> None:
+        with self._database.writing(durable=True) as connection:
+            stored = store_past(connection, book, past, self._now())
+        for line in (*past.problems, *stored.contradicting, *stored.refused):
+            log.warning("filling in the past: %s", line)

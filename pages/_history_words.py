@@ -1,0 +1,77 @@
+"""The History page in words: what is drawn, what is missing, and the picture for those who do not see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from guardrails import wording
+from guardrails.findings import Level
+from guardrails.store.metadata import moment
+from pages._history import Past, gaps
+from pages._lanes import lanes_shown
+from pages._moment import clock, day_and_time
+from pages._parts import counted, title_of
+
+
+def about(past: Past, now: datetime) -> str:
+    """How many points, how far apart, what is missing: one caption."""
+    totals, points = past.totals, past.points
+    rows, unknown = int(totals.rows.sum()), int(totals.unknown.sum())
+    silent = gaps(totals.covered())
+    said = [f"as of {clock(past.end)}" if past.end.date() == now.date() else f"to {day_and_time(past.end)}"]
+    said.append(counted(len(totals.key), "point") + (f" of {rows:,} rows" if rows > len(totals.key) else ""))
+    old, recent = points.raw_from > points.begin, points.raw_from < points.end
+    widths = [wording.age(points.quarter_width / 1e6)] if old else []
+    if recent:
+        widths.append(wording.age(points.raw_width / 1e6) if points.raw_width else "every kept row in recent days")
+    said.append(f"spacing {' and '.join(dict.fromkeys(widths))}")
+    lost = sum(end - begin for begin, end in silent) / 1e6
+    said.append(f"{counted(len(silent), 'gap')} without data ({wording.age(lost)})" if silent else "no gap")
+    said.append(
+        f"net liquidation unknown in {counted(unknown, 'row')}" if unknown else "net liquidation known in every row"
+    )
+    if len(past.records.time):
+        said.append(f"{counted(len(past.records.time), 'day')} from the broker's records, dashed")
+    return ", ".join(said) + ". New York time. Drag to zoom all charts, double-click to see the whole range."
+
+
+def left_out(past: Past) -> list[str]:
+    """What is not in the picture, a sentence each."""
+    quiet = [lane for lane in past.lanes if lane not in lanes_shown(past.lanes)]
+    words = list(past.words)
+    if quiet:
+        words.append(f"OK whenever they were judged: {', '.join(title_of(lane.check) for lane in quiet)}.")
+    if past.lanes_from > past.points.begin:
+        words.append(
+            f"Levels changed too often to show all: the findings begin {day_and_time(moment(past.lanes_from))}."
+        )
+    words.append(
+        "Drawdown is measured from the highest net liquidation ever kept; cash flows that were reported while the "
+        "program ran are taken out, each when it became known. Those of other times, and of a broker that reports "
+        "none, are not known: a withdrawal then looks like a loss."
+    )
+    if any(run.limits is None for run in past.runs):
+        words.append("The text of a matrix then in force is not kept: its bands and cushion limit are not drawn.")
+    return words
+
+
+def summary(past: Past) -> str:
+    """The picture in words, for those who do not see it."""
+    net = past.totals.figures["net_liquidation"]
+    known = net[~np.isnan(net)]
+    worth = (
+        f"Net liquidation from {wording.money(float(known[0]))} to {wording.money(float(known[-1]))}, lowest "
+        f"{wording.money(float(known.min()))}, highest {wording.money(float(known.max()))}. "
+        if len(known)
+        else "Net liquidation unknown. "
+    )
+    bad = [lane for lane in past.lanes if lane.worst is Level.BREACH]
+    broken = f"Breaches of {', '.join(title_of(lane.check) for lane in bad)}. " if bad else "No breach. "
+    below = past.below_peak[~np.isnan(past.below_peak)]
+    fall = f"Deepest drawdown {wording.percent(float(below.max()))}. " if len(below) else ""
+    return (
+        f"History from {day_and_time(past.begin)} to {day_and_time(past.end)}. {worth}{fall}{broken}"
+        "Below: volatility, theta over vega, cushions, limits, theta over delta, findings."
+    )

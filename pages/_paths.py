@@ -1,0 +1,77 @@
+"""Lines of the charts: where they lead, where they break, and how they are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from guardrails.store.history import Figures, Times, Totals
+from pages._history import wall
+
+WHEN = "%{x|%a %d %b %Y %H:%M} ET"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where a line leads: the points in order, with breaks, on the axis of New York time."""
+
+    x: Times
+    """milliseconds"""
+    index: Times
+    """of the point; -1 is a break"""
+
+    def y(self, figures: Figures, digits: int) -> Figures:
+        """`figures` along it, rounded."""
+        if not len(figures):
+            return figures
+        return np.where(self.index < 0, np.nan, np.round(figures, digits)[self.index])
+
+
+def path_of(totals: Totals) -> Path:
+    """The points of `totals`; a figure that held for a while leads to where it held, nothing leads over a gap."""
+    times: list[int] = []
+    index: list[int] = []
+    for i, (time, until, apart) in enumerate(zip(totals.time, totals.until, totals.apart, strict=True)):
+        if apart and i:
+            times.append(times[-1])
+            index.append(-1)
+        times.append(int(time))
+        index.append(i)
+        if until > time:
+            times.append(int(until))
+            index.append(i)
+    x = wall(np.array(times, dtype=np.int64))
+    back = np.flatnonzero(np.diff(x) < 0) + 1  # the clock was set back: the line must not run backwards
+    return Path(np.insert(x, back, x[back - 1]), np.insert(np.array(index, dtype=np.int64), back, -1))
+
+
+def draw(
+    figure: go.Figure,
+    row: int,
+    name: str,
+    path: Path,
+    values: Figures,
+    digits: int,
+    look: tuple[str, str],
+    says: str,
+    **more: object,
+) -> None:
+    """One line; a point that stands alone between two unknown ones is drawn as a dot, or it would not be seen."""
+    y = path.y(values, digits)
+    known = np.concatenate(([False], ~np.isnan(y), [False]))
+    alone = known[1:-1] & ~known[:-2] & ~known[2:]
+    style = {
+        "line": {"color": look[0], "dash": look[1], "width": 1.6},
+        "name": name,
+        "legend": f"legend{row}" if row > 1 else "legend",
+        "hovertemplate": f"{WHEN}<br>{says}<extra>{name}</extra>",
+    }
+    figure.add_scatter(x=path.x, y=y, **{"mode": "lines", **style, **more}, row=row, col=1)
+    if alone.any():
+        dots = {key: value for key, value in more.items() if key in ("secondary_y", "yaxis")}
+        figure.add_scatter(
+            x=path.x[alone], y=y[alone], **style, **dots, mode="markers", marker={"color": look[0], "size": 4},
+            showlegend=False, row=row, col=1,
+        )  # fmt: skip

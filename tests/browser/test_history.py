@@ -1,0 +1,117 @@
+"""The History page in a real Chromium, on a week that the demo really played and months of quarters before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from guardrails import calendar
+from guardrails.store.database import open_database
+from guardrails.store.rollup import roll_up
+from tests.browser.conftest import Server, serving
+from tests.browser.test_browser import WAIT_MS, Theme, look
+from tests.past import months_before, records_before, sessions_before, week
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+STEP = timedelta(seconds=120)
+POINT = """() => {
+    const chart = document.querySelector('.js-plotly-plot'), box = chart.getBoundingClientRect();
+    const i = chart._fullData.findIndex(trace => trace.name === 'Net liquidation');
+    const point = chart.calcdata[i][100], x = chart._fullLayout.xaxis, y = chart._fullLayout.yaxis;
+    return [box.x + x._offset + x.c2p(point.x), box.y + y._offset + y.c2p(point.y)];
+}"""
+"""where the hundredth point of net liquidation is drawn"""
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The program started on a folder in which it seems to have run for most of a year."""
+    home, now = tmp_path_factory.mktemp("history"), datetime.now(UTC)
+    database = open_database(home / "data", lambda: now)
+    week(database, now, STEP)
+    first = sessions_before(calendar.session_of(now), 4)[0]
+    earlier = months_before(database, first, 180)
+    records_before(database, earlier[0], 60)
+    roll_up(database, now)
+    database.close()
+    with serving(home) as server:
+        yield server
+
+
+def history(chromium: Browser, url: str, choice: str, theme: Theme = "light", width: int = 1280) -> Page:
+    """The page with a range chosen, drawn."""
+    page = look(chromium, url, theme, width)
+    page.get_by_role("link", name="History").first.click()
+    page.get_by_text(choice, exact=True).first.click()
+    settled(page)
+    page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=WAIT_MS)
+    page.wait_for_timeout(1500)
+    return page
+
+
+def settled(page: Page) -> None:
+    page.wait_for_timeout(300)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_week_shows_gap_breach_unknown_and_regime_in_words(
+    chromium: Browser, filled: Server, opened: list[Page], shots: Path, theme: Theme
+) -> None:
+    page = history(chromium, filled.url, "1 week", theme)
+    opened.append(page)
+    said = page.locator(".js-plotly-plot").first.text_content() or ""
+    for word in ("BREACH", "UNKNOWN", "WATCH", "high_volatility", "no data", "look-ahead", "least allowed", "Drawdown"):
+        assert word in said, f"{word} is not in the picture"
+    assert page.locator('[data-testid="stException"]').count() == 0
+    expect(page.get_by_text("gaps without data").first).to_be_visible()
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": 1280, "height": int(height) + 40})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=shots / f"history-{theme}.png")
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1600])
+def test_a_year_fits_any_width(chromium: Browser, filled: Server, opened: list[Page], width: int) -> None:
+    page = history(chromium, filled.url, "1 year", width=width)
+    opened.append(page)
+    assert "from the broker's records" in (page.locator(".js-plotly-plot").first.text_content() or "")
+    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert over <= 0
+    chart = page.locator(".js-plotly-plot").first
+    assert chart.evaluate("it => it.scrollWidth - it.clientWidth") <= 1
+
+
+def test_a_click_takes_the_moment_and_leads_to_risk_as_it_was(
+    chromium: Browser, filled: Server, opened: list[Page]
+) -> None:
+    page = history(chromium, filled.url, "1 week")
+    opened.append(page)
+    page.evaluate("""() => {
+        window.remounts = 0;
+        new MutationObserver(changes => {
+            for (const change of changes) for (const node of change.addedNodes)
+                if (node.nodeType === 1 && (node.matches('.js-plotly-plot') || node.querySelector('.js-plotly-plot')))
+                    window.remounts += 1;
+        }).observe(document.body, {childList: true, subtree: true});
+    }""")
+    x, y = page.evaluate(POINT)
+    page.mouse.move(x, y)
+    label = page.locator(".js-plotly-plot .hoverlayer .hovertext").first
+    expect(label).to_contain_text("ET", timeout=WAIT_MS)
+    shown = re.search(r"(\d\d:\d\d) ET", label.text_content() or "")
+    assert shown is not None
+    page.mouse.click(x, y)
+    clock = page.get_by_test_id("stTimeInput").locator("input").first
+    expect(clock).to_have_value(f"{shown[1]}:00", timeout=WAIT_MS)
+    page.wait_for_timeout(5000)
+    assert page.evaluate("window.remounts") == 0
+    page.get_by_role("button", name="Show Risk and Positions as they were").click()
+    expect(page.get_by_text(f"{shown[1]}:00 ET").first).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("What needed you then").first).to_be_visible(timeout=WAIT_MS)

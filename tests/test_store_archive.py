@@ -1,0 +1,501 @@
+"""Old rows move to files and back to readers: nothing is deleted that is not in a file, wherever it breaks off."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import signal
+import sqlite3
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+
+from guardrails.store.archive import archived, first_kept, next_due, read_archive, retire
+from guardrails.store.archive_rows import KINDS, day_bounds
+from guardrails.store.columns import BACKFILL
+from guardrails.store.database import FILE, Database
+from guardrails.store.inserts import columns
+from guardrails.store.metadata import StoreError, micros
+from guardrails.store.rollup import roll_up
+from guardrails.store.schema import BOOKS, GREEK_SNAPSHOTS, POSITIONS
+from guardrails.store.sharing import CAPTURES
+from tests.stored import ask, opened
+from tests.test_store_rollup import (
+    BOOK,
+    DAY,
+    OTHER,
+    QUARTERS_OF_THAT_DAY,
+    A,
+    account,
+    at,
+    begun,
+    everything,
+    keep_a_day,
+    put,
+    snapshot,
+    told,
+    underlying,
+)
+
+OLD = date(2026, 11, 18)
+LATER = datetime(2026, 11, 24, 22, tzinfo=UTC)
+"""Tuesday after the close: Friday, Monday and Tuesday are the last three sessions"""
+TABLES = tuple(kind.name for kind in KINDS)
+LINE = {"account_hash": A, "key": "option:SPX", "source": "ibkr", "nth": 1, "symbol": "SPXW", "label": "SPXW 6000 P",
+        "kind": "option", "underlying": "SPX", "expiry": "2026-12-18"}  # fmt: skip
+
+
+class CrashError(Exception):
+    """Stands for the end of the program."""
+
+
+def keep_an_old_day(database: Database) -> None:
+    keep_a_day(database)
+    for book, position in ((BOOK, 1), (OTHER, 2)):
+        put(database, POSITIONS, {**LINE, "book": book})
+        greeks(database, at("14:30:05"), position, 250.5)
+        greeks(database, at("15:29"), position, None, level=None)
+    snapshot(database, at("14:30:05"), complete=1, book=OTHER)
+
+
+def greeks(database: Database, time: int, position: int, mark: float | None, **values: Any) -> None:
+    row = {"time": time, "position": position, "mark": mark, "delta": 0.1, "vega_per_point": 1 / 3, **values}
+    put(database, GREEK_SNAPSHOTS, row)
+
+
+def crashes(
+    folder: Path, fill: Callable[[Database], None], run: Callable[[Database], object]
+) -> Iterator[tuple[Path, Database]]:
+    """A filled database per statement of `run` that writes, each broken off before it and opened again."""
+    first = begun(folder / "first")
+    fill(first)
+    first.close()
+    for n in range(1, 10_000):
+        place, count = folder / str(n), 0
+        place.mkdir()
+        shutil.copy(folder / "first" / FILE, place / FILE)
+        database = opened(place)
+
+        def fail(_connection: Any, _cursor: Any, statement: str, *_: Any, last: int = n) -> None:
+            nonlocal count
+            count += statement.startswith(("INSERT", "UPDATE", "DELETE"))
+            if count == last:
+                raise CrashError
+
+        event.listen(database.engine, "before_cursor_execute", fail)
+        try:
+            run(database)
+        except CrashError:
+            database.close()
+            yield place, opened(place)
+        else:
+            database.close()
+            assert n > 10
+            return
+
+
+def rows_in_database(folder: Path, table: str, book: str = BOOK) -> Counter[Any]:
+    """By their key columns."""
+    kind = next(kind for kind in KINDS if kind.name == table)
+    keys = ", ".join(kind.keys)
+    whose = "position IN (SELECT position FROM positions WHERE book = ?)" if table == "greek_snapshots" else "book = ?"
+    live = " AND origin = 'live'" if "origin" in kind.table.c else ""
+    return Counter(ask(folder, f"SELECT {keys} FROM {table} WHERE {whose}{live}", book))  # noqa: S608  # names here
+
+
+def rows_in_files(folder: Path, table: str, book: str = BOOK) -> Counter[Any]:
+    """The same of the files that are listed, read by nothing of ours."""
+    kind = next(kind for kind in KINDS if kind.name == table)
+    found: Counter[Any] = Counter()
+    for (file,) in ask(folder, "SELECT file FROM archives WHERE name = ? AND book = ? AND bytes > 0", table, book):
+        content = pq.read_table(folder / file, columns=list(kind.keys), partitioning=None)
+        columns = [
+            column.cast(pa.int64()).to_pylist() if pa.types.is_timestamp(column.type) else column.to_pylist()
+            for column in (content[name] for name in kind.keys)
+        ]
+        found.update(zip(*columns, strict=True))
+    return found
+
+
+def kept(folder: Path, book: str = BOOK) -> dict[str, Counter[Any]]:
+    """Every row that there is, in the database or in a file."""
+    return {t: rows_in_database(folder, t, book) | rows_in_files(folder, t, book) for t in TABLES}
+
+
+@pytest.mark.usefixtures("kind")
+def test_the_rows_of_an_old_day_are_in_files_and_no_longer_in_the_database(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    young = at("15:00", datetime(2026, 11, 20, tzinfo=UTC))
+    snapshot(database, young, complete=1)
+    before = kept(tmp_path)
+    files = retire(database, tmp_path, 3, 0, LATER)
+    assert [(file.book, file.name, file.rows) for file in files] == [
+        (BOOK, "greek_snapshots", 2), (BOOK, "underlying_totals", 7), (BOOK, "account_values", 7),
+        (BOOK, "snapshots", 7), (OTHER, "greek_snapshots", 2), (OTHER, "snapshots", 1),
+    ]  # fmt: skip
+    assert kept(tmp_path) == before
+    assert [sum(rows_in_database(tmp_path, table).values()) for table in TABLES] == [0, 0, 0, 1]
+    assert ask(tmp_path, "SELECT time FROM snapshots") == [(young,)]
+    assert told(tmp_path)[:3] == QUARTERS_OF_THAT_DAY
+    assert ask(tmp_path, "SELECT DISTINCT removed FROM archives") == [(1,)]
+    after = everything(tmp_path)
+    assert retire(database, tmp_path, 3, 0, LATER) == []
+    assert everything(tmp_path) == after
+    database.close()
+
+
+def test_a_file_can_be_read_by_itself_and_by_its_owner_only(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    retire(database, tmp_path, 3, 0, LATER)
+    path = tmp_path / "archive" / BOOK / "2026-11-18" / "greek_snapshots.parquet"
+    row = pq.read_table(path, partitioning=None).to_pylist()[0]
+    assert row["time"] == datetime(2026, 11, 18, 14, 30, 5, tzinfo=UTC)
+    assert (row["symbol"], row["label"], row["expiry"], row["account"]) == (
+        "SPXW",
+        "SPXW 6000 P",
+        "2026-12-18",
+        "•••4567",
+    )
+    assert (row["mark"], row["delta"], row["iv"]) == (250.5, 0.1, None)
+    assert row["vega_per_point"] == pytest.approx(1 / 3, rel=1e-12)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in list(path.parents)[:3]} == {0o700}
+    assert {each.suffix for each in path.parent.iterdir()} == {".parquet"}
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_everything_but_exposures_is_read_back_exactly(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    put(database, POSITIONS, LINE)
+    names = [name for name in columns(GREEK_SNAPSHOTS) if name not in ("time", "position", "level", "greeks_source")]
+    values = {name: (-1.0) ** n * (n + 1) / 7.0 for n, name in enumerate(names)}
+    snapshot(database, at("14:30"), complete=1)
+    greeks(database, at("14:30"), 1, greeks_source="model", **values)
+    greeks(database, at("14:31"), 1, **{**dict.fromkeys(names), "mark": 0.0})
+    retire(database, tmp_path, 3, 0, LATER)
+    with database.reading() as connection:
+        first, second = read_archive(tmp_path, connection, BOOK, "greek_snapshots", OLD).to_pylist()
+    rounded = {"delta_dollars", "beta_delta_dollars", "gamma_1pct_dollars", "vega_per_point", "theta_per_day"}
+    for name in names:
+        assert first[name] == (pytest.approx(values[name], rel=5e-13) if name in rounded else values[name])
+    assert {second[name] for name in names if name != "mark"} == {None}
+    assert second["mark"] == 0.0
+    assert first["greeks_source"] == "model"
+    database.close()
+
+
+def test_wherever_it_breaks_off_nothing_is_lost_and_the_next_run_ends_it(tmp_path: Path) -> None:
+    whole = begun(tmp_path / "whole")
+    keep_two_moments(whole)
+    expected = kept(tmp_path / "whole")
+    retire(whole, tmp_path / "whole", 3, 0, LATER)
+    quarters = everything(tmp_path / "whole")
+    whole.close()
+
+    def run(database: Database) -> None:
+        retire(database, database.folder, 3, 0, LATER)
+
+    for folder, database in crashes(tmp_path, keep_two_moments, run):
+        assert kept(folder) == expected
+        retire(database, folder, 3, 0, LATER)
+        assert {table: rows_in_files(folder, table) for table in TABLES} == expected
+        assert not any(rows_in_database(folder, table) for table in TABLES)
+        assert ask(folder, "SELECT DISTINCT removed FROM archives") == [(1,)]
+        assert everything(folder) == quarters
+        database.close()
+
+
+def keep_two_moments(database: Database) -> None:
+    put(database, POSITIONS, LINE)
+    for time in (at("14:44"), at("14:45")):
+        snapshot(database, time, complete=1)
+        greeks(database, time, 1, 9.0)
+        underlying(database, time, "SPX", 1, 1.0)
+        account(database, time, A, 0.5)
+
+
+@pytest.mark.usefixtures("kind")
+def test_what_a_killed_program_left_half_written_is_in_nobodys_way(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    before = kept(tmp_path)
+    folder = tmp_path / "archive" / BOOK / "2026-11-18"
+    folder.mkdir(parents=True)
+    for name in ("greek_snapshots.parquet.part", "snapshots.parquet"):
+        (folder / name).write_bytes(b"PAR1")
+    retire(database, tmp_path, 3, 0, LATER)
+    assert kept(tmp_path) == before
+    assert not list(folder.glob("*.part"))
+    assert (folder / "snapshots.parquet").read_bytes() == b"PAR1"  # not ours to overwrite: nobody lists it
+    retire(database, tmp_path, 3, 1, LATER)
+    assert not folder.exists()
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_row_that_comes_when_its_day_is_in_a_file_is_joined_to_it(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    retire(database, tmp_path, 3, 0, LATER)
+    quarters = told(tmp_path)
+    for n, text in enumerate(("17:00", "18:00")):
+        snapshot(database, at(text), complete=1, level="BREACH")
+        greeks(database, at(text), 1, 9.0)
+        greeks(database, at("14:30:05"), 1, 9.0)  # the same row once more: what is in the file stands
+        before = kept(tmp_path)
+        retire(database, tmp_path, 3, 0, LATER)
+        assert kept(tmp_path) == before
+        with database.reading() as connection:
+            marks = read_archive(tmp_path, connection, BOOK, "greek_snapshots", OLD)["mark"].to_pylist()
+        assert sorted(marks, key=str) == sorted([250.5, None, *[9.0] * (n + 1)], key=str)
+        assert len(list((tmp_path / "archive" / BOOK / "2026-11-18").glob("greek*"))) == 1
+    assert told(tmp_path)[:3] == quarters
+    assert [row[0] for row in told(tmp_path)[3:]] == ["17:00:00", "18:00:00"]
+    database.close()
+
+
+def test_a_damaged_file_is_named_and_nothing_more_is_deleted_by_it(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    for _, broken in crashes_at_deletion(tmp_path / "broken"):
+        file = ask(broken.folder, "SELECT file FROM archives")[0][0]
+        content = bytearray((broken.folder / file).read_bytes())
+        content[len(content) // 2] ^= 1
+        (broken.folder / file).write_bytes(content)
+        before = rows_in_database(broken.folder, "greek_snapshots")
+        with pytest.raises(StoreError, match=r"greek_snapshots\.parquet is damaged"):
+            retire(broken, broken.folder, 3, 0, LATER)
+        assert rows_in_database(broken.folder, "greek_snapshots") == before
+        assert rows_in_database(broken.folder, "greek_snapshots", OTHER) == Counter()  # the other book goes on
+        with broken.reading() as connection, pytest.raises(StoreError, match="damaged"):
+            read_archive(broken.folder, connection, BOOK, "greek_snapshots", OLD)
+        (broken.folder / file).unlink()
+        with broken.reading() as connection, pytest.raises(StoreError, match="it is not there"):
+            read_archive(broken.folder, connection, BOOK, "greek_snapshots", OLD)
+        broken.close()
+    with database.reading() as connection, pytest.raises(StoreError, match="younger ones are in the database"):
+        read_archive(tmp_path, connection, BOOK, "snapshots", OLD)
+    database.close()
+
+
+def crashes_at_deletion(folder: Path) -> Iterator[tuple[Path, Database]]:
+    """Broken off before the first row left."""
+    database = begun(folder)
+    keep_an_old_day(database)
+
+    def fail(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM greek_snapshots"):
+            raise CrashError
+
+    event.listen(database.engine, "before_cursor_execute", fail)
+    with pytest.raises(CrashError):
+        retire(database, folder, 3, 0, LATER)
+    event.remove(database.engine, "before_cursor_execute", fail)
+    yield folder, database
+
+
+def test_without_a_place_for_files_everything_stays(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    (tmp_path / "archive").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"greek_snapshots\.parquet cannot be written"):
+        retire(database, tmp_path, 3, 0, LATER)
+    assert ask(tmp_path, "SELECT count(*) FROM greek_snapshots") == [(4,)]
+    assert ask(tmp_path, "SELECT count(*) FROM archives") == [(0,)]
+    assert told(tmp_path) == QUARTERS_OF_THAT_DAY
+    database.close()
+
+
+def test_on_a_full_disk_everything_stays_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    """The system refuses every byte of a file beyond the first thousand."""
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    roll_up(database, LATER)
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="every row stays in the database"):
+            retire(database, tmp_path, 3, 0, LATER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert ask(tmp_path, "SELECT count(*) FROM greek_snapshots") == [(4,)]
+    assert list((tmp_path / "archive").rglob("*.p*")) == []
+    assert len(retire(database, tmp_path, 3, 0, LATER)) == 6
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_files_are_deleted_by_age_and_the_list_says_so(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    retire(database, tmp_path, 3, 0, LATER)
+    path = tmp_path / "archive" / BOOK / "2026-11-18" / "snapshots.parquet"
+    assert retire(database, tmp_path, 3, 6, LATER) == []  # the 18th is six days before the 24th
+    assert path.exists()
+    gone = retire(database, tmp_path, 3, 5, LATER)
+    assert (len(gone), {file.bytes for file in gone}) == (6, {0})
+    assert not path.parent.exists()
+    with database.reading() as connection:
+        listed = archived(connection, BOOK)
+        assert [(file.name, file.rows, file.bytes) for file in listed] == [
+            ("account_values", 7, 0), ("greek_snapshots", 2, 0), ("snapshots", 7, 0), ("underlying_totals", 7, 0),
+        ]  # fmt: skip
+        with pytest.raises(StoreError, match="deleted for its age"):
+            read_archive(tmp_path, connection, BOOK, "snapshots", OLD)
+    assert retire(database, tmp_path, 3, 5, LATER) == []
+    assert told(tmp_path) == QUARTERS_OF_THAT_DAY
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_backfilled_rows_stay(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    snapshot(database, at("12:00"), origin=BACKFILL)
+    account(database, at("12:00"), A, None, origin=BACKFILL)
+    retire(database, tmp_path, 3, 0, LATER)
+    assert (
+        ask(tmp_path, "SELECT origin FROM snapshots UNION ALL SELECT origin FROM account_values") == [(BACKFILL,)] * 2
+    )
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_of_old_captures_changes_of_level_and_the_last_of_each_quarter_are_kept(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    captured = [
+        (at("14:30"), "period"), (at("14:31"), "level"), (at("14:44"), "period"),
+        (at("14:45"), "period"), (at("14:59"), "level"),
+        (at("15:00"), "period"),
+        (at("15:00", datetime(2026, 11, 20, tzinfo=UTC)), "period"),
+        (at("15:01", datetime(2026, 11, 20, tzinfo=UTC)), "period"),
+    ]  # fmt: skip
+    put(database, CAPTURES, *({"time": time, "cause": cause, "levels": "{}", "inputs": b"", "snapshot": b""}
+                              for time, cause in captured))  # fmt: skip
+    for _ in range(2):
+        retire(database, tmp_path, 3, 0, LATER)
+        assert ask(tmp_path, "SELECT time, cause FROM captures ORDER BY time") == [
+            row for row in captured if row not in (captured[0], captured[3])
+        ]
+    database.close()
+
+
+def test_the_file_of_the_database_shrinks_where_it_was_made_to(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE)) as made:
+        made.executescript("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+    database = opened(tmp_path)
+    put(database, BOOKS, {"book": BOOK})
+    for n in range(300):
+        snapshot(database, at("14:30") + n, complete=1, limits=json.dumps("x" * 10_000))
+    retire(database, tmp_path, 3, 0, LATER)
+    assert ask(tmp_path, "PRAGMA freelist_count") == [(0,)]
+    assert ask(tmp_path, "PRAGMA page_count")[0][0] * 4096 < 1_000_000
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("day", "begin", "hours"),
+    [
+        (date(2026, 11, 18), "2026-11-18T05:00", 24),
+        (date(2026, 11, 1), "2026-11-01T04:00", 25),  # clocks go back
+        (date(2026, 3, 8), "2026-03-08T05:00", 23),  # and forward
+    ],
+)
+def test_an_exchange_day_is_that_of_new_york(tmp_path: Path, day: date, begin: str, hours: int) -> None:
+    first = datetime.fromisoformat(begin).replace(tzinfo=UTC)
+    assert day_bounds(day) == (micros(first), micros(first + timedelta(hours=hours)))
+    database = begun(tmp_path)
+    end = first + timedelta(hours=hours)
+    for time in (first - timedelta(microseconds=1), first, end - timedelta(microseconds=1), end):
+        snapshot(database, micros(time), complete=1)
+    retire(database, tmp_path, 1, 0, first + timedelta(days=10))
+    with database.reading() as connection:
+        found = {file.day: file.rows for file in archived(connection, BOOK)}
+    assert found == {day - timedelta(days=1): 1, day: 2, day + timedelta(days=1): 1}
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("now", "raw_days", "first"),
+    [
+        ("2026-11-24T22:00", 3, "2026-11-20"),  # Tuesday, Monday, Friday
+        ("2026-11-24T14:00", 1, "2026-11-23"),  # before the bell of Tuesday
+        ("2026-11-22T12:00", 1, "2026-11-20"),  # a Sunday: Friday was the last session
+        ("2026-11-28T12:00", 2, "2026-11-25"),  # half-day on the 27th, Thanksgiving on the 26th
+        ("2026-11-02T21:30", 2, "2026-10-30"),  # the clocks had gone back on Sunday
+    ],
+)
+def test_sessions_are_counted_not_days(now: str, raw_days: int, first: str) -> None:
+    assert first_kept(raw_days, datetime.fromisoformat(now).replace(tzinfo=UTC)) == date.fromisoformat(first)
+
+
+@pytest.mark.parametrize(
+    ("last", "due"),
+    [
+        ("2026-11-24T21:29", "2026-11-24T21:30"),  # half an hour after 16:00 in New York
+        ("2026-11-24T21:30", "2026-11-25T21:30"),
+        ("2026-11-24T15:00", "2026-11-24T21:30"),
+        ("2026-11-25T21:30", "2026-11-27T18:30"),  # over Thanksgiving to the half-day
+        ("2026-10-30T20:30", "2026-11-02T21:30"),  # the clocks go back in between
+        ("2026-11-21T12:00", "2026-11-23T21:30"),
+    ],
+)
+def test_it_is_due_half_an_hour_after_each_close(last: str, due: str) -> None:
+    before, expected = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (last, due))
+    assert next_due(before, before) == next_due(before, before + timedelta(days=30)) == expected
+
+
+def test_it_is_due_at_once_when_it_never_ran_or_the_clock_was_set_back() -> None:
+    assert next_due(None, LATER) == LATER
+    assert next_due(LATER + timedelta(seconds=1), LATER) == LATER
+
+
+days = st.lists(
+    st.tuples(st.integers(0, 9 * 24 * 3600), st.sampled_from([BOOK, OTHER]), st.booleans()), max_size=12, unique=True
+)
+
+
+@given(days, st.integers(1, 3))
+@settings(max_examples=15, deadline=None)
+def test_files_and_database_together_hold_what_was_written(moments: list[Any], raw_days: int) -> None:
+    """Moments within nine days, in any order, some after a first run."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        database = begun(folder)
+        put(database, POSITIONS, LINE, {**LINE, "book": OTHER})
+        for part in (moments[: len(moments) // 2], moments[len(moments) // 2 :]):
+            for seconds, book, whole in part:
+                time = micros(DAY) + seconds * 1_000_000
+                snapshot(database, time, complete=int(whole), book=book)
+                greeks(database, time, 1 if book == BOOK else 2, float(seconds))
+                underlying(database, time, "SPX", 1, 1.0, book=book)
+            retire(database, folder, raw_days, 0, DAY + timedelta(days=9))
+        first = day_bounds(first_kept(raw_days, DAY + timedelta(days=9)))[0]
+        for book in (BOOK, OTHER):
+            times = Counter({micros(DAY) + seconds * 1_000_000 for seconds, whose, _ in moments if whose == book})
+            for table in ("snapshots", "greek_snapshots", "underlying_totals"):
+                place = 0 if table == "greek_snapshots" else 1
+                inside, outside = (
+                    Counter({key[place]: n for key, n in rows(folder, table, book).items()})
+                    for rows in (rows_in_database, rows_in_files)
+                )
+                assert inside + outside == times
+                assert inside == Counter({time for time in times if time >= first})
+        database.close()
