@@ -52,7 +52,7 @@ def engine_of(words: View, home: Path) -> Iterator[Engine]:
     settings = EngineSettings(home, refresh_seconds=QUIET_SECONDS, snapshot_seconds=3600)
     engine = Engine([Fixed(words)], MatrixFile.open(ROOT / "risk_matrix.yaml"), settings, lambda: book.NOW)
     wiring = pages._engine.wiring  # noqa: SLF001  # the pages' only seam to an engine
-    pages._engine.wiring = lambda: pages._engine.Wiring(engine, None, Settings())  # type: ignore[assignment]  # noqa: SLF001
+    pages._engine.wiring = lambda: pages._engine.Wiring(engine, None, Settings(), None)  # type: ignore[assignment]  # noqa: SLF001
     engine.start()
     try:
         deadline = time.monotonic() + START_SECONDS

@@ -22,6 +22,10 @@ class Row:
     goal: str = ""
     met: bool | None = None
 
+    def __str__(self) -> str:
+        verdict = {None: "", True: "met", False: "**missed**"}[self.met]
+        return f"| {self.what} | {self.measured} | {self.goal} | {verdict} |"
+
 
 def medians(contenders: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Median milliseconds of each contender; they take turns, after one run each that does not count."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
-    ForeignKey,
     Index,
     Integer,
     SmallInteger,
@@ -116,7 +115,9 @@ GREEK_SNAPSHOTS = Table(
     METADATA,
     # time first: rows are appended, a moment is read in one go, and PostgreSQL can part the table by month
     time_column(primary=True),
-    Column("position", BigInteger, ForeignKey("positions.position"), primary_key=True, autoincrement=False),
+    # of `positions`, which the same transaction has written before; no foreign key: PostgreSQL would ask row by row,
+    # which doubles the time of a snapshot
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("level", String(16), nullable=True),  # null: no longer in the book from this time on
     number_column("quantity"),
     number_column("multiplier"),

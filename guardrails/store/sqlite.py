@@ -152,13 +152,9 @@ class SqliteDatabase:
 
 def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy begins the transactions, also those of a migration
-    # auto_vacuum counts for a new file only: it gives room back when old rows have left it
-    for pragma in (
-        "auto_vacuum = INCREMENTAL",
-        "journal_mode = WAL",
-        "foreign_keys = ON",
-        f"journal_size_limit = {_WAL_BYTES}",
-    ):
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):  # of an older file it would need the write lock
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # gives room back when old rows have left the file
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", f"journal_size_limit = {_WAL_BYTES}"):
         connection.execute(f"PRAGMA {pragma}")
 
 

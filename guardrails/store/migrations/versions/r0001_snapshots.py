@@ -222,7 +222,6 @@ def upgrade() -> None:
         sa.Column("day_pnl", sa.Float(precision=53), nullable=True),
         sa.Column("open_pnl", sa.Float(precision=53), nullable=True),
         sa.Column("greeks_source", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["position"], ["positions.position"], name="fk_greek_snapshots_position_positions"),
         sa.PrimaryKeyConstraint("time", "position", name="pk_greek_snapshots"),
         sqlite_with_rowid=False,
         postgresql_partition_by="RANGE (time)",  # see guardrails.store.partitions
