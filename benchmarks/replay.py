@@ -6,7 +6,6 @@ Snapshot of every moment, as one would without `judge`; both must find the same 
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 import time
@@ -25,6 +24,7 @@ from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix, load, parse
 from guardrails.memory import Memory
 from guardrails.replay import replay
+from guardrails.replay_command import frozen
 from guardrails.store.captures import PERIOD, Captured, capture_row
 from guardrails.store.metadata import moment
 from guardrails.values import Account, Greeks, Observed, View
@@ -131,12 +131,10 @@ def year(days: int = SAMPLE) -> list[Row]:
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    gc.freeze()  # as the command does
-    began = time.perf_counter()
-    run()
-    taken = time.perf_counter() - began
-    gc.unfreeze()
-    return taken
+    with frozen():  # as the command does
+        began = time.perf_counter()
+        run()
+        return time.perf_counter() - began
 
 
 if __name__ == "__main__":

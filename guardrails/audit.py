@@ -114,12 +114,20 @@ def _read(name: str, head_file: Path, opened: AbstractContextManager[Connection]
     except EvidenceError as error:
         problems.append(Problem(None, 0, 0, str(error)))
     with opened as connection:
+        on_server = connection.dialect.name == "postgresql"
         if not inspect(connection).has_table(EVIDENCE.name):
             return UNREADABLE, [f"{name} holds no evidence log; it is another database, or of an older version."]
+        if head is None and on_server:  # every machine that writes there has a head file of its own
+            missing = [
+                f"Note: {HEAD_FILE} is not on this machine, which never wrote: a cut end cannot be seen from here."
+            ]
+            head = {}
+        else:
+            missing = []
         problems += verify(connection, head)
         if problems:
             return PROBLEMS, _told(name, problems)
-        notes = [redact(f"Note: {note}.") for note in behind(connection, head or {})]
+        notes = missing or [redact(f"Note: {note}.") for note in behind(connection, head or {})]
         books = connection.execute(_counted()).all()
         last = connection.execute(select(func.max(EVIDENCE.c.time))).scalar()
     when = "" if last is None else f"; the last is of {moment(last).astimezone(NEW_YORK):%a %d %b %Y %H:%M:%S} New York"

@@ -6,14 +6,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from guardrails.breaches import Breach, Kind, NetLiquidation, Span, matched
 from guardrails.findings import Level, worst
 from guardrails.replay import Judged, Outcome
+from guardrails.watched import Watch
 
-HOLDS = timedelta(minutes=30)
-"""a moment speaks for the time until the next one, but for no longer than this: then nobody watched"""
 SHOWN = 20
 """differences and problems that are kept as examples"""
 
@@ -61,7 +60,7 @@ class Comparison:
     longest_seconds: float | None
     """longest time between two moments"""
     unwatched_seconds: int
-    """time for which no moment speaks"""
+    """time for which no moment speaks (`guardrails.watched`)"""
     differing: int
     """moments with any level or regime that differs"""
     differences: tuple[Difference, ...]
@@ -93,11 +92,13 @@ class _Tally:
     running: dict[str, Span] = field(default_factory=dict)
     spans: dict[str, list[Span]] = field(default_factory=dict)
 
-    def passed(self, seconds: float) -> None:
-        """Let the last moment hold for `seconds`."""
+    def passed(self, seconds: float, *, unwatched: bool) -> None:
+        """Let the last moment hold for `seconds`; when nobody watched after it, every breach ends with it."""
         for check, level in self.last.items():
             times = self.seconds.setdefault(check, {})
             times[level] = times.get(level, 0.0) + seconds
+        if unwatched:
+            self.ended()
 
     def add(self, time: datetime, outcome: Outcome, *, blind: bool) -> None:
         """Count one more moment; when it is `blind`, nothing was judged, and so nothing was cleared."""
@@ -119,7 +120,7 @@ class _Tally:
                 self.running[name] = Span(time if held is None else held.begin, time)
 
     def ended(self) -> dict[str, list[Span]]:
-        """Every breach, also those that still ran at the last moment."""
+        """Every breach up to now; those that still run end here."""
         for name, span in self.running.items():
             self.spans.setdefault(name, []).append(span)
         self.running = {}
@@ -135,7 +136,8 @@ class _Tally:
 
 def compare(judged: Iterable[Judged]) -> Comparison:
     """What came out differently; the moments are taken one at a time, oldest first."""
-    then, again, money = _Tally(), _Tally(), NetLiquidation()
+    then, again, watch = _Tally(), _Tally(), Watch()
+    money = NetLiquidation(watch)
     apart: list[float] = []
     differing = unreadable = 0
     unwatched = 0.0
@@ -143,12 +145,13 @@ def compare(judged: Iterable[Judged]) -> Comparison:
     problems: list[tuple[datetime, str]] = []
     doubtful: set[tuple[str, datetime]] = set()
     for one in judged:
-        if money.times:
-            apart.append((one.time - money.times[-1]).total_seconds())
-            held = min(apart[-1], HOLDS.total_seconds())
-            unwatched += apart[-1] - held
-            then.passed(held)
-            again.passed(held)
+        held = watch.heard(one.time)
+        if held is not None:
+            apart.append((one.time - watch.times[-2]).total_seconds())
+            lost = apart[-1] - held.total_seconds()
+            unwatched += lost
+            then.passed(held.total_seconds(), unwatched=lost > 0)
+            again.passed(held.total_seconds(), unwatched=lost > 0)
         then.add(one.time, one.then, blind=not one.then.levels)
         again.add(one.time, one.again, blind=bool(one.problem))
         money.add(one)
@@ -164,9 +167,9 @@ def compare(judged: Iterable[Judged]) -> Comparison:
             differing += 1
             differences += _differences(one) if len(differences) < SHOWN else []
     return Comparison(
-        moments=len(money.times),
-        begin=money.times[0] if money.times else None,
-        end=money.times[-1] if money.times else None,
+        moments=len(watch.times),
+        begin=watch.times[0] if watch.times else None,
+        end=watch.times[-1] if watch.times else None,
         spacing_seconds=statistics.median(apart) if apart else None,
         longest_seconds=max(apart, default=None),
         unwatched_seconds=round(unwatched),

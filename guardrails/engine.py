@@ -124,6 +124,8 @@ class Engine:
         self._watching = asyncio.Event()
         """set while this program reads the brokers itself"""
         self._watched_by = ""
+        self._lost = 0
+        """how many times another program took over"""
         self._published: Published | None = None
         """what was last taken over from another program"""
 
@@ -233,7 +235,8 @@ class Engine:
             try:
                 await job()
             except Exception as error:  # the loop outlives whatever a job does
-                self._went_wrong(name, error)
+                if name == "share" or self._watching.is_set():  # else it is of before another program took over
+                    self._went_wrong(name, error)
             else:
                 self._problems.pop(name, None)
             await self._until_due(name)
@@ -269,7 +272,7 @@ class Engine:
             return
         part = await asyncio.to_thread(self._store.part, self.names, self._scenario)
         published = part.published
-        if published is not None and published is not self._published:
+        if published is not None and published is not self._published and self._is_news(published.snapshot):
             self._published = published
             self._memory, self._changes = published.memory, published.snapshot.changes
             if not part.watches:
@@ -285,7 +288,18 @@ class Engine:
             self._watching.set()
         elif self._watching.is_set():
             self._watching.clear()
+            self._lost += 1
+            self._views.clear()  # what was heard until now is not of now when this program watches again
+            self._heard.clear()
+            self._problems = {name: said for name, said in self._problems.items() if name == "store"}
+            self._writable = True
             await self._let_go()  # a broker may allow one connection only, which the other program now needs
+
+    def _is_news(self, snapshot: Snapshot) -> bool:
+        """Whether another program has seen this after what is shown and remembered here."""
+        known = [history.last.time for history in self._memory.accounts.values() if history.last is not None]
+        known += [] if self.latest is None else [self.latest.as_of]
+        return all(snapshot.as_of > time for time in known)
 
     def _tell_store_problem(self) -> None:
         problem = "" if self._store is None else self._store.health().problem
@@ -306,12 +320,16 @@ class Engine:
 
     async def _read(self, source: Broker) -> None:
         """One view of one source; when that fails, the last good one stays with its age and says so."""
+        lost = self._lost
         try:
             async with asyncio.timeout(self.settings.read_timeout_seconds):
-                self._views[source.name] = await source.view(self.now())
+                view = await source.view(self.now())
+            if lost == self._lost:
+                self._views[source.name] = view
         except Exception as error:
             said = str(error) if isinstance(error, SourceError) else type(error).__name__
-            self._views[source.name] = failed_view(source.name, self._views.get(source.name), said)
+            if lost == self._lost:
+                self._views[source.name] = failed_view(source.name, self._views.get(source.name), said)
             raise
         finally:
             if len(self._views) == len(self._sources):
@@ -326,12 +344,14 @@ class Engine:
             self._past_filled = None
         if not self._heard.is_set():
             await self._first_words()
-        began = time.perf_counter()
+        began, lost = time.perf_counter(), self._lost
         now = self.now()
         views = [self._views.get(name) or unheard(name) for name in self.names]
         await self._follow(views)
         inputs = await asyncio.to_thread(self._inputs, views, now)
         result = await asyncio.to_thread(self._judge, inputs)
+        if lost != self._lost:  # another program watches meanwhile
+            return
         self._publish(result, inputs)
         self._cycle_seconds = time.perf_counter() - began
         self._last_cycle, self._cycles = now, self._cycles + 1
@@ -412,7 +432,7 @@ class Engine:
             write_atomically(self._snapshot_file, to_json(self.latest))
             write_memory(self._state_file, remembered_as(self.names, self._scenario), self._memory)
         except OSError:
-            self._writable = False
+            self._writable = not self._watching.is_set()
             raise
         self._writable = True
 

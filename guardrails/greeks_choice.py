@@ -93,6 +93,9 @@ class Choice:
 
 def choose(position: Position, streamed: Greeks | None, feeds: Feeds) -> Choice:
     """The first Greeks in the order of trust that are fresh, possible and complete, and what the other source says."""
+    own = position.greeks
+    if streamed is None and own is not None and _is_plain(own, position, feeds):
+        return Choice(own)
     notes = []
     believed: list[Greeks] = []
     fresh: list[tuple[Greeks, str]] = []
@@ -123,6 +126,18 @@ def last_volatility(believed: Sequence[Greeks]) -> Greeks | None:
     """Of Greeks that are possible the most recent ones with a volatility."""
     told = [greeks for greeks in believed if (finite(greeks.iv) or 0.0) > 0]
     return max(told, key=lambda greeks: greeks.time, default=None)
+
+
+def _is_plain(greeks: Greeks, position: Position, feeds: Feeds) -> bool:
+    """Whether those of its own broker, which are all there are, can simply be used: the usual case, in a third of the
+    time."""
+    source = position.source
+    return (
+        bool(source)
+        and _complete(greeks)
+        and feeds.fresh(greeks.time, source)
+        and _possible(greeks, position, feeds)
+    )  # fmt: skip
 
 
 def _complete(greeks: Greeks) -> bool:

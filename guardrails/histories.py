@@ -32,8 +32,9 @@ _DAILY = timedelta(hours=12)
 def at_ends(history: Sequence[Observed], now: datetime) -> tuple[tuple[datetime, float], ...] | None:
     """Values at the ends of intervals by the moment they were true; `history` says when each interval began.
 
-    One row of a session is its whole day: it ends with the session. Several end where the next begins. What has not
-    ended by `now` is left out. None when the rows are further apart than sessions: whose close they are is not known.
+    Where most sessions have one row, each is its whole day and ends with the session; else a row ends where the next
+    of its session begins, and one that stands alone as long after as most do. What has not ended by `now` is left out.
+    None when the rows are further apart than sessions: whose close they are is not known.
     """
     sessions: dict[datetime, list[Observed]] = {}
     for row in sorted(history, key=lambda row: row.time):
@@ -41,13 +42,17 @@ def at_ends(history: Sequence[Observed], now: datetime) -> tuple[tuple[datetime,
     days = [calendar.exchange_date(close) for close in sessions]
     if sum(calendar.next_session(day) == later for day, later in pairwise(days)) * 2 < len(days) - 1:
         return None
+    steps = {close: [later.time - row.time for row, later in pairwise(rows)] for close, rows in sessions.items()}
+    within = sorted(step for told in steps.values() for step in told if step < _DAILY)
+    daily = sum(min(told, default=_DAILY) >= _DAILY for told in steps.values())
+    is_daily = daily * 2 > len(sessions) or not within
     found: list[tuple[datetime, float]] = []
     for close, rows in sessions.items():
-        steps = [later.time - row.time for row, later in pairwise(rows)]
-        if not steps or min(steps) >= _DAILY:
+        if is_daily:
             found.append((close, rows[-1].value))
-        else:
-            found += [(row.time + step, row.value) for row, step in zip(rows, [*steps, steps[-1]], strict=True)]
+            continue
+        own = [*steps[close], steps[close][-1] if steps[close] else within[len(within) // 2]]
+        found += [(row.time + step, row.value) for row, step in zip(rows, own, strict=True)]
     return tuple((end, value) for end, value in found if end <= now)
 
 

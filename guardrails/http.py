@@ -31,7 +31,8 @@ def readyz(engine: Engine) -> Answer:
     health, now, snapshot = engine.health(), engine.now(), engine.latest
     fresh = health.alive and is_fresh(health.last_cycle, now, engine.settings.refresh_seconds)
     sources = [] if snapshot is None or engine.restored else snapshot.sources
-    ready = fresh and health.store_writable and bool(sources) and all(s.state in _GOOD_STATES for s in sources)
+    writable = health.store_writable and (health.store is None or health.store.keeps)
+    ready = fresh and writable and bool(sources) and all(s.state in _GOOD_STATES for s in sources)
     body = {
         "status": "ready" if ready else "not ready",
         "engine": {
@@ -40,7 +41,7 @@ def readyz(engine: Engine) -> Answer:
             "cycle_seconds": health.cycle_seconds,
             "problems": list(health.problems),
         },
-        "store": {"writable": health.store_writable, **_store(health)},
+        "store": {"writable": writable, **_store(health)},
         "watched_by": health.watched_by,
         "sources": [_readiness(source) for source in sources],
     }

@@ -34,6 +34,9 @@ class Kind(StrEnum):
     OTHER = "other"  # warrants, structured products, rubbish: held and listed, but with no risk model, hence UNKNOWN
 
 
+_OPTIONS = (Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE_OPTION)
+
+
 class Right(StrEnum):
     """Call or put."""
 
@@ -77,7 +80,7 @@ class Instrument:
     @property
     def is_option(self) -> bool:
         """Whether it has a strike and a right."""
-        return self.kind in (Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE_OPTION)
+        return self.kind in _OPTIONS
 
     @property
     def label(self) -> str:

@@ -65,6 +65,10 @@ class StoreHealth(Protocol):
         """When the database last took something."""
 
     @property
+    def keeps(self) -> bool:
+        """Whether what must survive finds a place, in the database or on the disk."""
+
+    @property
     def problem(self) -> str:
         """What is wrong now, empty when nothing is."""
 

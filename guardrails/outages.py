@@ -9,10 +9,17 @@ from guardrails.findings import Finding, Level
 from guardrails.matrix import RiskMatrix
 from guardrails.values import Source, SourceState, View
 
+_ACTIONS = {"store": "Run guardrails doctor; a file that was put aside stays until you remove it (docs/history.md)."}
+"""what to do about a task that is not simply tried again"""
+
 
 def is_fresh(last_cycle: datetime | None, now: datetime, refresh_seconds: float) -> bool:
-    """Whether the last good cycle is at most five periods (and at least 10 s) old."""
-    return last_cycle is not None and now - last_cycle <= timedelta(seconds=max(5 * refresh_seconds, 10.0))
+    """Whether the last good cycle is at most five periods (and at least 10 s) old, and not that far ahead of the clock.
+
+    One that is ahead is another program's, by a clock that differs from ours: how old it is cannot be said.
+    """
+    most = timedelta(seconds=max(5 * refresh_seconds, 10.0))
+    return last_cycle is not None and -most <= now - last_cycle <= most
 
 
 def unheard(name: str) -> View:
@@ -38,7 +45,8 @@ def about_matrix(text: str, matrix: RiskMatrix) -> Finding:
 
 def about_task(name: str, text: str, matrix: RiskMatrix) -> Finding:
     """The Finding that a task of the engine fails."""
+    action = _ACTIONS.get(name, "See the log; the task is tried again every period.")
     return Finding(
-        "engine", f"task:{name}", Level.UNKNOWN, None, None, "", None, f"{name}: {text}.",
-        next_action="See the log; the task is tried again every period.", matrix_version=matrix.version,
+        "engine", f"task:{name}", Level.UNKNOWN, None, None, "", None, f"{name}: {text.rstrip('.')}.",
+        next_action=action, matrix_version=matrix.version,
     )  # fmt: skip

@@ -10,6 +10,7 @@ No moment is looked at before the one ahead of it has been handed out, and nothi
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -22,10 +23,13 @@ from guardrails.matrix import RiskMatrix
 from guardrails.memory import Memory
 from guardrails.portfolio import AccountHistory, Portfolio, in_usd, merge_markets
 from guardrails.regime import MarketReadings, RegimeState, step
-from guardrails.store.captures import Captured
+from guardrails.store.captures import Captured, unpacked
 from guardrails.values import Market, View
 
 log = logging.getLogger(__name__)
+
+_REGIME = re.compile(rb'"regime":\{"name":"(\w+)"')
+"""in the JSON of a Snapshot; within a text the quotes would be escaped"""
 
 Matrices = Mapping[str, RiskMatrix]
 """by version"""
@@ -53,7 +57,9 @@ class Judged:
     net_liquidation: float | None = None
     """of all accounts, US dollars; None when it is not known or the book has gaps"""
     cash_flows: float | None = None
-    """deposits minus withdrawals since the start of the session, US dollars"""
+    """deposits minus withdrawals since the start of the session, US dollars, as far as they are reported"""
+    deposits_known: bool = False
+    """whether the broker of every account reports them"""
     problem: str = ""
     """why the moment could not be judged again, so that all of it is UNKNOWN; empty when it could"""
 
@@ -95,11 +101,10 @@ def _moment(
                 f"the matrix then in force, {captured.matrix_version}, is not stored or cannot be read by this version "
                 "of the program; name another one."
             )
-        found = judge(inputs.views, then, inputs.memory, inputs.now, inputs.extra)
-        return _again(captured, found, found.regime.name), chain
-    memory, regime_then = _memory_under(matrix, then, inputs, chain)
+        return _again(captured, judge(inputs.views, then, inputs.memory, inputs.now, inputs.extra)), chain
+    memory = _memory_under(matrix, then, inputs, chain)
     found = judge(inputs.views, matrix, memory, inputs.now, inputs.extra)
-    return _again(captured, found, regime_then), _chained(found)
+    return _again(captured, found), _chained(found)
 
 
 def _inputs_of(captured: Captured) -> Inputs:
@@ -111,8 +116,8 @@ def _inputs_of(captured: Captured) -> Inputs:
     return inputs
 
 
-def _memory_under(matrix: RiskMatrix, then: RiskMatrix | None, inputs: Inputs, chain: _Chain) -> tuple[Memory, str]:
-    """What would have been remembered before this moment had `matrix` been in force, and the regime as it was then.
+def _memory_under(matrix: RiskMatrix, then: RiskMatrix | None, inputs: Inputs, chain: _Chain) -> Memory:
+    """What would have been remembered before this moment had `matrix` been in force.
 
     The stored regime is taken while its rules were the same, because it then would have been the same.
     """
@@ -129,7 +134,7 @@ def _memory_under(matrix: RiskMatrix, then: RiskMatrix | None, inputs: Inputs, c
         key: _history_under(history, _losing(chain, key, session), limit, limit_then, session)
         for key, history in stored.accounts.items()
     }
-    return Memory(accounts, before), regime_then
+    return Memory(accounts, before)
 
 
 def _readings(inputs: Inputs) -> MarketReadings:
@@ -192,29 +197,42 @@ def _chained(found: Judgement) -> _Chain:
     return _Chain(found.regime, losing)
 
 
-def _again(captured: Captured, found: Judgement, regime_then: str) -> Judged:
+def _again(captured: Captured, found: Judgement) -> Judged:
     levels = {  # as a capture keeps them: where two findings have one name the worse, which comes last here
         f"{finding.check} {finding.subject}": finding.level
         for finding in reversed(found.findings)
         if finding.level is not Level.NOT_APPLICABLE
     }
     again = Outcome(found.level, levels, found.regime.name, found.limits.matrix.version)
-    then, problem = _then(captured, regime_then)
+    then, problem = _then(captured)
     portfolio = found.portfolio
     known = None if portfolio.gaps else portfolio.net_liquidation
-    return Judged(captured.time, then, again, known, _flows(portfolio), problem)
+    reported = all(account.cash_flows is not None for account in portfolio.accounts)
+    return Judged(captured.time, then, again, known, _flows(portfolio), reported, problem)
 
 
-def _then(captured: Captured, regime: str) -> tuple[Outcome, str]:
+def _then(captured: Captured) -> tuple[Outcome, str]:
     """What was found then, and why that cannot be read."""
+    levels, regime, problem = dict[str, Level](), "", ""
     try:
-        return Outcome(captured.level, captured.read_levels(), regime, captured.matrix_version), ""
+        levels = captured.read_levels()
     except (ValueError, AttributeError):  # no JSON, no level of that name, no mapping
-        return Outcome(captured.level, {}, regime, captured.matrix_version), "the levels stored of it cannot be read."
+        problem = "the levels stored of it cannot be read."
+    try:
+        regime = _regime_then(captured)
+    except GuardrailsError:
+        problem = problem or "the Snapshot stored of it cannot be read, so its regime is not known."
+    return Outcome(captured.level, levels, regime, captured.matrix_version), problem
+
+
+def _regime_then(captured: Captured) -> str:
+    """The regime that was found then. To read the whole Snapshot for it would take as long as to judge the moment."""
+    found = _REGIME.search(unpacked(captured.snapshot))
+    return captured.read_snapshot().regime.name if found is None else found[1].decode()
 
 
 def _unknown(captured: Captured, matrix: RiskMatrix | None, problem: str) -> Judged:
-    then, _ = _then(captured, "")
+    then, _ = _then(captured)
     version = captured.matrix_version if matrix is None else matrix.version
     levels = dict.fromkeys(then.levels, Level.UNKNOWN)
     return Judged(captured.time, then, Outcome(Level.UNKNOWN, levels, "", version), problem=problem)

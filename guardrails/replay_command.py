@@ -24,6 +24,8 @@ from guardrails.store.sqlite import FILE
 from guardrails.stored_replay import Reading, Seen, file_to_read, last_capture, replay_stored
 
 _INSTANT = timedelta(microseconds=1)
+_GARBAGE = 100_000
+"""objects more than there were before garbage is looked for; a moment of a thousand positions is made of fewer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Asked:
 def answer(asked: Asked, settings: Settings, clock: Callable[[], datetime], *, as_json: bool) -> int:
     """Print what came of it and give the exit code; StoreError when the store cannot be read."""
     book = book_of(settings.guardrails_sources, settings.guardrails_demo_scenario).key
-    with _reading(asked, settings, clock) as reading, _progress() as seen, _frozen():
+    with _reading(asked, settings, clock) as reading, _progress() as seen, frozen():
         found = _found(asked, reading, book, seen)
     if as_json:
         text = json.dumps(replay_words.document(found), indent=1, sort_keys=True, ensure_ascii=False)
@@ -76,12 +78,17 @@ def _reading(asked: Asked, settings: Settings, clock: Callable[[], datetime]) ->
 
 
 @contextmanager
-def _frozen() -> Iterator[None]:
-    """What is loaded now is not looked through again and again for garbage: an eighth of the time went into that."""
+def frozen() -> Iterator[None]:
+    """What is loaded now is not looked through again and again for garbage, nor every moment while it is judged, which
+    leaves no cycles behind: an eighth of the time went into that.
+    """
+    before = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(_GARBAGE, *before[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 

@@ -17,15 +17,22 @@ _LISTED = 10
 """breaches of one kind that are listed in the text; the document and the table hold all"""
 _SAME, _DIFFERS, _UNKNOWN = 0, 1, 3
 
+_TO = "to the close of the next session"
+
 MEANS = {
     Kind.MISSED: ("Missed", ": a breach then, and none now."),
     Kind.UNKNOWN: ("Not known", ": a breach then, of which this matrix says UNKNOWN."),
+    Kind.CUT: (
+        "Cut by the range",
+        ": it ran at the first moment, so which was earlier is not known, or began at the last, so whether both have "
+        "it is not known; choose a longer range.",
+    ),
     Kind.LATER: ("Caught later", "."),
     Kind.NEW: ("New alarms", ": no breach then, and not shown to be false."),
     Kind.EARLIER: ("Caught earlier", "."),
     Kind.FALSE: (
         "False alarms",
-        f": no breach then, and net liquidation fell by less than {FALSE_BELOW * 100:g} % in the 24 hours after.",
+        f": no breach then, and net liquidation fell by less than {FALSE_BELOW * 100:g} % {_TO}.",
     ),
     Kind.SAME: ("The same", "."),
 }
@@ -62,7 +69,7 @@ def table(found: Comparison) -> list[dict[str, str | float | None]]:
             "Subject": breach.subject,
             **_cells("Then", breach.then),
             **_cells("Again", breach.again),
-            "Minutes later": _shift(breach),
+            "Minutes later": None if breach.kind is Kind.CUT else _shift(breach),
             "Worst fall after %": None if breach.fall is None else round(breach.fall * 100, 2),
             "Fall": "" if breach.then is not None else _sure(breach),
         }
@@ -141,8 +148,9 @@ def _told(breach: Breach) -> str:
     if breach.then is None:
         return f"{_time(breach.begin)} {name}: {_sure(breach)}"
     shift = _shift(breach)
-    if shift is None:
-        return f"{_time(breach.then.begin)} {name}, until {_time(breach.then.end)}"
+    if shift is None or breach.kind is Kind.CUT:
+        both = "" if breach.again is None else ", and now"
+        return f"{_time(breach.then.begin)} {name}, until {_time(breach.then.end)}{both}"
     way = "earlier" if shift < 0 else "later"
     return f"{_time(breach.then.begin)} {name}: {wording.age(abs(shift) * 60)} {way}"
 
@@ -151,7 +159,8 @@ def _sure(breach: Breach) -> str:
     if breach.fall is None:
         return "how far net liquidation fell after it is not known"
     least = "" if breach.fall_known else "at least "
-    return f"net liquidation fell by {least}{breach.fall * 100:.2f} % in the 24 hours after"
+    doubt = "" if breach.deposits_known else "; deposits are not known"
+    return f"net liquidation fell by {least}{breach.fall * 100:.2f} % {_TO}{doubt}"
 
 
 def _regimes(found: Comparison) -> Iterator[str]:
@@ -212,6 +221,7 @@ def _breach(breach: Breach) -> dict[str, Any]:
         "again": _span(breach.again),
         "fall": None if breach.fall is None else round(breach.fall, 6),
         "fall_known": breach.fall_known,
+        "deposits_known": breach.deposits_known,
     }
 
 

@@ -21,6 +21,9 @@ from guardrails.matrix import DataRules
 from guardrails.streamed_quotes import with_streamed_quote
 from guardrails.values import Greeks, Market, Position, Quote, Source, finite
 
+_Told = dict[tuple[str, str], tuple[str, ...]]
+"""what is wrong with a price, by its name and the source of the position that needs it"""
+
 
 def value_positions(
     positions: Sequence[Position],
@@ -35,8 +38,9 @@ def value_positions(
     feeds = Feeds.of(sources, now, rules, market_open=market_open)
     valued: list[Position] = []
     needs: list[Need] = []
+    told: _Told = {}
     for row, position in enumerate(positions):
-        held, need = _checked(position, market, feeds), None
+        held, need = _checked(position, market, feeds, told), None
         if held.instrument.is_option and not held.reasons:
             held, need = _chosen(row, held, market, feeds)
         valued.append(held)
@@ -56,32 +60,40 @@ def price_of(position: Position) -> float | None:
     return position.mark
 
 
-def _checked(position: Position, market: Market, feeds: Feeds) -> Position:
+def _checked(position: Position, market: Market, feeds: Feeds, told: _Told) -> Position:
     """The position with what its own row says against it."""
     reasons: list[str] = []
     instrument = position.instrument
+    is_option = instrument.is_option
     settled = calendar.settles(instrument) if instrument.expiry is not None else None
     if settled is not None and settled < feeds.now and not any(r.startswith("expired") for r in position.reasons):
         reasons.append(f"expired on {instrument.expiry}: what became of it is not known")
     if finite(position.quantity) is None and not position.reasons:
         reasons.append("its quantity is not known")
-    if instrument.is_option and None in (instrument.expiry, instrument.strike, instrument.right):
+    if is_option and (instrument.expiry is None or instrument.strike is None or instrument.right is None):
         reasons.append("an option without expiry, strike or right")
     if instrument.adjusted:
         reasons.append("adjusted option: its deliverable is not known, so it has no Greeks")
-    reasons += _price_doubts(position, market, feeds)
+    name = instrument.underlying if is_option else instrument.symbol
+    if market.prices.get(name) is not None:  # the same of all that is struck on it
+        key = (name, position.source)
+        if key not in told:
+            told[key] = tuple(_price_doubts(position, name, market, feeds))
+        reasons += told[key]
+    elif not is_option:
+        reasons += _price_doubts(position, name, market, feeds)
     tolerance = feeds.rules.mark_tolerance_pct
     if contradiction := _contradiction(position.mark, position.bid, position.ask, tolerance):
         reasons.append(contradiction)
     return replace(position, reasons=(*position.reasons, *reasons)) if reasons else position
 
 
-def _price_doubts(position: Position, market: Market, feeds: Feeds) -> Iterator[str]:
-    """What is wrong with the price of what the position is struck on, or with its own where the market has none."""
-    instrument = position.instrument
-    name = instrument.underlying if instrument.is_option else instrument.symbol
+def _price_doubts(position: Position, name: str, market: Market, feeds: Feeds) -> Iterator[str]:
+    """What is wrong with the price of `name`, which the position is struck on, or with its own where the market has
+    none.
+    """
     price = market.prices.get(name)
-    time = price.time if price is not None else None if instrument.is_option else position.mark_time
+    time = position.mark_time if price is None else price.time
     if time is None:
         return
     if feeds.ahead(time):

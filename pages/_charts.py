@@ -10,6 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from guardrails import calendar
+from guardrails.store.history_findings import TWO_SIDED
+from guardrails.store.metadata import moment
 from pages._bands import bands, ratio_range
 from pages._history import NEGLIGIBLE_DELTA, Past, theta_per_delta, wall
 from pages._lanes import LANE_PIXELS, add_lanes, lanes_shown
@@ -54,7 +57,8 @@ def figure_of(past: Past, measure: str = SHARE, theme: str = "light") -> go.Figu
     _cushions(figure, past, path)
     _below_peak(figure, past, path)
     _limits(figure, past, path, measure)
-    draw(figure, 7, "Theta per unit of delta", path, theta_per_delta(past.totals), 2, _LINES[0], "$%{y:,.2f}")
+    ratio = theta_per_delta(past.totals)
+    draw(figure, 7, "Theta per unit of delta", path, ratio, 2, _LINES[0], "$%{y:,.2f}", current=past.current.book)
     add_lanes(figure, past, len(heights), INK[theme])
     figure.layout.shapes = bands(past, INK[theme])  # at once: adding them one by one takes seconds
     _frame(figure, past, total, theme)
@@ -89,25 +93,39 @@ def _worth(figure: go.Figure, past: Past, path: Path) -> None:
     hidden = {"color": BLUE, "size": 9, "opacity": 0.0}  # a line without markers cannot be clicked
     draw(
         figure, 1, "Net liquidation", path, totals.figures["net_liquidation"], 0, _LINES[0], "$%{y:,.0f}",
-        mode="lines+markers", marker=hidden, selected={"marker": {"opacity": 1.0}},
+        current=past.current.book, mode="lines+markers", marker=hidden, selected={"marker": {"opacity": 1.0}},
         unselected={"marker": {"opacity": 0.0}}, secondary_y=False,
     )  # fmt: skip
     draw(
         figure, 1, "SPX delta", path, totals.figures["beta_delta_spx"], 1, _LINES[1], "%{y:,.1f} SPX units",
-        secondary_y=True,
+        current=past.current.book, secondary_y=True,
     )  # fmt: skip
     if len(past.records.time):
         figure.add_scatter(
-            x=wall(past.records.time), y=np.round(past.records.net_liquidation), mode="lines+markers",
+            **_records(past), mode="lines+markers",
             line={"color": BLUE, "dash": "dash", "width": 1.4}, marker={"size": 4, "symbol": "diamond-open"},
             name="from the broker's records", legend="legend", secondary_y=False, row=1, col=1,
             hovertemplate="$%{y:,.0f}<extra>from the broker's records</extra>",
         )  # fmt: skip
 
 
+def _records(past: Past) -> dict[str, list[float | None]]:
+    """Places of the broker's records, with a break wherever a session lies between two of them."""
+    found: dict[str, list[float | None]] = {"x": [], "y": []}
+    days = [calendar.exchange_date(moment(int(time))) for time in past.records.time]
+    places = wall(past.records.time).tolist()
+    for i, (x, y) in enumerate(zip(places, np.round(past.records.net_liquidation).tolist(), strict=True)):
+        if i and calendar.next_session(days[i - 1]) < days[i]:
+            found["x"].append(places[i - 1])
+            found["y"].append(None)
+        found["x"].append(x)
+        found["y"].append(y)
+    return found
+
+
 def _volatility(figure: go.Figure, past: Past, path: Path) -> None:
     for name, field, look in (("VIX", "vix", (RED, "solid")), ("VIX3M", "vix3m", _LINES[2])):
-        draw(figure, 2, name, path, past.totals.figures[field], 2, look, "%{y:.2f}")
+        draw(figure, 2, name, path, past.totals.figures[field], 2, look, "%{y:.2f}", current=past.current.book)
         known = [(day, close) for day, close in past.closes.get(name, ()) if close is not None]
         if known:
             figure.add_scatter(
@@ -120,7 +138,7 @@ def _volatility(figure: go.Figure, past: Past, path: Path) -> None:
 def _ratio(figure: go.Figure, past: Past, path: Path) -> None:
     """The ratio over its band: green where it should be, red where it must not be."""
     values = past.totals.figures["theta_vega_ratio"]
-    draw(figure, 3, "Theta / |vega|", path, values, 3, _LINES[0], "%{y:.2f}")
+    draw(figure, 3, "Theta / |vega|", path, values, 3, _LINES[0], "%{y:.2f}", current=past.current.book)
     figure.update_yaxes(range=list(ratio_range(past)), row=3, col=1)
 
 
@@ -128,9 +146,11 @@ def _cushions(figure: go.Figure, past: Past, path: Path) -> None:
     for nth, account in enumerate(past.accounts):
         colour = _LINES[nth % len(_LINES)][0]
         name = f"{account.broker} {account.account}"
-        draw(figure, 4, name, path, 100 * account.cushion, 2, (colour, "solid"), "%{y:.1f} %")
+        own = past.current.accounts.get(name)
+        draw(figure, 4, name, path, 100 * account.cushion, 2, (colour, "solid"), "%{y:.1f} %", current=own)
         if not np.isnan(account.look_ahead).all():
-            draw(figure, 4, f"{name} look-ahead", path, 100 * account.look_ahead, 2, (colour, "dot"), "%{y:.1f} %")
+            ahead = 100 * account.look_ahead
+            draw(figure, 4, f"{name} look-ahead", path, ahead, 2, (colour, "dot"), "%{y:.1f} %", current=own)
     x: list[int | None] = []
     y: list[float | None] = []
     for run in past.runs:
@@ -146,7 +166,8 @@ def _cushions(figure: go.Figure, past: Past, path: Path) -> None:
 
 def _below_peak(figure: go.Figure, past: Past, path: Path) -> None:
     draw(
-        figure, 5, "Drawdown", path, -100 * past.below_peak, 2, (RED, "solid"), "%{y:.2f} %", showlegend=False,
+        figure, 5, "Drawdown", path, -100 * past.below_peak, 2, (RED, "solid"), "%{y:.2f} %", current=past.current.book,
+        showlegend=False,
     )  # fmt: skip
 
 
@@ -157,6 +178,8 @@ def _limits(figure: go.Figure, past: Past, path: Path, measure: str) -> None:
             says = f"%{{y:,.0f}} {line.unit}"
             draw(figure, 6, MEASURES[measure], path, line.value, 0, _LINES[0], says)
             draw(figure, 6, "limit", path, line.limit, 0, (RED, "solid"), says)
+            if measure in TWO_SIDED:
+                draw(figure, 6, "limit below zero", path, -line.limit, 0, (RED, "solid"), says, showlegend=False)
         return
     for nth, (check, name) in enumerate(MEASURES.items()):
         if check in found:

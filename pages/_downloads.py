@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from guardrails.store import history, history_accounts, history_findings
+from guardrails.store.current import Current, current
 from pages._engine import Stored
 from pages._history import Past
 
@@ -25,7 +26,7 @@ def table_of(kind: str, past: Past, stored: Stored) -> pa.Table:
             connection, past.points.book, past.begin, past.end, past.points.period / 1e6, history.EVERY_FIGURE, EVERY
         )
         if kind == "Totals":
-            return pa.table(_totals(totals))
+            return pa.table(_totals(totals, current(connection, points, totals, EVERY)))
         if kind == "Accounts":
             return pa.table(_accounts(totals, history_accounts.accounts(connection, points, totals)))
         lanes, _ = history_findings.lanes(connection, points.book, points.begin, points.end, totals.covered(), EVERY)
@@ -48,10 +49,12 @@ def as_parquet(table: pa.Table) -> bytes:
     return out.getvalue()
 
 
-def _totals(totals: history.Totals) -> Mapping[str, pa.Array]:
+def _totals(totals: history.Totals, known: Current) -> Mapping[str, pa.Array]:
     return {
         "time": pa.array(totals.time, _TIME),
         "until": pa.array(totals.until, _TIME),
+        "level": pa.array(totals.level, pa.string()),
+        "current": pa.array(known.book),  # false: last good figures, not of that time
         "regime": pa.array(totals.regime, pa.string()),
         "matrix_version": pa.array(totals.matrix_version, pa.string()),
         "net_liquidation_low": pa.array(totals.low, from_pandas=True),

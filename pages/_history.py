@@ -18,6 +18,7 @@ from guardrails import calendar
 from guardrails.errors import MatrixError
 from guardrails.matrix import Limits, RiskMatrix, parse
 from guardrails.store import drawdown, history, history_accounts, history_findings
+from guardrails.store.current import Current, current
 from guardrails.store.history import Figures, Interval, Times, Totals
 from guardrails.store.history_accounts import AccountLine, Records
 from guardrails.store.history_findings import Lane, LimitLine, Turn
@@ -39,7 +40,7 @@ NEGLIGIBLE_DELTA = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stretch of time under one matrix and regime, microseconds; limits are None when that matrix was not kept."""
+    """A stretch without gap under one matrix and regime, microseconds; limits are None when that matrix is lost."""
 
     begin: int
     end: int
@@ -65,6 +66,7 @@ class Past:
     closes: Mapping[str, list[tuple[str, float | None]]]
     records: Records
     below_peak: Figures
+    current: Current
     runs: list[Run]
     words: tuple[str, ...]
     """what is not known of it"""
@@ -108,12 +110,12 @@ def read(
         ),
         records=records,
         below_peak=drawdown.drawdown(
-            totals.time,
             totals.figures["net_liquidation"],
-            totals.high,
+            drawdown.highs(totals),
             flows,
             drawdown.highs_before(connection, points),
         ),
+        current=current(connection, points, totals),
         runs=list(runs(totals, {version: parsed(text) for version, text in texts.items()})),
         words=(*flows.words, *records.words),
     )
@@ -151,15 +153,19 @@ def parsed(text: str) -> RiskMatrix | None:
 
 
 def runs(totals: Totals, matrices: Mapping[str, RiskMatrix | None]) -> Iterator[Run]:
-    """The stretches under one matrix and regime, oldest first; a stretch ends where the next one begins."""
+    """The stretches under one matrix and regime in which the program ran, oldest first."""
     names = list(zip(totals.matrix_version, totals.regime, strict=True))
     starts = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+    covered = totals.covered()
     for begin, end in itertools.pairwise([*starts, len(names)]):
         version, regime = names[begin]
         matrix = matrices.get(version)
         known = None if matrix is None or regime not in matrix.regimes else matrix.regime(regime).limits
+        since = totals.begin[0] if begin == 0 else totals.time[begin]
         until = totals.end[end - 1] if end == len(names) else totals.time[end]
-        yield Run(int(totals.time[begin]), int(until), regime, known)
+        for first, last in covered:
+            if max(first, since) < min(last, until):
+                yield Run(int(max(first, since)), int(min(last, until)), regime, known)
 
 
 def theta_per_delta(totals: Totals) -> Figures:

@@ -13,6 +13,9 @@ from pages._history import Past, gaps
 from pages._lanes import lanes_shown
 from pages._moment import clock, day_and_time
 from pages._parts import counted, title_of
+from pages._paths import LAST_GOOD
+
+_LAST_COUNTS = " (of a quarter of an hour its last moment counts)"
 
 
 def about(past: Past, now: datetime) -> str:
@@ -22,34 +25,56 @@ def about(past: Past, now: datetime) -> str:
     silent = gaps(totals.covered())
     said = [f"as of {clock(past.end)}" if past.end.date() == now.date() else f"to {day_and_time(past.end)}"]
     said.append(counted(len(totals.key), "point") + (f" of {rows:,} rows" if rows > len(totals.key) else ""))
-    old, recent = points.raw_from > points.begin, points.raw_from < points.end
+    of_quarters = totals.time < points.raw_from
+    old, recent = bool(of_quarters.any()), not of_quarters.all()
     widths = [wording.age(points.quarter_width / 1e6)] if old else []
     if recent:
         widths.append(wording.age(points.raw_width / 1e6) if points.raw_width else "every kept row in recent days")
     said.append(f"spacing {' and '.join(dict.fromkeys(widths))}")
     lost = sum(end - begin for begin, end in silent) / 1e6
     said.append(f"{counted(len(silent), 'gap')} without data ({wording.age(lost)})" if silent else "no gap")
-    said.append(
-        f"net liquidation unknown in {counted(unknown, 'row')}" if unknown else "net liquidation known in every row"
-    )
+    said.append(_known(unknown, old=old, recent=recent))
+    if stale := int((~past.current.book).sum()):
+        said.append(f"{counted(stale, 'point')} not current (dotted: {LAST_GOOD})")
     if len(past.records.time):
         said.append(f"{counted(len(past.records.time), 'day')} from the broker's records, dashed")
     return ", ".join(said) + ". New York time. Drag to zoom all charts, double-click to see the whole range."
+
+
+def _known(unknown: int, *, old: bool, recent: bool) -> str:
+    """How much of net liquidation is known: of quarters only their last moment is."""
+    if unknown:
+        return f"net liquidation unknown in {counted(unknown, 'row')}" + (_LAST_COUNTS if old else "")
+    places = ["at the last moment of every quarter of an hour"] if old else []
+    return f"net liquidation known {' and '.join([*places, *(['in every kept row'] if recent else [])])}"
 
 
 def left_out(past: Past) -> list[str]:
     """What is not in the picture, a sentence each."""
     quiet = [lane for lane in past.lanes if lane not in lanes_shown(past.lanes)]
     words = list(past.words)
+    points = past.points
+    if points.raw_width or (past.totals.time < points.raw_from).any():
+        words.append(
+            "Where a point stands for a quarter of an hour or more, lines show its last moment: only the band around "
+            "net liquidation and the cushion tell what was lower within it."
+        )
+    if not past.current.book.all():
+        words.append(
+            "While a source was silent or an account could not be read, figures are the last good ones: those lines "
+            "are dotted, and limits that could not be judged are not drawn."
+        )
     if quiet:
         words.append(f"OK whenever they were judged: {', '.join(title_of(lane.check) for lane in quiet)}.")
     if past.lanes_from > past.points.begin:
         words.append(
-            f"Levels changed too often to show all: the findings begin {day_and_time(moment(past.lanes_from))}."
+            f"Levels changed too often to show all: the findings begin {day_and_time(moment(past.lanes_from))}, with "
+            "the levels that stood then."
         )
     words.append(
         "Drawdown is measured from the highest net liquidation ever kept; cash flows that were reported while the "
-        "program ran are taken out, each when it became known. Those of other times, and of a broker that reports "
+        "program ran are taken out, each when it became known, and an account that comes or goes counts as one. Where "
+        "money moved within a point, the lower peak is taken. Cash flows of other times, and of a broker that reports "
         "none, are not known: a withdrawal then looks like a loss."
     )
     if any(run.limits is None for run in past.runs):
@@ -68,7 +93,13 @@ def summary(past: Past) -> str:
         else "Net liquidation unknown. "
     )
     bad = [lane for lane in past.lanes if lane.worst is Level.BREACH]
-    broken = f"Breaches of {', '.join(title_of(lane.check) for lane in bad)}. " if bad else "No breach. "
+    since = "" if past.lanes_from <= past.points.begin else f" since {day_and_time(moment(past.lanes_from))}"
+    if bad:
+        broken = f"Breaches of {', '.join(title_of(lane.check) for lane in bad)}{since}. "
+    else:
+        broken = f"No breach{since}{', what was before is not known' if since else ''}. "
+    if not past.current.book.all():
+        broken += f"At {counted(int((~past.current.book).sum()), 'point')} figures are the last good ones. "
     below = past.below_peak[~np.isnan(past.below_peak)]
     fall = f"Deepest drawdown {wording.percent(float(below.max()))}. " if len(below) else ""
     return (

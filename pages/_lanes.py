@@ -70,22 +70,27 @@ def pattern_of(shape: str) -> dict[str, object]:
 
 
 def drawn(lane: Lane, span: tuple[int, int]) -> list[Segment]:
-    """The segments of `lane`; when there are too many to see, the worst of each of MOST_SEGMENTS equal stretches."""
+    """The segments of `lane`; when there are too many to see, the worst of each of MOST_SEGMENTS equal stretches.
+
+    Such a stretch is as long as what is known of it, from the first moment that is: nothing is claimed of the rest.
+    """
     if len(lane.segments) <= MOST_SEGMENTS:
         return list(lane.segments)
     width = max((span[1] - span[0]) // MOST_SEGMENTS, 1)
     cells: dict[int, Segment] = {}
     for part in lane.segments:
         for cell in range((part.begin - span[0]) // width, (part.end - 1 - span[0]) // width + 1):
-            if cell not in cells or cells[cell].level.rank < part.level.rank:
-                cells[cell] = part
+            begin, end = max(part.begin, span[0] + cell * width), min(part.end, span[0] + (cell + 1) * width)
+            known = cells.get(cell)
+            worse = part if known is None or known.level.rank < part.level.rank else known
+            first, long = (begin, 0) if known is None else (known.begin, known.end - known.begin)
+            cells[cell] = replace(worse, begin=first, end=first + long + end - begin)
     merged: list[Segment] = []
-    for cell, part in sorted(cells.items()):
-        begin = span[0] + cell * width
-        if merged and merged[-1].end == begin and merged[-1].level is part.level:
-            merged[-1] = replace(merged[-1], end=begin + width)
+    for _, part in sorted(cells.items()):
+        if merged and merged[-1].end == part.begin and merged[-1].level is part.level:
+            merged[-1] = replace(merged[-1], end=part.end)
         else:
-            merged.append(replace(part, begin=begin, end=begin + width))
+            merged.append(part)
     return merged
 
 

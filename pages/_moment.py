@@ -54,6 +54,8 @@ def read(engine: Engine) -> Moment:
     now, snapshot, restored, health = engine.now(), engine.latest, engine.restored, engine.health()
     if snapshot is None:
         return Moment(now, None, True, (), health, engine.matrix)  # noqa: FBT003  # a value's field
+    # what another program judged by is not said in the words of our own file when that differs
+    matrix = None if health.watched_by and snapshot.matrix_version != engine.matrix.version else engine.matrix
     old = restored or not health.alive or not is_fresh(snapshot.as_of, now, engine.settings.refresh_seconds)
     if old:
         everything = {row.name for row in snapshot.sources}
@@ -61,9 +63,9 @@ def read(engine: Engine) -> Moment:
         level = worst([Level.UNKNOWN, snapshot.level])
         dimmed = _dimmed_rows(snapshot, everything)
         shown = replace(dimmed, level=level, findings=_dimmed_findings(snapshot.findings))
-        return Moment(now, shown, old, words, health, engine.matrix)
+        return Moment(now, shown, old, words, health, matrix)
     silent = {row.name for row in snapshot.sources if row.state in _SILENT}
-    return Moment(now, _dimmed_rows(snapshot, silent), old, silence(snapshot, now), health, engine.matrix)
+    return Moment(now, _dimmed_rows(snapshot, silent), old, silence(snapshot, now), health, matrix)
 
 
 def then(snapshot: Snapshot, matrix: RiskMatrix | None) -> Moment:

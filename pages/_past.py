@@ -18,16 +18,17 @@ from guardrails.engine import Engine
 from guardrails.errors import GuardrailsError, MatrixError
 from guardrails.matrix import RiskMatrix, parse
 from guardrails.store.captures import Captured, capture_at
-from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError
 from guardrails.store.moments import matrix_text, neighbours
 from pages import _engine
+from pages._away import away, failed
 from pages._moment import Moment, full_time, read, then
 
 PERIODS = 2.5
 """times that between two captures: what is stored at most so long before the moment asked for stands for it"""
 OF_OLD_DAYS = timedelta(minutes=16)
 """of old days one moment per quarter of an hour is kept; beyond this, nothing is known of the moment asked for"""
+_TRY = "Try again in some seconds, or go back to now."
 _ASKED, _READ, _SAID = "past_asked", "past_read", "past_said"
 
 
@@ -85,11 +86,15 @@ def step(*, forward: bool) -> None:
     stored, past = _engine.stored(), looked_at()
     if stored is None or past is None:
         return
+    now = _engine.engine().now()
+    if words := away(stored, now):
+        say(f"{words} {_TRY}")
+        return
     try:
         with stored.database.reading() as connection:
             found = neighbours(connection, stored.book, past.time)[forward]
     except (SQLAlchemyError, OSError, GuardrailsError) as error:
-        say(_away(stored, error))
+        say(f"{failed(stored, error, now)} {_TRY}")
         return
     if found is None:
         say(f"Nothing {'later' if forward else 'earlier'} is stored.")
@@ -125,10 +130,16 @@ def looked_at() -> Past | None:
     if known is not None and known[0] == key:
         return known[1]
     near = PERIODS * timedelta(seconds=_engine.wiring().settings.guardrails_snapshot_seconds)
+    now = _engine.engine().now()
+    if words := away(stored, now):
+        found = _nothing(asked, f"{words} {_TRY}")
+        st.session_state[_READ] = (None, found)
+        return found
     try:
-        found = _find(stored, asked, near)
+        with st.spinner("Reading what was stored …", show_time=True):  # shown when it takes longer than half a second
+            found = _find(stored, asked, near)
     except (SQLAlchemyError, OSError, GuardrailsError) as error:
-        key, found = None, _nothing(asked, _away(stored, error))  # without a key it is tried again
+        key, found = None, _nothing(asked, f"{failed(stored, error, now)} {_TRY}")  # without a key it is tried again
     st.session_state[_READ] = (key, found)
     return found
 
@@ -175,7 +186,7 @@ def _find(stored: _engine.Stored, asked: datetime, near: timedelta) -> Past:
         return replace(found, before=captured.time, after=after)
     found = _unpacked(captured, asked, content)
     if asked - captured.time > near and found.moment.snapshot is not None:
-        said = f"You asked for {full_time(asked)}; nothing nearer is stored. {found.words}".strip()
+        said = f"You asked for {full_time(asked)}; this is the last moment stored before it. {found.words}".strip()
         found = replace(found, words=said)
     return replace(found, before=before, after=after)
 
@@ -217,7 +228,3 @@ def _gap_words(asked: datetime, before: datetime, after: datetime | None) -> str
 def _nothing(asked: datetime, words: str) -> Past:
     dark = Moment(asked, None, old=True, trouble=(words,), health=None, matrix=None, past=True)
     return Past(asked, dark, words=words)
-
-
-def _away(stored: _engine.Stored, error: Exception) -> str:
-    return f"{stored.database.name} cannot be read now: {reason(error)}. Try again, or go back to now."

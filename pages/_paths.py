@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from guardrails.store.history import Figures, Times, Totals
+from guardrails.store.history import Figures, Mask, Times, Totals
 from pages._history import wall
 
 WHEN = "%{x|%a %d %b %Y %H:%M} ET"
+LAST_GOOD = "last good figure, not of that time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,34 @@ def draw(
     digits: int,
     look: tuple[str, str],
     says: str,
+    *,
+    current: Mask | None = None,
     **more: object,
 ) -> None:
-    """One line; a point that stands alone between two unknown ones is drawn as a dot, or it would not be seen."""
-    y = path.y(values, digits)
+    """One line, paler and dotted where `current` says that its figures were not of their time; None: all were."""
+    if current is None or current.all():
+        _trace(figure, row, name, path.y(values, digits), path, look, says, more)
+        return
+    _trace(figure, row, name, path.y(np.where(current, values, np.nan), digits), path, look, says, more)
+    stale = np.where(current, np.nan, values)
+    if not np.isnan(stale).all():
+        pale = {**more, "opacity": 0.55, "showlegend": False}
+        _trace(
+            figure, row, f"{name}: {LAST_GOOD}", path.y(stale, digits), path, (look[0], "1px,5px"), says, pale,
+        )  # fmt: skip
+
+
+def _trace(
+    figure: go.Figure,
+    row: int,
+    name: str,
+    y: Figures,
+    path: Path,
+    look: tuple[str, str],
+    says: str,
+    more: dict[str, object],
+) -> None:
+    """A point that stands alone between two unknown ones is drawn as a dot, or it would not be seen."""
     known = np.concatenate(([False], ~np.isnan(y), [False]))
     alone = known[1:-1] & ~known[:-2] & ~known[2:]
     style = {
@@ -70,7 +95,7 @@ def draw(
     }
     figure.add_scatter(x=path.x, y=y, **{"mode": "lines", **style, **more}, row=row, col=1)
     if alone.any():
-        dots = {key: value for key, value in more.items() if key in ("secondary_y", "yaxis")}
+        dots = {key: value for key, value in more.items() if key in ("secondary_y", "yaxis", "opacity")}
         figure.add_scatter(
             x=path.x[alone], y=y[alone], **style, **dots, mode="markers", marker={"color": look[0], "size": 4},
             showlegend=False, row=row, col=1,

@@ -183,6 +183,7 @@ _COLUMNS = {
     "Again from": st.column_config.TextColumn(help="First moment of the breach under the other matrix."),
     "Minutes later": st.column_config.NumberColumn(help="Negative: the other matrix is earlier.", format="%.1f"),
     "Worst fall after %": st.column_config.NumberColumn(
-        help="Of net liquidation in the 24 hours after a new alarm, cash flows taken out.", format="%.2f"
+        help="Of net liquidation from a new alarm to the close of the next session, reported cash flows taken out.",
+        format="%.2f",
     ),
 }

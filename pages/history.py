@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from guardrails import calendar
 from guardrails.errors import GuardrailsError
 from guardrails.findings import Level
-from guardrails.store.faults import reason
 from guardrails.store.metadata import moment
 from pages import _past
+from pages._away import away, failed
 from pages._charts import MEASURES, SHARE, figure_of
 from pages._downloads import KINDS, as_csv, as_parquet, table_of
 from pages._engine import Stored, engine, stored, wiring
@@ -95,7 +95,7 @@ def shown(kept: Stored, begin: datetime, end: datetime) -> Past | None:
         with st.spinner("Reading the history …", show_time=True):
             past = load(kept, begin, end, wiring().settings.guardrails_history_seconds)
     except (SQLAlchemyError, OSError, GuardrailsError) as error:
-        say(f"{kept.database.name} cannot be read now: {reason(error)}. Nothing is shown in its place; try Refresh.")
+        say(f"{failed(kept, error, service.now())} Nothing is shown in its place; try Refresh.")
         return None
     st.session_state[_SHOWN] = (key, past)
     return past
@@ -205,9 +205,15 @@ def page(kept: Stored) -> None:
     """Draw the page of what is kept."""
     st.session_state.setdefault(_AT, service.now())
     try:
-        first = beginning(kept)
+        words, first = away(kept, service.now()), None
+        if not words:
+            with st.spinner("Reading the history …", show_time=True):
+                first = beginning(kept)
     except (SQLAlchemyError, OSError, GuardrailsError) as error:
-        say(f"{kept.database.name} cannot be read now: {reason(error)}.")
+        words = failed(kept, error, service.now())
+    if words:
+        say(words)
+        st.button("Try again", icon=":material/refresh:", on_click=refresh)
         return
     choice, dates = controls(first)
     range_ = bounds(choice, dates, st.session_state[_AT], first)

@@ -64,7 +64,8 @@ def in_force(moment: Moment, snapshot: Snapshot) -> None:
     st.subheader(f"{'Then in force' if moment.past else 'In force'}: {regime.name}{since}")
     st.caption(f"Why: {regime.reason}")
     if moment.matrix is None:
-        st.write("The limits cannot be read aloud: the matrix then in force is missing. What was judged by it:")
+        other = "the matrix then in force is missing" if moment.past else "the program that watches has another matrix"
+        st.write(f"The limits cannot be read aloud: {other}. What was judged by it:")
         st.html("".join(limit_row(finding) for finding in snapshot.findings if finding.limit is not None))
         return
     rules = sentences_by_check(explain_regime(moment.matrix, regime.name))

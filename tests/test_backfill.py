@@ -342,6 +342,14 @@ def test_rows_within_a_session_end_where_the_next_begins() -> None:
     )
 
 
+def test_the_one_row_of_a_session_that_has_just_begun_is_not_its_whole_day() -> None:
+    hour = timedelta(hours=1)
+    rows = told(*((OPENING + day * DAY + nth * hour, 100.0 + nth) for day in (-1, 0) for nth in range(6)))
+    ends = at_ends([*rows, *told((OPENING + DAY, 50.0))], NOW + DAY)
+    assert ends is not None
+    assert ends[-2:] == ((OPENING + 6 * hour, 105.0), (OPENING + DAY + hour, 50.0))
+
+
 def test_of_rows_a_week_apart_the_day_is_not_known() -> None:
     assert at_ends(told(*((OPENING - 7 * n * DAY, 100.0) for n in range(4))), NOW) is None
     assert at_ends([], NOW) == ()

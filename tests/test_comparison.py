@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrails import replay_words
-from guardrails.breaches import Kind
+from guardrails.breaches import Breach, Kind
 from guardrails.comparison import Comparison, compare
 from guardrails.findings import Level, worst
 from guardrails.replay import Judged, Outcome
@@ -20,7 +20,8 @@ from guardrails.replay import Judged, Outcome
 START = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 """a Monday, 10:00 in New York"""
 QUARTER = timedelta(minutes=15)
-DAY = 24 * 4
+TO_CLOSE = 30 * 4
+"""quarters of an hour to 16:00 on Tuesday, the close of the next session"""
 LETTERS = {"O": Level.OK, "W": Level.WATCH, "?": Level.UNKNOWN, "B": Level.BREACH}
 
 
@@ -37,6 +38,7 @@ def moments(then: str, again: str, money: Sequence[float | None] = (), flows: Se
             outcome({"vega portfolio": LETTERS[two]} if two != "." else {"gamma portfolio": Level.OK}, "again"),
             money[nth] if money else 100.0,
             flows[nth] if flows else 0.0,
+            deposits_known=True,
         )
         for nth, (one, two) in enumerate(zip(then, again, strict=True))
     ]
@@ -62,8 +64,21 @@ def kinds(found: Comparison) -> list[str]:
         ("OOOO", "OBBO", "new alarm"),
         ("O??O", "OBBO", "new alarm"),
         ("OB?B", "OB?B", "same"),
-        ("B?BO", "BOBO", "same"),  # one breach then, and its second half is no new alarm
-        ("BBBB", "BOBB", "same"),
+        ("OB?BO", "OBOBO", "same"),  # one breach then, and its second half is no new alarm
+        ("OBBBB", "OBOBB", "same"),
+        ("OOB", "OOB", "same"),
+        ("OOB", "OBB", "earlier"),
+        ("BBO", "BBO", "cut by the range"),  # both ran already: who was earlier?
+        ("BBO", "OBO", "cut by the range"),
+        ("OBO", "BBO", "cut by the range"),
+        ("OOB", "OOO", "cut by the range"),  # the next moment may meet it
+        ("OOO", "OOB", "cut by the range"),
+        ("OO?", "OOB", "cut by the range"),
+        ("OOB", "OO?", "not known"),
+        ("B", "B", "cut by the range"),
+        ("BBO", "OOO", "missed"),  # the worst it can be
+        ("OOO", "BBO", "new alarm"),
+        ("OBB", "OOO", "missed"),
     ],
 )
 def test_a_breach_is_named_for_what_became_of_it(then: str, again: str, kind: str) -> None:
@@ -86,55 +101,149 @@ def test_a_breach_that_still_runs_at_the_end_counts() -> None:
 
 
 def test_a_moment_that_was_not_judged_ends_no_breach_of_either_side() -> None:
-    blind = Judged(START + QUARTER, outcome({}), outcome({}, "again"), problem="damaged")
-    past = moments("BBB", "BBB")
-    (breach,) = compare([past[0], blind, past[2]]).breaches
+    blind = Judged(START + 2 * QUARTER, outcome({}), outcome({}, "again"), problem="damaged")
+    past = moments("OBBB", "OBBB")
+    (breach,) = compare([*past[:2], blind, past[3]]).breaches
     assert breach.kind is Kind.SAME
     assert breach.then is not None
-    assert breach.then.begin == START
-    assert breach.then.end == START + 2 * QUARTER
+    assert breach.then.begin == START + QUARTER
+    assert breach.then.end == START + 3 * QUARTER
 
 
-def test_the_worst_fall_within_a_day_tells_a_false_alarm() -> None:
+def test_a_time_in_which_nobody_watched_ends_a_breach() -> None:
+    """Over five days; an hour; and 10 minutes among moments a minute apart, where one that is left out is no hole."""
+    one, two, three, four = moments("OBBB", "OOBB")
+    for hole in (timedelta(days=5), timedelta(hours=1)):
+        past = [one, two, replace(three, time=two.time + hole), replace(four, time=two.time + hole + QUARTER)]
+        assert kinds(compare(past)) == ["missed", "same"]  # whoever started to watch again saw both sides at once
+    for hole, expected in ((10, ["missed", "same"]), (1, ["later"])):
+        past = spaced([*range(60), 60 + hole, 61 + hole], "O" * 59 + "BBB", "O" * 60 + "BB")
+        assert kinds(compare(past)) == expected
+
+
+def spaced(minutes: Sequence[float], then: str, again: str) -> list[Judged]:
+    past = zip(minutes, moments(then, again), strict=True)
+    return [replace(one, time=START + timedelta(minutes=minute)) for minute, one in past]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "unwatched"),
+    [
+        ([*range(60), 61.5, 62], 0),  # one a minute: 2.5 minutes are no hole
+        ([*range(60), 70, 71], 11 - 2.5),
+        ([*range(0, 120, 15), *range(120, 150, 2), 165], 0),  # thinned, and two hours later one a minute
+        ([*range(0, 120, 15), 105.5, 106, 120, 150], 0),
+        ([0, 29, 30], 0),  # nothing is known of what is usual: half an hour
+        ([0, 31, 32], 1),
+        ([*range(301, 360), 374, 389, 404], 0),  # closed from minute 360 on: one in a quarter of an hour
+        ([*range(301, 360), 374, 405], 1),
+        ([*range(330, 360), 1404, 1430], 1045 - 30),  # until 9:24 of the next day; the market opens at minute 1410
+    ],
+)
+def test_how_long_a_moment_speaks_follows_the_moments_around_it(minutes: list[float], unwatched: float) -> None:
+    found = compare(spaced(minutes, "O" * len(minutes), "O" * len(minutes)))
+    assert found.unwatched_seconds == round(unwatched * 60)
+    assert sum(found.then.seconds["vega"].values()) == round((minutes[-1] - minutes[0] - unwatched) * 60)
+
+
+@pytest.mark.parametrize(("low", "kind", "fall"), [(99.5, "false", 0.005), (98.9, "new", 0.011), (99.0, "new", 0.01)])
+def test_the_worst_fall_to_the_close_of_the_next_session_tells_a_false_alarm(
+    low: float, kind: str, fall: float
+) -> None:
     """From 100 at the alarm: 99.5 is 0.5 %, 98.9 is 1.1 %; exactly 1 % is no false alarm."""
-    then, again = "O" * (DAY + 1), "B" + "O" * DAY
-    for low, kind, fall in ((99.5, Kind.FALSE, 0.005), (98.9, Kind.NEW, 0.011), (99.0, Kind.NEW, 0.01)):
-        money = [100.0, 101.0, low, *[103.0] * (DAY - 2)]
-        (breach,) = compare(moments(then, again, money)).breaches
-        assert breach.kind is kind
-        assert breach.fall == pytest.approx(fall)
-        assert breach.fall_known
+    money = [100.0, 100.0, 101.0, low, *[103.0] * (TO_CLOSE - 3)]
+    breach = alarm(money)
+    assert (breach.kind.value, breach.fall_known) == (f"{kind} alarm", True)
+    assert breach.fall == pytest.approx(fall)
 
 
-def test_a_fall_after_the_day_does_not_count() -> None:
-    money = [100.0] * (DAY + 1) + [50.0]
-    (breach,) = compare(moments("O" * (DAY + 2), "B" + "O" * (DAY + 1), money)).breaches
+def alarm(
+    money: Sequence[float | None], flows: Sequence[float] = (), without: Sequence[int] = (), **values: object
+) -> Breach:
+    """An alarm at the second of these moments, a quarter of an hour apart; those of `without` are left out."""
+    size = len(money)
+    past = [
+        replace(one, **values)  # type: ignore[arg-type]  # fields of Judged
+        for nth, one in enumerate(moments("O" * size, "OB" + "O" * (size - 2), money, flows))
+        if nth not in without
+    ]
+    (breach,) = compare(past).breaches
+    return breach
+
+
+def test_a_fall_after_the_close_of_the_next_session_does_not_count() -> None:
+    breach = alarm([*[100.0] * (TO_CLOSE + 1), 50.0])
     assert (breach.kind, breach.fall) == (Kind.FALSE, 0.0)
 
 
-@pytest.mark.parametrize("hole", [0, 7])
-def test_without_all_the_figures_of_the_day_no_alarm_is_called_false(hole: int) -> None:
-    money: list[float | None] = [100.0] * (DAY + 1)
-    money[hole] = None
-    (breach,) = compare(moments("O" * (DAY + 1), "B" + "O" * DAY, money)).breaches
-    assert breach.kind is Kind.NEW
-    assert not breach.fall_known
-    assert breach.fall == (None if hole == 0 else 0.0)
+def test_a_fall_on_monday_belongs_to_an_alarm_of_friday_afternoon() -> None:
+    """From Friday 15:30 on; the weekend is 65.5 hours long. Monday is seen in full only in the second past."""
+    friday = datetime(2026, 11, 13, 20, 30, tzinfo=UTC)
+    whole = 4 * 72 + 2  # quarters of an hour to Monday 16:00
+    for size, kind, known in ((4 * 66 + 3, Kind.NEW, False), (whole + 1, Kind.FALSE, True)):
+        for last, fall in ((70.0, 0.3), (100.0, 0.0)):
+            past = moments("O" * size, "OB" + "O" * (size - 2), [100.0] * (size - 1) + [last])
+            past = [replace(one, time=friday + nth * QUARTER) for nth, one in enumerate(past)]
+            (breach,) = compare(past).breaches
+            assert (breach.kind, breach.fall_known) == (Kind.NEW if fall else kind, known)
+            assert breach.fall == pytest.approx(fall)
 
 
-def test_a_range_that_ends_before_the_day_does_calls_no_alarm_false() -> None:
-    (breach,) = compare(moments("O" * DAY, "B" + "O" * (DAY - 1))).breaches
-    assert (breach.kind, breach.fall, breach.fall_known) == (Kind.NEW, 0.0, False)
+@pytest.mark.parametrize(
+    ("holes", "fall", "known"),
+    [
+        ([1], None, False),  # at the alarm
+        ([8], 0.0, False),
+        ([TO_CLOSE], 0.0, False),
+        ([*range(30, 90)], 0.0, True),  # while the market is closed; the next session shows what became of it
+    ],
+)
+def test_without_the_figures_of_the_sessions_no_alarm_is_called_false(
+    holes: list[int], fall: float | None, *, known: bool
+) -> None:
+    breach = alarm([None if nth in holes else 100.0 for nth in range(TO_CLOSE + 1)])
+    assert (breach.kind, breach.fall, breach.fall_known) == (Kind.FALSE if known else Kind.NEW, fall, known)
+
+
+@pytest.mark.parametrize(
+    ("without", "known"),
+    [
+        ([5], True),  # half an hour
+        ([5, 6], False),
+        ([23, *range(24, 93)], True),  # from 15:30 on, and all night
+        ([*range(22, 93)], False),
+        ([*range(25, 96)], True),  # all night and until 10:00
+        ([*range(25, 97)], False),
+        ([TO_CLOSE], True),  # to 15:45 of the second day
+        ([TO_CLOSE - 2, TO_CLOSE - 1, TO_CLOSE], False),
+    ],
+)
+def test_where_nobody_watched_an_open_market_no_alarm_is_called_false(without: list[int], *, known: bool) -> None:
+    breach = alarm([100.0] * (TO_CLOSE + 1), without=without)
+    assert (breach.kind, breach.fall, breach.fall_known) == (Kind.FALSE if known else Kind.NEW, 0.0, known)
+
+
+def test_where_deposits_are_not_reported_no_alarm_is_called_false_and_the_words_say_so() -> None:
+    breach = alarm([100.0] * (TO_CLOSE + 1), deposits_known=False)
+    assert (breach.kind, breach.fall, breach.fall_known, breach.deposits_known) == (Kind.NEW, 0.0, True, False)
+    past = [replace(one, deposits_known=False) for one in moments("OOO", "OBO")]
+    assert any("; deposits are not known" in line for line in replay_words.sentences(compare(past)))
+    assert not any("deposits" in line for line in replay_words.sentences(compare(moments("OOO", "OBO"))))
+
+
+def test_an_alarm_at_the_first_moment_of_the_range_is_not_called_false() -> None:
+    """Net liquidation may have fallen before."""
+    size = TO_CLOSE + 1
+    assert kinds(compare(moments("O" * size, "B" + "O" * (size - 1)))) == ["new alarm"]
 
 
 def test_a_deposit_hides_no_loss_and_a_withdrawal_makes_none() -> None:
     """20 paid in and 5 lost, on paper a gain; 20 taken out and nothing lost. The next session counts from nothing."""
-    size = DAY + 1
-    flows = [0.0, *[20.0] * 93, *[0.0] * (size - 94)]  # the next session begins at 9:30, 94 quarters later
-    paid = compare(moments("O" * size, "B" + "O" * DAY, [100.0, *[115.0] * DAY], flows))
-    taken = compare(moments("O" * size, "B" + "O" * DAY, [100.0, *[80.0] * DAY], [-flow for flow in flows]))
-    assert [round(b.fall or 0.0, 9) for b in (*paid.breaches, *taken.breaches)] == [0.05, 0.0]
-    assert [b.kind for b in (*paid.breaches, *taken.breaches)] == [Kind.NEW, Kind.FALSE]
+    flows = [0.0, 0.0, *[20.0] * 92, *[0.0] * (TO_CLOSE - 93)]  # the next session begins at 9:30, 94 quarters later
+    paid = alarm([100.0, 100.0, *[115.0] * (TO_CLOSE - 1)], flows)
+    taken = alarm([100.0, 100.0, *[80.0] * (TO_CLOSE - 1)], [-flow for flow in flows])
+    assert [round(b.fall or 0.0, 9) for b in (paid, taken)] == [0.05, 0.0]
+    assert [b.kind for b in (paid, taken)] == [Kind.NEW, Kind.FALSE]
 
 
 def test_time_at_each_level_is_that_until_the_next_moment() -> None:
@@ -195,7 +304,7 @@ def test_exit_codes() -> None:
 
 
 def test_the_words_are_worst_first_and_say_what_cannot_be_seen() -> None:
-    size = DAY + 8
+    size = TO_CLOSE + 1
     then = ("OOOB" + "O" * size)[:size]
     past = [
         replace(
@@ -207,20 +316,26 @@ def test_the_words_are_worst_first_and_say_what_cannot_be_seen() -> None:
         for nth, one in enumerate(moments(then, "O" * size))
     ]
     said = replay_words.sentences(compare(past))
-    assert said[0].startswith("104 moments from Mon 16 Nov 2026 10:00:00 to Tue 17 Nov 2026 11:45:00 New York")
+    assert said[0].startswith("121 moments from Mon 16 Nov 2026 10:00:00 to Tue 17 Nov 2026 16:00:00 New York")
     assert said[1:5] == [
         "Missed (1): a breach then, and none now.",
         "    Mon 16 Nov 2026 10:45:00 vega, until Mon 16 Nov 2026 10:45:00",
-        "False alarms (1): no breach then, and net liquidation fell by less than 1 % in the 24 hours after.",
-        "    Mon 16 Nov 2026 10:15:00 gamma: net liquidation fell by 0.00 % in the 24 hours after",
+        "False alarms (1): no breach then, and net liquidation fell by less than 1 % to the close of the next session.",
+        "    Mon 16 Nov 2026 10:15:00 gamma: net liquidation fell by 0.00 % to the close of the next session",
     ]
     assert said[-1] == "The moments are usually 15 min apart, at most 15 min: what was shorter cannot be seen."
+
+
+def test_a_breach_that_the_range_cuts_is_told_without_a_difference_of_time() -> None:
+    found = compare(moments("BBO", "BBO"))
+    assert "    Mon 16 Nov 2026 10:00:00 vega, until Mon 16 Nov 2026 10:15:00, and now" in replay_words.sentences(found)
+    assert [row["Minutes later"] for row in replay_words.table(found)] == [None]
 
 
 @given(st.lists(st.tuples(st.sampled_from("OW?B."), st.sampled_from("OW?B.")), max_size=12))
 def test_every_breach_of_either_side_is_accounted_for(pairs: list[tuple[str, str]]) -> None:
     """Each breach then is named once; each now is met by one of then, or is an alarm; like sides are the same."""
-    then, again = ("".join(side) for side in zip(*pairs, strict=True)) if pairs else ("", "")
+    then, again = (f"O{''.join(side)}O" for side in zip(*pairs, strict=True)) if pairs else ("", "")
     found = compare(moments(then, again))
     assert sum(b.then is not None for b in found.breaches) == runs(then)
     alarms = [b for b in found.breaches if b.kind in (Kind.NEW, Kind.FALSE)]
@@ -237,10 +352,10 @@ def runs(levels: str) -> int:
 
 
 def test_the_document_is_plain_and_the_same_for_the_same_past() -> None:
-    past = moments("OBOO", "OOBB", [100.0, 99.0, 100.0 / 3, 30.0])
+    past = moments("OBOOO", "OOBBO", [100.0, 99.0, 100.0 / 3, 30.0, 30.0])
     once, twice = (json.dumps(replay_words.document(compare(past)), sort_keys=True) for _ in range(2))
     assert once == twice
     assert json.loads(once)["breaches"][1]["fall"] == 0.1  # from 33.33 to 30
     rows = replay_words.table(compare(past))
     assert [row["What"] for row in rows] == ["missed", "new alarm"]
-    assert rows[1]["Fall"] == "net liquidation fell by at least 10.00 % in the 24 hours after"
+    assert rows[1]["Fall"] == "net liquidation fell by at least 10.00 % to the close of the next session"

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from guardrails.engine import Engine, EngineSettings
+from guardrails import http
+from guardrails.engine import STATE_FILE, Engine, EngineSettings
+from guardrails.errors import SourceError
+from guardrails.findings import Level
 from guardrails.matrix import MatrixFile
+from guardrails.memory import Memory, write_memory
+from guardrails.outages import is_fresh
+from guardrails.store.books import book_of
 from guardrails.store.database import Database
+from guardrails.store.following import Published, publish
+from guardrails.store.lease import Leases, Program
 from guardrails.store.writer import Writer
+from pages import _moment
+from tests.books import NOW
 from tests.healthy import SHIPPED
-from tests.stored import ask, change, opened
-from tests.test_engine import QUICK, Clock, Desk, cycles, first, until
+from tests.stored import HEALTHY, ask, change, opened
+from tests.test_engine import QUICK, TEXT, Clock, Desk, cycles, first, shown, until
+from tests.test_store_takeover import NEVER, lose
 
-Start = Callable[[Desk], Engine]
+Start = Callable[..., Engine]
 
 
 @pytest.fixture
 def start(tmp_path: Path, kind: str) -> Iterator[Start]:
     """Starts programs, each with a folder of its own, on one database."""
     begun: list[tuple[Engine, Database]] = []
-    matrix = tmp_path / "risk_matrix.yaml"
-    matrix.write_text(SHIPPED, encoding="utf-8")
 
-    def begin(desk: Desk) -> Engine:
-        database, clock = opened(tmp_path), Clock()
+    def begin(desk: Desk, clock: Clock | None = None, text: str = TEXT, dead_seconds: float = 1.0) -> Engine:
+        database, clock = opened(tmp_path), clock or Clock()
         folder = tmp_path / f"program-{len(begun)}"
+        folder.mkdir(exist_ok=True)
+        matrix = folder / "risk_matrix.yaml"
+        matrix.write_text(text, encoding="utf-8")
         writer = Writer(
-            database, folder / "spool", clock, every=0, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=1.0
+            database, folder / "spool", clock, every=0, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=dead_seconds
         )
-        settings = EngineSettings(folder, QUICK, 600.0)
+        settings = EngineSettings(folder, QUICK, 600.0, first_words_seconds=0.5)
         engine = Engine((desk,), MatrixFile.open(matrix), settings, clock, writer)
         begun.append((engine, database))
         engine.start()
@@ -90,3 +106,94 @@ def test_a_program_that_lost_the_lease_lets_go_of_its_brokers_and_reads(start: S
     asked = desk.asked
     until(lambda: not engine.health().watched_by)  # the other never gives a sign of life again
     until(lambda: desk.asked > asked)
+
+
+def remembered(folder: Path) -> None:
+    """What the first program knows of its accounts when it starts."""
+    (folder / "program-0").mkdir()
+    write_memory(folder / "program-0" / STATE_FILE, ["test"], HEALTHY.memory)
+
+
+def test_what_was_heard_before_another_program_watched_is_not_judged_as_of_now(start: Start, tmp_path: Path) -> None:
+    remembered(tmp_path)
+    desk, clock = Desk(), Clock()
+    engine = start(desk, clock)
+    assert first(engine).level is Level.OK
+    lose(tmp_path)
+    until(lambda: desk.closed == 1)
+    desk.hanging.set()  # to connect again takes its time
+    clock.time = NOW + timedelta(seconds=25)
+    until(lambda: shown(engine).as_of == clock.time)
+    assert shown(engine).level is Level.UNKNOWN
+    assert shown(engine).positions == ()
+
+
+def test_memory_that_another_program_left_days_ago_does_not_replace_a_newer_one(start: Start, tmp_path: Path) -> None:
+    remembered(tmp_path)
+    database, book = opened(tmp_path), book_of(["test"], "")
+    Leases(database, Program("ended", "elsewhere", 1)).hold(book, NOW)
+    old = replace(HEALTHY.snapshot, as_of=NOW - timedelta(days=3))
+    with database.writing(durable=True) as connection:
+        publish(connection, book.key, 1, Published(old, Memory()))
+    database.close()
+    desk = Desk()
+    engine = start(desk)
+    until(lambda: engine.health().watched_by)
+    until(lambda: desk.asked > 0)
+    assert first(engine).as_of == NOW
+    assert engine._memory.accounts == HEALTHY.memory.accounts
+
+
+def test_what_a_clock_ahead_of_ours_has_seen_is_not_fresh(start: Start) -> None:
+    first(start(Desk()))
+    reading = start(Desk(), Clock(NOW - timedelta(hours=1)))
+    until(lambda: reading.health().watched_by and reading.latest is not None)
+    status, _, content = http.readyz(reading)
+    assert status == 503
+    assert not json.loads(content)["engine"]["fresh"]
+
+
+@pytest.mark.parametrize(("seconds", "fresh"), [(-10, True), (-11, False)])
+def test_clocks_may_differ_by_as_much_as_an_age(seconds: float, *, fresh: bool) -> None:
+    assert is_fresh(NOW - timedelta(seconds=seconds), NOW, 2.0) is fresh
+
+
+def test_a_reader_has_no_problems_of_brokers_that_it_no_longer_reads(start: Start, tmp_path: Path) -> None:
+    desk = Desk()
+    engine = start(desk, dead_seconds=NEVER)
+    first(engine)
+    desk.says = SourceError("IBKR refuses")
+    until(lambda: any(said.startswith("read ") for said in engine.health().problems))
+    lose(tmp_path)
+    until(lambda: engine.health().watched_by)
+    until(lambda: not any(said.startswith("read ") for said in engine.health().problems))
+
+
+def test_a_reader_does_not_say_that_its_files_cannot_be_written(start: Start, tmp_path: Path) -> None:
+    desk = Desk()
+    engine = start(desk, dead_seconds=NEVER)
+    first(engine)
+    file = tmp_path / "program-0" / STATE_FILE
+    until(file.exists)
+    cycles(engine, 5)
+    file.unlink()
+    (file / "in the way").mkdir(parents=True)
+    desk.says = SourceError("gone")  # a change of level is written at once
+    until(lambda: not engine.health().store_writable)
+    cycles(engine, 5)  # no level moves any more, so nothing is being written
+    lose(tmp_path)
+    until(lambda: engine.health().watched_by)
+    until(lambda: engine.health().store_writable)
+    shutil.rmtree(file)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_limits_are_not_read_aloud_from_a_file_that_the_watching_program_does_not_have(
+    start: Start, *, same: bool
+) -> None:
+    watching = start(Desk())
+    first(watching)
+    reading = start(Desk(), text=TEXT if same else SHIPPED)
+    until(lambda: reading.health().watched_by and reading.latest is not None)
+    assert _moment.read(reading).matrix == (watching.matrix if same else None)
+    assert _moment.read(watching).matrix == watching.matrix

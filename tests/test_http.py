@@ -17,10 +17,12 @@ from guardrails.engine import Engine, EngineSettings
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile
 from guardrails.snapshot import from_json
+from guardrails.store.writer import Writer
 from guardrails.values import Source, SourceState, Stream
 from tests.books import NOW
 from tests.healthy import GENEROUS, edited_text, healthy
-from tests.test_engine import Clock, Desk, cycles, until
+from tests.stored import Lock, opened
+from tests.test_engine import TEXT, Clock, Desk, cycles, until
 
 HEALTHY = healthy()
 
@@ -52,6 +54,22 @@ def running(idle: Engine) -> Engine:
     idle.start()
     cycles(idle, 2)
     return idle
+
+
+@pytest.fixture
+def full(tmp_path: Path, clock: Clock, desk: Desk) -> Iterator[Engine]:
+    """One that keeps a history, but cannot write the spool."""
+    path, spool = tmp_path / "risk_matrix.yaml", tmp_path / "spool"
+    path.write_text(TEXT, encoding="utf-8")
+    spool.touch()  # a file where the folder should be
+    database = opened(tmp_path, 0.01)
+    writer = Writer(database, spool, clock, every=0, retry_seconds=0.05, beat_seconds=0.05)
+    settings = EngineSettings(tmp_path / "data", refresh_seconds=0.02, snapshot_seconds=600.0)
+    engine = Engine([desk], MatrixFile.open(path), settings, clock, writer)
+    engine.start()
+    yield engine
+    engine.stop()
+    database.close()
 
 
 def body(answer: http.Answer) -> Any:
@@ -167,6 +185,21 @@ def test_a_stopped_engine_is_not_ready(running: Engine) -> None:
     running.stop()
     assert http.readyz(running)[0] == 503
     assert gauges(running)["guardrails_engine_alive"] == 0
+
+
+def test_nothing_is_ready_while_neither_database_nor_spool_takes_what_must_survive(
+    full: Engine, desk: Desk, tmp_path: Path
+) -> None:
+    until(lambda: http.readyz(full)[0] == 200)
+    good, lock = desk.says, Lock(tmp_path)
+    desk.says = replace(HEALTHY.view(), source=Source("test", SourceState.LIVE, NOW), positions=())
+    until(lambda: not body(http.readyz(full))["store"]["writable"])
+    desk.says = good  # the engine is fresh, its source live: nothing else is wrong
+    cycles(full)
+    assert http.readyz(full)[0] == 503
+    assert [source["state"] for source in body(http.readyz(full))["sources"]] == ["live"]
+    lock.release()
+    until(lambda: http.readyz(full)[0] == 200)
 
 
 def test_the_snapshot_is_the_document(running: Engine) -> None:

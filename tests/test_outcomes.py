@@ -30,6 +30,7 @@ from guardrails.matrix.schema import DataRules, Override, Regime, RegimeRules
 from guardrails.memory import Memory
 from guardrails.settings import Settings, load_settings
 from guardrails.store.archive import retire
+from guardrails.store.metadata import micros
 from guardrails.store.upkeep import Retention
 from guardrails.values import Greeks, Metrics, Observed, Source, SourceState
 from tests.books import IBKR, MATRIX, NOW, option
@@ -44,7 +45,7 @@ from tests.tasty import REFRESH, SECRET, opened
 from tests.test_evidence import opened as opened_log
 from tests.test_store_archive import LATER as AFTER_OLD
 from tests.test_store_archive import keep_an_old_day
-from tests.test_store_rollup import begun
+from tests.test_store_rollup import begun, snapshot
 
 HEALTHY = healthy()
 VIX_OF = {"low_volatility": 13.0, "neutral_volatility": 17.0, "high_volatility": 25.0, "crisis_mode": 35.0}
@@ -653,6 +654,7 @@ def test_raw_and_archive_days(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         folder, settings = home / f"{raw}-{age}", load_settings()
         kept_in = begun(folder)
         keep_an_old_day(kept_in)
+        snapshot(kept_in, micros(AFTER_OLD - timedelta(days=1)))  # so that its age can be told
         upkeep = writer(kept_in, settings)._upkeep
         assert upkeep is not None
         assert upkeep._retention == Retention(settings.guardrails_data_dir, int(raw), int(age))
@@ -660,7 +662,7 @@ def test_raw_and_archive_days(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         rows = ask(folder, "SELECT count(*) FROM snapshots")[0][0]
         found[raw, age] = (rows, len(list(folder.rglob("*.parquet"))))
         kept_in.close()
-    assert found == {("3", "0"): (0, 6), ("5", "0"): (8, 0), ("3", "5"): (0, 0)}
+    assert found == {("3", "0"): (1, 6), ("5", "0"): (9, 0), ("3", "5"): (1, 0)}
 
 
 SETTINGS = {

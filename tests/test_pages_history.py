@@ -6,7 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +19,27 @@ from streamlit.testing.v1 import AppTest
 
 from guardrails import calendar
 from guardrails.findings import Level
-from guardrails.store.books import book_of
+from guardrails.store.books import book_of, owners_of
+from guardrails.store.columns import BACKFILL
 from guardrails.store.database import Database, open_database
 from guardrails.store.history_findings import Lane, Segment
 from guardrails.store.metadata import micros
-from guardrails.store.schema import BOOKS, MATRIX_VERSIONS, SNAPSHOTS
-from pages import _charts, _downloads, _history, _lanes, _paths
+from guardrails.store.news import Numbers, Seen, news_of
+from guardrails.store.proof import insert_proven
+from guardrails.store.quarters import ACCOUNT_QUARTERS
+from guardrails.store.rollup import roll_up
+from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, MATRIX_VERSIONS, SNAPSHOTS
+from guardrails.store.telemetry import Moment, Telemetry
+from guardrails.values import SourceState
+from pages import _charts, _downloads, _history, _history_words, _lanes, _paths
 from pages._engine import Stored
 from pages._history import Past
 from tests.books import NOW
-from tests.healthy import SHIPPED
+from tests.healthy import SHIPPED, healthy
 from tests.past import Player, months_before, play_session, records_before
 from tests.test_pages import Start, book, shown, start, words
 from tests.test_past import queries
-from tests.test_store_history import put, raw
+from tests.test_store_history import OWNER, close_of, of_quarter, put, raw
 
 __all__ = ["start"]  # a fixture
 
@@ -122,10 +131,20 @@ def test_a_line_does_not_run_backwards_in_the_hour_that_comes_twice(database: Da
 
 def test_regimes_bands_and_cushion_limit_are_those_of_the_matrix_then_in_force(database: Database) -> None:
     put(database, MATRIX_VERSIONS, (BOOK.key, VERSION, SHIPPED, 0))
-    minutes(database, (600, 1.0), (599, 1.0), theta_vega_ratio=0.3)
-    minutes(database, (300, 1.0), (1, 1.0), regime="crisis_mode", matrix_version="lost")
+    spans = (
+        (1400, 900, {"regime": "low_volatility", "theta_vega_ratio": 0.3}),
+        (500, 250, {"regime": "crisis_mode", "matrix_version": "lost"}),
+        (240, 0, {"regime": "crisis_mode", "matrix_version": "lost"}),
+    )
+    for since, until, more in spans:
+        put(
+            database, SNAPSHOTS,
+            raw(NOW - timedelta(minutes=since), 1.0, NOW - timedelta(minutes=until), BOOK.key, **more),
+        )  # fmt: skip
     past = read(database)
-    assert [(run.regime, run.limits is None) for run in past.runs] == [("low_volatility", False), ("crisis_mode", True)]
+    found = [(run.regime, run.limits is None, (run.end - run.begin) // 60_000_000) for run in past.runs]
+    # nothing is claimed of the 400 minutes between
+    assert found == [("low_volatility", False, 500), ("crisis_mode", True, 250), ("crisis_mode", True, 240)]
     figure = _charts.figure_of(past)
     words_of_bands = [shape.label.text for shape in figure.layout.shapes if shape.label.text]
     assert {"low_volatility", "crisis_mode", "green", "red", "no data"} <= set(words_of_bands)
@@ -145,6 +164,92 @@ def test_limits_are_drawn_as_share_and_as_value_and_limit(database: Database) ->
     assert set(line(figure, "Gamma")) == {300.0}  # anything against a limit of zero is drawn at the top
     figure = _charts.figure_of(past, "short_vega")
     assert (set(line(figure, "Vega")), set(line(figure, "limit"))) == ({-50.0}, {-40.0})
+
+
+def test_a_limit_on_both_sides_is_drawn_on_both_sides(database: Database) -> None:
+    minutes(database, (3, 1.0), limits=json.dumps({"beta_delta portfolio": [-150.0, 100.0, "USD", "BREACH"]}))
+    past = read(database)
+    assert set(line(_charts.figure_of(past), "Delta")) == {150.0}  # percent
+    figure = _charts.figure_of(past, "beta_delta")
+    drawn = [set(line(figure, name)) for name in ("Delta", "limit", "limit below zero")]
+    assert drawn == [{-150.0}, {100.0}, {-100.0}]
+
+
+def silent_source(kept: Database) -> None:
+    """Two moments at which all is well, then six at which the source is down and the last good figures stand."""
+    telemetry, numbers, seen = Telemetry(kept), Numbers("0" * 16), Seen()
+    well = healthy()
+    down = replace(well, source=replace(well.source, state=SourceState.DOWN, time=None))
+    for i in range(8):
+        result = (well if i < 2 else down).assess()
+        snapshot = replace(result.snapshot, as_of=NOW - timedelta(minutes=9 - i))
+        owners = owners_of(result.portfolio)
+        news, seen = news_of(seen, snapshot, SHIPPED, owners, BOOK, numbers)
+        with kept.writing(durable=False) as connection:
+            insert_proven(connection, news.rows)
+        telemetry.keep(Moment(BOOK, snapshot, owners))
+
+
+@pytest.mark.parametrize("rolled_up", [False, True], ids=["rows", "quarters"])
+def test_the_last_good_figures_of_a_silent_source_are_not_drawn_as_known(
+    database: Database, *, rolled_up: bool
+) -> None:
+    silent_source(database)
+    if rolled_up:
+        roll_up(database, NOW + timedelta(minutes=15))
+        with database.writing(durable=False) as connection:
+            connection.execute(SNAPSHOTS.delete())
+            connection.execute(ACCOUNT_VALUES.delete())
+    past = read(database)
+    known = past.totals.figures["net_liquidation"][past.current.book]
+    stale = past.totals.figures["net_liquidation"][~past.current.book]
+    assert len(stale) > 0
+    assert not np.isnan(stale).any()  # the last good figure is there, and drawn as what it is
+    figure = _charts.figure_of(past)
+    for name in ("Net liquidation", f"{past.accounts[0].broker} {past.accounts[0].account}"):
+        dotted = trace(figure, f"{name}: {_paths.LAST_GOOD}")
+        assert (dotted.opacity, dotted.line.dash) == (0.55, "1px,5px")
+        assert not np.isnan(np.array(dotted.y, dtype=float)).all()
+        assert np.isnan(np.array(trace(figure, name).y, dtype=float)).all() == (not len(known))
+    use = next(each for each in past.limits if each.check == "beta_delta").use()
+    assert np.isnan(use[~past.current.book]).all()
+    said = _history_words.about(past, NOW)
+    assert f"{len(stale)} point{'' if len(stale) == 1 else 's'} not current (dotted: last good figure" in said
+    assert "last good ones" in _history_words.summary(past)
+    table = _downloads.table_of("Totals", past, Stored(database, BOOK.key))
+    assert table.column("current").to_pylist() == past.current.book.tolist()
+    assert table.column("level").to_pylist()[-1] == "UNKNOWN"
+
+
+def test_a_caption_on_quarters_speaks_of_their_last_moments(database: Database) -> None:
+    start, second = NOW.replace(minute=0), timedelta(seconds=15)
+    put(
+        database,
+        SNAPSHOTS,
+        *(raw(start + i * second, worth, book=BOOK.key) for i, worth in enumerate((9.0, None, 8.0))),
+    )
+    roll_up(database, NOW)
+    with database.writing(durable=False) as connection:
+        connection.execute(SNAPSHOTS.delete())
+    past = read(database)
+    said = _history_words.about(past, NOW)
+    assert "net liquidation known at the last moment of every quarter of an hour" in said
+    assert "lines show its last moment" in " ".join(_history_words.left_out(past))
+
+
+def test_no_breach_is_claimed_of_a_time_whose_changes_are_not_read(database: Database) -> None:
+    minutes(database, *((ago, 1.0) for ago in range(60, 0, -1)))
+    assert "No breach. " in _history_words.summary(read(database))
+    past = replace(read(database), lanes_from=micros(NOW - timedelta(minutes=30)))
+    assert "No breach since" in _history_words.summary(past)
+    assert "Wed 18 Nov 10:00 ET, what was before is not known." in _history_words.summary(past)
+
+
+def test_records_of_days_that_do_not_follow_each_other_are_not_joined(database: Database) -> None:
+    for day in (2, 3, 17):
+        put(database, ACCOUNT_QUARTERS, of_quarter(close_of(day), OWNER, float(day), origin=BACKFILL, book=BOOK.key))
+    figure = _charts.figure_of(read(database, timedelta(days=30)))
+    assert list(trace(figure, "from the broker's records").y) == [2.0, 3.0, None, 17.0]
 
 
 def test_theta_over_delta_is_not_told_while_delta_is_about_zero(database: Database) -> None:
@@ -190,6 +295,22 @@ def test_a_flapping_lane_is_told_by_the_worst_of_each_stretch() -> None:
     assert len(drawn) <= _lanes.MOST_SEGMENTS
     assert any(part.level is Level.BREACH and part.begin <= 777 < part.end for part in drawn)
     assert not any(part.level is Level.OK for part in drawn)  # each stretch of ten held a WATCH
+
+
+def test_a_lane_of_many_segments_claims_nothing_of_the_time_without_data() -> None:
+    # three years of twenty minutes a day, half of the first days' at WATCH
+    day, ten = 86_400_000_000, 600_000_000
+    parts = tuple(
+        Segment(d * day + k * ten, d * day + (k + 1) * ten, Level.WATCH if k and d < 50 else Level.OK)
+        for d in range(3 * 365)
+        for k in range(2)
+    )
+    lane = Lane("gamma", "", parts)
+    drawn = Lane("gamma", "", tuple(_lanes.drawn(lane, (0, 3 * 365 * day))))
+    assert len(drawn.segments) <= _lanes.MOST_SEGMENTS
+    known = sum(lane.seconds(level) for level in Level)
+    assert sum(drawn.seconds(level) for level in Level) == known
+    assert drawn.seconds(Level.WATCH) >= lane.seconds(Level.WATCH)
 
 
 # --- the page ---
@@ -284,6 +405,24 @@ def test_a_database_that_cannot_be_read_is_a_sentence(
     assert "DROP" not in said
 
 
+def test_a_database_that_failed_is_not_waited_for_again_at_every_look(start: Start, database: Database) -> None:
+    minutes(database, (60, 100.0))
+    engine = start(book(), database=database)
+    with database.writing(durable=False) as connection:
+        connection.exec_driver_sql("ALTER TABLE finding_transitions RENAME TO gone")
+    at = shown("history.py")
+    with database.writing(durable=False) as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO finding_transitions")
+    with queries() as asked:
+        at.run()
+    assert not [query for query in asked if "finding_transitions" in query]
+    assert "cannot be read now" in words(at)
+    engine.now.time = NOW + timedelta(seconds=11)  # type: ignore[attr-defined]  # the clock of these tests
+    at.run()
+    assert "cannot be read now" not in words(at)
+    assert chart(at) is not None
+
+
 # --- downloads ---
 
 
@@ -340,7 +479,8 @@ def test_a_selloff_of_the_demo_shows_gap_breach_unknown_and_the_change_of_regime
     assert lanes["beta_delta"].worst is Level.BREACH
     assert any(part.level is Level.UNKNOWN for part in lanes["source_state"].segments)
     assert [turn.new for turn in past.turns][-1] == "high_volatility"
-    assert [run.regime for run in past.runs] == ["low_volatility", "high_volatility"]
+    assert [name for name, _ in groupby(run.regime for run in past.runs)] == ["low_volatility", "high_volatility"]
+    assert not any(run.begin < gap[1] and run.end > gap[0] for run in past.runs)
     for lane in past.lanes:
         assert not any(part.begin < gap[1] and part.end > gap[0] for part in lane.segments)
     assert float(np.nanmax(past.below_peak)) > 0.05

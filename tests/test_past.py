@@ -275,7 +275,7 @@ def test_what_is_near_but_not_at_the_moment_is_said(start: Start, database: Data
     start(book(), database=database)
     band = html_of(look_at(shown("risk.py"), datetime(2026, 11, 17, 10, 40)), "pg-past")  # noqa: DTZ001  # as above
     assert "as it was <b>Tue 17 Nov 2026 10:30:00 ET</b>" in band
-    assert "You asked for Tue 17 Nov 2026 10:40:00 ET; nothing nearer is stored." in band
+    assert "You asked for Tue 17 Nov 2026 10:40:00 ET; this is the last moment stored before it." in band
 
 
 @pytest.mark.parametrize(("seconds", "is_shown"), [(16 * 60, True), (17 * 60, False)])

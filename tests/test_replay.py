@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from adapters.demo.source import DemoSource
 from guardrails import checks
 from guardrails.assess import Inputs
+from guardrails.comparison import compare
 from guardrails.findings import Finding, Level
 from guardrails.limits import Limits
 from guardrails.matrix import RiskMatrix, parse
 from guardrails.portfolio import Portfolio
 from guardrails.replay import Judged, replay
+from guardrails.snapshot import to_json
 from guardrails.store.captures import Captured, packed, unpacked
 from guardrails.values import SourceState
 from tests.books import IBKR, MATRIX, NOW
@@ -167,6 +169,7 @@ DAMAGES = {
     "moved": (lambda one: replace(one, time=one.time + timedelta(seconds=1)), "but what it was made of says"),
     "levels": (lambda one: replace(one, levels='{"vega portfolio": "FINE"}'), "levels stored of it"),
     "no levels": (lambda one: replace(one, levels="[]"), "levels stored of it"),
+    "no snapshot": (lambda one: replace(one, snapshot=b"none"), "its regime is not known"),
 }
 
 
@@ -180,7 +183,7 @@ def test_a_moment_that_cannot_be_read_says_so_and_the_others_are_judged(damage: 
     assert [bool(one.problem) for one in judged] == [False, True, False]
     assert re.search(reason, judged[1].problem)
     assert [judged[0], judged[2]] == [whole[0], whole[2]]
-    if "levels" not in damage:
+    if damage in ("cut", "empty", "other", "moved"):
         assert judged[1].again.level is Level.UNKNOWN
         assert set(judged[1].again.levels.values()) == {Level.UNKNOWN}
         assert judged[1].again.levels.keys() == past[1].read_levels().keys()
@@ -194,7 +197,33 @@ def test_a_matrix_that_is_not_stored_leaves_its_moments_unknown() -> None:
 
 def test_under_another_matrix_the_one_then_in_force_need_not_be_known() -> None:
     (judged,) = replay(lived([at(0)], GENEROUS_MATRIX), limited(max_position_contracts=0), {})
-    assert (judged.problem, judged.again.level, judged.then.regime) == ("", Level.BREACH, "")
+    assert (judged.problem, judged.again.level) == ("", Level.BREACH)
+    assert judged.then.regime == "neutral_volatility"  # as it was stored, not as it would come out
+
+
+@pytest.mark.parametrize("matrix", [None, GENEROUS_MATRIX, TIGHT], ids=["then", "same", "other"])
+def test_a_regime_that_comes_out_differently_is_seen(matrix: RiskMatrix | None) -> None:
+    past = lived([at(0), at(3)], GENEROUS_MATRIX)
+    was = past[1].read_snapshot()
+    other = replace(was, regime=replace(was.regime, name="crisis_mode"))
+    found = compare(replay([past[0], replace(past[1], snapshot=packed(to_json(other)))], matrix, LIMITED))
+    assert [(m.old, m.new) for m in found.then.regime_changes] == [("neutral_volatility", "crisis_mode")]
+    assert found.again.regime_changes == ()
+    assert found.differing == 1
+
+
+def test_a_regime_then_is_read_however_the_snapshot_is_written() -> None:
+    """Another order of its fields and spaces between them."""
+    (one,) = lived([at(0)], GENEROUS_MATRIX)
+    data = json.loads(unpacked(one.snapshot))
+    data["regime"] = dict(reversed(data["regime"].items()))
+    (judged,) = replay([replace(one, snapshot=packed(json.dumps(data).encode()))], None, LIMITED)
+    assert (judged.then.regime, judged.problem) == ("neutral_volatility", "")
+
+
+def test_deposits_are_known_only_where_every_broker_reports_them() -> None:
+    silent, told = (lived([at(0, cash_flows=flows)], GENEROUS_MATRIX) for flows in (None, 0.0))
+    assert [next(replay(past, None, LIMITED)).deposits_known for past in (silent, told)] == [False, True]
 
 
 def test_a_check_that_raises_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,8 @@ from tests.test_store_rollup import (
 OLD = date(2026, 11, 18)
 LATER = datetime(2026, 11, 24, 22, tzinfo=UTC)
 """Tuesday after the close: Friday, Monday and Tuesday are the last three sessions"""
+MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
+"""a row of this day shows that the clock of the next one is right"""
 TABLES = tuple(kind.name for kind in KINDS)
 LINE = {"account_hash": A, "key": "option:SPX", "source": "ibkr", "nth": 1, "symbol": "SPXW", "label": "SPXW 6000 P",
         "kind": "option", "underlying": "SPX", "expiry": "2026-12-18"}  # fmt: skip
@@ -243,6 +245,7 @@ def test_what_a_killed_program_left_half_written_is_in_nobodys_way(tmp_path: Pat
     assert kept(tmp_path) == before
     assert not list(folder.glob("*.part"))
     assert (folder / "snapshots.parquet").read_bytes() == b"PAR1"  # not ours to overwrite: nobody lists it
+    snapshot(database, at("15:00", MONDAY))
     retire(database, tmp_path, 3, 1, LATER)
     assert not folder.exists()
     database.close()
@@ -345,6 +348,7 @@ def test_on_a_full_disk_everything_stays_and_nothing_is_left_behind(tmp_path: Pa
 def test_files_are_deleted_by_age_and_the_list_says_so(tmp_path: Path) -> None:
     database = begun(tmp_path)
     keep_an_old_day(database)
+    snapshot(database, at("15:00", MONDAY))  # so that it is seen to be the 24th
     retire(database, tmp_path, 3, 0, LATER)
     path = tmp_path / "archive" / BOOK / "2026-11-18" / "snapshots.parquet"
     assert retire(database, tmp_path, 3, 6, LATER) == []  # the 18th is six days before the 24th
@@ -360,7 +364,42 @@ def test_files_are_deleted_by_age_and_the_list_says_so(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="deleted for its age"):
             read_archive(tmp_path, connection, BOOK, "snapshots", OLD)
     assert retire(database, tmp_path, 3, 5, LATER) == []
-    assert told(tmp_path) == QUARTERS_OF_THAT_DAY
+    assert told(tmp_path)[:-1] == QUARTERS_OF_THAT_DAY
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_row_that_comes_when_the_file_of_its_day_was_deleted_for_its_age_gets_a_file(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    snapshot(database, at("15:00", MONDAY))
+    retire(database, tmp_path, 3, 5, LATER)
+    snapshot(database, at("18:00"), complete=1)
+    before = kept(tmp_path)
+    for _ in range(2):  # the second run has nothing left to do
+        retire(database, tmp_path, 3, 0, LATER)
+        assert kept(tmp_path) == before
+        assert sum(rows_in_files(tmp_path, "snapshots").values()) == 1
+    retire(database, tmp_path, 3, 5, LATER)
+    assert not list((tmp_path / "archive" / BOOK).iterdir())
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_clock_that_runs_years_ahead_deletes_no_file_on_its_first_day(tmp_path: Path) -> None:
+    """Also when the program writes at the time it pretends, and when all rows left the database on that day."""
+    database, years = begun(tmp_path), timedelta(days=3650)
+    keep_an_old_day(database)
+    snapshot(database, at("15:00", MONDAY))
+    retire(database, tmp_path, 3, 6, LATER)
+    held = set(tmp_path.rglob("*.parquet"))
+    assert len(held) == 6
+    for _ in range(2):
+        snapshot(database, at("14:00", MONDAY + timedelta(days=1) + years))
+        retire(database, tmp_path, 3, 6, LATER + years)
+        assert held < set(tmp_path.rglob("*.parquet"))
+    retire(database, tmp_path, 3, 6, LATER)
+    assert held < set(tmp_path.rglob("*.parquet"))
     database.close()
 
 

@@ -21,6 +21,7 @@ from guardrails.store.inserts import insert
 from guardrails.store.metadata import micros
 from guardrails.store.points import MOST_POINTS, Points, first_moment
 from guardrails.store.quarters import ACCOUNT_QUARTERS, MARKET_CLOSES, QUARTER_MICROS, QUARTERS
+from guardrails.store.rows import limits_of
 from guardrails.store.schema import (
     ACCOUNT_VALUES,
     BOOKS,
@@ -29,6 +30,7 @@ from guardrails.store.schema import (
     SESSION_STARTS,
     SNAPSHOTS,
 )
+from tests.healthy import healthy
 from tests.past import row_of
 from tests.stored import opened
 
@@ -36,6 +38,8 @@ BOOK, OTHER = "bookbookbook", "otherbook"
 T0 = datetime(2026, 11, 17, 15, 0, tzinfo=UTC)
 """a quarter of an hour begins then"""
 Q = timedelta(minutes=15)
+LAST = 15_000_000
+"""microseconds before the end of a quarter at which its last row was written"""
 OWNER, SECOND = "0f" * 8, "1e" * 8
 
 
@@ -76,7 +80,7 @@ def raw(at: datetime, net: float | None, until: datetime | None = None, book: st
 def quarter(at: datetime, net: float | None, low: float | None = None, high: float | None = None, **more: Any) -> Any:
     """A row of `quarters` whose last figures are 15 s before its end."""
     values: dict[str, Any] = {
-        "book": BOOK, "time": micros(at), "first": micros(at), "last": micros(at + Q) - 15_000_000, "level": "OK",
+        "book": BOOK, "time": micros(at), "first": micros(at), "last": micros(at + Q) - LAST, "level": "OK",
         "regime": "low_volatility", "safety_state": "NORMAL", "market_open": 1, "matrix_version": "m1",
         "net_liquidation": net, "net_liquidation_low": net if low is None else low,
         "net_liquidation_high": net if high is None else high,
@@ -110,7 +114,7 @@ def test_quarters_lead_up_to_the_rows_and_rows_go_on_from_there(store: Any) -> N
 
 
 def test_a_quarter_that_is_told_and_still_has_its_rows_is_one_time_in_a_short_range(store: Any) -> None:
-    put(store, QUARTERS, quarter(T0, 100.0))
+    put(store, QUARTERS, quarter(T0, 100.0, last=micros(T0 + timedelta(minutes=10))))
     put(store, SNAPSHOTS, *(raw(T0 + i * timedelta(minutes=5), 100.0 + i) for i in range(3)))
     _, totals = read(store, T0, T0 + Q)
     assert shown(totals.figures["net_liquidation"]) == [100.0, 101.0, 102.0]
@@ -141,8 +145,8 @@ def test_a_missing_quarter_is_a_gap_and_unknown_is_not_zero(store: Any) -> None:
     assert totals.apart.tolist() == [False, False, True]
     assert int(totals.unknown.sum()) == 1
     assert totals.covered() == [
-        (micros(T0), micros(T0 + 2 * Q)),
-        (micros(T0 + 3 * Q), micros(T0 + 4 * Q)),
+        (micros(T0), micros(T0 + 2 * Q) - LAST),
+        (micros(T0 + 3 * Q), micros(T0 + 4 * Q) - LAST),
     ]
 
 
@@ -174,6 +178,55 @@ def test_a_gap_within_a_thinned_point_breaks_the_line_and_limits_are_those_of_it
     with store.reading() as connection:
         (line,) = history_findings.limits(connection, points, totals)
     assert shown(line.value) == [-2.0, -5.0]
+
+
+def test_an_old_row_that_was_left_behind_does_not_hide_the_quarters_after_it(store: Any) -> None:
+    day = timedelta(days=10)
+    told = [quarter(T0 + k * Q, 100.0) for k in range(960)]
+    put(store, QUARTERS, *told, quarter(T0 + day, 100.0, last=micros(T0 + day) + LAST))
+    put(store, SNAPSHOTS, raw(T0, 100.0), raw(T0 + day, 100.0), raw(T0 + day + timedelta(seconds=15), 100.0))
+    points, totals = read(store, T0, T0 + day + Q)
+    assert points.raw_from == micros(T0 + day)
+    assert len(totals.key) == 962
+    assert totals.covered() == [(micros(T0), micros(T0 + day) + LAST)]
+
+
+def test_a_silence_longer_than_a_row_can_hold_is_a_gap_between_quarters_that_follow_each_other(store: Any) -> None:
+    minute = timedelta(minutes=1)
+    put(store, QUARTERS, quarter(T0, 100.0, last=micros(T0 + minute)))
+    put(store, QUARTERS, quarter(T0 + Q, 90.0, first=micros(T0 + 29 * minute)))
+    put(store, FINDING_TRANSITIONS, moved(1, T0, None, "OK"))
+    points, totals = read(store, T0, T0 + 4 * Q)
+    assert totals.apart.tolist() == [False, True]
+    with store.reading() as connection:
+        (lane,), _ = history_findings.lanes(connection, BOOK, points.begin, points.end, totals.covered())
+    assert at(lane) == [(0, 1, "OK"), (29, 29, "OK")]
+
+
+def test_a_figure_that_held_a_quarter_of_an_hour_over_a_weekend_is_no_gap(store: Any) -> None:
+    # one row a quarter: each held until shortly before the next, which quarters do not tell
+    put(store, QUARTERS, *(quarter(T0 + k * Q, 1.0, last=micros(T0 + k * Q)) for k in range(4)))
+    _, totals = read(store, T0, T0 + 4 * Q)
+    assert not totals.apart.any()
+    assert len(totals.covered()) == 1
+
+
+def test_thinned_points_cover_only_the_time_in_which_the_program_ran(store: Any) -> None:
+    # an hour on, an hour off: two or three quarters a point
+    ran = [T0 + k * Q for k in range(160) if k // 4 % 2 == 0]
+    put(store, QUARTERS, *(quarter(each, 100.0) for each in ran))
+    points, totals = read(store, T0, T0 + 160 * Q, most=40)
+    assert points.quarter_width > QUARTER_MICROS
+    hour = timedelta(hours=1)
+    assert totals.covered() == [(micros(T0 + 2 * k * hour), micros(T0 + (2 * k + 1) * hour) - LAST) for k in range(20)]
+
+
+def test_thinned_rows_cover_only_the_time_in_which_the_program_ran(store: Any) -> None:
+    # of each quarter rows for three minutes and one shortly before its end
+    steps = [*range(12), 59]
+    put(store, SNAPSHOTS, *(raw(T0 + k * Q + timedelta(seconds=15 * i), 1.0) for k in range(8) for i in steps))
+    _, totals = read(store, T0, T0 + 8 * Q, most=20)
+    assert sum(end - begin for begin, end in totals.covered()) == (8 * 165 + 7 * 15) * 1_000_000
 
 
 def test_rows_that_are_not_rolled_up_yet_are_thinned_too(store: Any) -> None:
@@ -285,6 +338,20 @@ def test_records_fill_only_days_on_which_every_account_has_one_and_nothing_was_l
     assert "On 1 day a broker's record is missing" in records.words[0]
 
 
+def test_records_of_one_broker_are_not_the_worth_of_a_book_of_two(store: Any) -> None:
+    put(store, BOOKS, ("two", "ibkr,tastytrade", 0))
+    put(store, ACCOUNT_QUARTERS, of_quarter(close_of(10), OWNER, 100.0, origin=BACKFILL, book="two"))
+    for sources, many in ((0, 0), (1, 1)):
+        if sources:
+            both = of_quarter(close_of(10), SECOND, 50.0, origin=BACKFILL, book="two", broker="tastytrade")
+            put(store, ACCOUNT_QUARTERS, both)
+        with store.reading() as connection:
+            points, totals = history.totals(connection, "two", close_of(9), close_of(13))
+            records = history_accounts.backfilled(connection, points, totals)
+        assert len(records.time) == many
+        assert ("tastytrade no account" in " ".join(records.words)) is not bool(sources)
+
+
 def test_records_in_another_currency_are_not_added_up(store: Any) -> None:
     put(store, ACCOUNT_QUARTERS, of_quarter(close_of(10), OWNER, 100.0, origin=BACKFILL, currency="EUR"))
     points, totals = read(store, close_of(9), close_of(13))
@@ -310,6 +377,34 @@ def test_limits_step_with_the_regime_and_what_is_unknown_stays_so(store: Any) ->
     assert shown(vega.limit) == [-100.0, -80.0, -80.0]
     assert shown(vega.use()) == [0.5, None, 1.5]
     assert shown(delta.use()) == [None, None, 0.0]
+
+
+@pytest.mark.parametrize(("value", "limit", "use"), [(-150.0, 100.0, 1.5), (150.0, 100.0, 1.5), (-5.0, 0.0, np.inf)])
+def test_delta_uses_its_limit_on_both_sides(value: float, limit: float, use: float) -> None:
+    line = history_findings.LimitLine("beta_delta", "portfolio", "USD", np.array([value]), np.array([limit]))
+    assert line.use().tolist() == [use]
+    other = history_findings.LimitLine("short_vega", "portfolio", "USD/pt", np.array([150.0]), np.array([-100.0]))
+    assert other.use().tolist() == [0.0]  # only short vega is held against a limit
+
+
+def test_a_short_delta_as_the_program_stores_it_uses_its_limit(file: Any) -> None:
+    found = healthy().position("SPY", quantity=-200_000.0).assess().snapshot
+    told = json.dumps(limits_of(found))
+    put(file, QUARTERS, quarter(T0, 1.0, limits=told))
+    points, totals = read(file, T0, T0 + Q)
+    with file.reading() as connection:
+        line = next(each for each in history_findings.limits(connection, points, totals) if each.check == "beta_delta")
+    assert line.value[0] < 0
+    assert line.use()[0] > 1
+
+
+def test_a_limit_that_could_not_be_judged_has_no_known_use(file: Any) -> None:
+    told = {"gamma portfolio": [-1.0, -10.0, "x", "UNKNOWN"], "short_vega portfolio": [-90.0, -80.0, "x", "BREACH"]}
+    put(file, QUARTERS, quarter(T0, 1.0, limits=json.dumps(told)))
+    points, totals = read(file, T0, T0 + Q)
+    with file.reading() as connection:
+        gamma, vega = history_findings.limits(connection, points, totals)
+    assert (shown(gamma.use()), shown(gamma.limit), shown(vega.use())) == ([None], [-10.0], [1.125])
 
 
 def moved(number: int, at: datetime, old: str | None, new: str | None, subject: str = "portfolio", **more: Any) -> Any:
@@ -368,8 +463,36 @@ def test_of_too_many_changes_the_newest_are_read_and_the_rest_is_not_claimed(fil
         (lane,), complete = history_findings.lanes(
             connection, BOOK, micros(T0), micros(T0 + Q), covered((0, 15)), most=4
         )
-    assert at(lane)[0] == (6, 7, "OK")
-    assert complete <= micros(T0 + timedelta(minutes=6))
+    # the level that stood when the newest four changes began is told with them
+    assert at(lane)[:2] == [(5, 6, "WATCH"), (6, 7, "OK")]
+    assert complete == micros(T0 + timedelta(minutes=5))
+
+
+def test_a_breach_that_stands_is_shown_also_when_another_check_changes_too_often(file: Any) -> None:
+    flapping = (moved(2 + i, T0 + timedelta(minutes=1 + i), None, ("OK", "WATCH")[i % 2]) for i in range(60))
+    put(file, FINDING_TRANSITIONS, moved(1, T0, None, "BREACH", "account:A"), *flapping)
+    end = T0 + 10 * Q
+    with file.reading() as connection:
+        found, complete = history_findings.lanes(
+            connection, BOOK, micros(T0) - 1, micros(end), covered((0, 150)), most=50
+        )
+    assert complete == micros(T0 + timedelta(minutes=10))
+    assert (found[0].subject, at(found[0])) == ("account:A", [(10, 150, "BREACH")])
+
+
+def test_the_level_before_the_range_is_the_latest_by_time_not_by_writing(store: Any) -> None:
+    minute = timedelta(minutes=1)
+    # the second had waited in a spool; of two at one time the one stored last counts
+    put(
+        store, FINDING_TRANSITIONS,
+        moved(1, T0 + 10 * minute, "OK", "BREACH"), moved(2, T0 + 5 * minute, None, "OK"),
+        moved(3, T0, None, "BREACH", "other"), moved(4, T0, "BREACH", "WATCH", "other"),
+    )  # fmt: skip
+    with store.reading() as connection:
+        found, _ = history_findings.lanes(
+            connection, BOOK, micros(T0 + 20 * minute), micros(T0 + 60 * minute), covered((20, 60))
+        )
+    assert [(lane.subject, lane.worst) for lane in found] == [("portfolio", Level.BREACH), ("other", Level.WATCH)]
 
 
 def segments(*told: tuple[int, int, str]) -> tuple[Segment, ...]:
@@ -441,24 +564,71 @@ def test_flows_are_told_anew_in_every_session_and_unknown_ones_are_said(store: A
     assert "unknown in 1" in flows.words[1]
 
 
+def below_peak(database: Any, points: Points, totals: history.Totals) -> list[float | None]:
+    with database.reading() as connection:
+        before = drawdown.highs_before(connection, points)
+        flows = drawdown.flows(connection, BOOK, points.end)
+    found = drawdown.drawdown(totals.figures["net_liquidation"], drawdown.highs(totals), flows, before)
+    return shown(np.round(found, 12))
+
+
 def test_a_withdrawal_is_no_drawdown_and_a_loss_after_it_is_measured_from_the_lowered_peak() -> None:
     # 100, then 30 are taken out, then a loss of 7: (100 - 30 - 63) / 70 = 10 %; then nothing known; then a new peak
     # of 80, and a loss of 8 from there: 10 %
     times = np.arange(6, dtype=np.int64)
     worth = np.array([100.0, 70.0, 63.0, np.nan, 80.0, 72.0])
     flows = drawdown.Flows(np.array([1], dtype=np.int64), np.array([-30.0]), ())
-    before = (np.array([-1], dtype=np.int64), np.array([50.0]))
-    assert shown(np.round(drawdown.drawdown(times, worth, worth, flows, before), 12)) == [0.0, 0.0, 0.1, None, 0.0, 0.1]
+    earlier = np.array([-1], dtype=np.int64)
+    before, within = drawdown.Highs(earlier, earlier, np.array([50.0])), drawdown.Highs(times, times, worth)
+    below = drawdown.drawdown(worth, within, flows, before)
+    assert shown(np.round(below, 12)) == [0.0, 0.0, 0.1, None, 0.0, 0.1]
+
+
+def test_a_withdrawal_within_a_quarter_is_no_drawdown(store: Any) -> None:
+    # 100, after five minutes 50 are taken out: the quarter ends at 50 with a high of 100; the next one loses 5
+    put(store, QUARTERS, quarter(T0, 50.0, 50.0, 100.0), quarter(T0 + Q, 45.0, 45.0, 50.0))
+    put(store, SESSION_STARTS, start(1, T0, 0.0), start(2, T0 + timedelta(minutes=5), -50.0))
+    points, totals = read(store, T0, T0 + 4 * Q)
+    assert below_peak(store, points, totals) == [0.0, 0.1]
+    # the same when the first quarter is before the range
+    points, totals = read(store, T0 + Q, T0 + 4 * Q)
+    assert below_peak(store, points, totals) == [0.1]
+
+
+def test_an_account_that_comes_does_not_hide_a_drawdown_and_one_that_goes_makes_none(store: Any) -> None:
+    # one account falls from 100 to 80; a second comes with 50 and both stand still; the second goes again
+    times = [T0 + timedelta(seconds=15 * i) for i in range(5)]
+    put(
+        store,
+        SNAPSHOTS,
+        *(raw(t, worth, complete=0) for t, worth in zip(times, (100.0, 80.0, 130.0, 80.0, 75.0), strict=True)),
+    )
+    put(
+        store, ACCOUNT_VALUES,
+        account(times[0], OWNER, net_liquidation=100.0), account(times[1], OWNER, net_liquidation=80.0),
+        account(times[4], OWNER, net_liquidation=75.0),
+        account(times[2], SECOND, net_liquidation=50.0), account(times[3], SECOND, level=None),
+    )  # fmt: skip
+    points, totals = read(store, T0, T0 + Q)
+    # 100 - 80 = 20 of 100; with 50 more 20 of 150; without them 20, then 25 of 100
+    assert below_peak(store, points, totals) == [0.0, 0.2, 0.133333333333, 0.2, 0.25]
+
+
+def test_accounts_come_and_go_in_old_quarters_too(store: Any) -> None:
+    put(store, QUARTERS, *(quarter(T0 + i * Q, worth) for i, worth in enumerate((100.0, 140.0, 90.0))))
+    put(
+        store, ACCOUNT_QUARTERS, *(of_quarter(T0 + i * Q, OWNER, worth) for i, worth in enumerate((100.0, 90.0, 90.0))),
+        of_quarter(T0 + Q, SECOND, 50.0),
+    )  # fmt: skip
+    points, totals = read(store, T0, T0 + 4 * Q)
+    # a loss of 10: of 100 + 50, then of 100
+    assert below_peak(store, points, totals) == [0.0, 0.066666666667, 0.1]
 
 
 def test_the_peak_is_that_of_all_that_was_kept_before_the_range(store: Any) -> None:
     put(store, QUARTERS, quarter(T0 - 2 * Q, 90.0, 80.0, 200.0), quarter(T0, 100.0))
     points, totals = read(store, T0, T0 + Q)
-    with store.reading() as connection:
-        before = drawdown.highs_before(connection, points)
-        flows = drawdown.flows(connection, BOOK, points.end)
-    below = drawdown.drawdown(totals.time, totals.figures["net_liquidation"], totals.high, flows, before)
-    assert shown(below) == [0.5]
+    assert below_peak(store, points, totals) == [0.5]
 
 
 def test_days_are_those_of_new_york(store: Any) -> None:

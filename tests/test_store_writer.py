@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,9 +16,11 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from guardrails.audit import verify_file
 from guardrails.findings import Level
 from guardrails.snapshot import Change, Snapshot
 from guardrails.store.database import FILE, Database
+from guardrails.store.evidence import HEAD_FILE
 from guardrails.store.metadata import StoreError
 from guardrails.store.spool import Spool
 from guardrails.store.writer import Writer
@@ -32,6 +35,7 @@ from tests.stored import (
     finding,
     hand,
     moment,
+    on_server,
     opened,
     path_of_levels,
 )
@@ -220,6 +224,58 @@ def test_what_must_survive_waits_on_the_disk_while_the_database_is_locked(tmp_pa
     assert (tmp_path / "spool.jsonl").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_writer_rests_while_the_database_is_away(tmp_path: Path, begin: Begin) -> None:
+    """Signs of life that are due do not keep it busy. What counts is the processor's time, not that of the clock."""
+    writer = begin(busy_seconds=0.01, retry_seconds=30.0, beat_seconds=0.05)
+    assert writer.part([row.name for row in HEALTHY.snapshot.sources]).watches
+    lock = Lock(tmp_path)
+    hand(writer, at(OK, 0))
+    assert eventually(lambda: writer.health().problem != "")
+    assert writer._thread is not None
+    assert writer._thread.ident is not None
+    busy = time.pthread_getcpuclockid(writer._thread.ident)
+    before = time.clock_gettime(busy)
+    assert not eventually(lambda: time.clock_gettime(busy) - before > 0.2, 1.0)
+    lock.release()
+
+
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+def test_a_problem_stays_while_one_table_takes_nothing_and_another_does(tmp_path: Path, begin: Begin) -> None:
+    writer = begin(busy_seconds=0.05, beat_seconds=0.05)
+    assert writer.part([row.name for row in HEALTHY.snapshot.sources]).watches
+    hand(writer, at(OK, 0))
+    assert writer.settled(20)
+    server = on_server(tmp_path)
+    assert server is not None
+    with server.connect() as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE finding_transitions IN EXCLUSIVE MODE")
+        hand(writer, at(BREACH, 5))
+        assert eventually(lambda: "takes no rows" in writer.health().problem)
+        beats, said = ask(tmp_path, "SELECT beat FROM leases")[0][0], list[str]()
+
+        def has_beaten() -> bool:
+            said.append(writer.health().problem)
+            return bool(ask(tmp_path, "SELECT beat FROM leases")[0][0] > beats + 4)
+
+        assert eventually(has_beaten)
+        assert all("takes no rows" in problem for problem in said)
+        other.execute("ROLLBACK")
+    assert eventually(lambda: writer.health().problem == "")
+    assert path_of_levels(tmp_path) == [(None, "OK"), ("OK", "BREACH")]
+
+
+def test_evidence_that_is_no_unicode_text_is_stored(tmp_path: Path, begin: Begin) -> None:
+    """Half of a pair, as a broker's cut text may end in: https://www.unicode.org/faq/utf_bom.html#utf16-7."""
+    writer = begin()
+    odd = replace(finding(BREACH), message="cut \ud83d", evidence={"name \ud83d": ["\udc00", {"x": "\ud83d"}]})
+    hand(writer, moment(findings=(odd,)))
+    assert writer.settled(20)
+    stored = ask(tmp_path, "SELECT message, evidence FROM finding_transitions WHERE check_name = 'vega'")
+    assert stored == [("cut ?", '{"name ?": ["?", {"x": "?"}]}')]
+    assert writer.health().refused == 0
+
+
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_full_disk_is_outlived(tmp_path: Path, begin: Begin) -> None:
     writer = begin()
@@ -272,6 +328,25 @@ def test_a_database_damaged_while_in_use_is_kept_aside(tmp_path: Path, begin: Be
     assert values(tmp_path) == [2.0, 3.0]
     assert len(list(tmp_path.glob(f"{FILE}.corrupt-*"))) == 1
     assert "was damaged; it is kept as" in writer.health().problem
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_the_end_of_the_evidence_goes_aside_with_its_damaged_file(tmp_path: Path, begin: Begin) -> None:
+    writer = begin()
+    flips(writer, 3)
+    writer.stop()
+    writer._database.close()  # folds the log into the file
+    before = (tmp_path / HEAD_FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(b"once upon a time " * 1000)
+    writer = begin()
+    flips(writer, 1, first=3)
+    assert writer.settled(20)
+    assert eventually((tmp_path / HEAD_FILE).exists)
+    assert [path.read_bytes() for path in tmp_path.glob(f"{HEAD_FILE}.corrupt-*")] == [before]
+    writer.stop()
+    assert "evidence-head" not in writer.health().problem
+    code, lines = verify_file(tmp_path / FILE)
+    assert (code, len(lines)) == (0, 1), lines
 
 
 def test_rows_wait_in_memory_while_neither_database_nor_spool_can_be_written(tmp_path: Path, begin: Begin) -> None:

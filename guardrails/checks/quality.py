@@ -62,12 +62,17 @@ def greeks_coverage(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     options = int(columns.is_option.sum())
     if not options:
         return [limits.finding("greeks_coverage", "portfolio", Level.NOT_APPLICABLE, "No option is held.")]
-    blind = [portfolio.positions[row].instrument.label for row in np.flatnonzero(columns.without_greeks)]
+    lacks = columns.without_greeks
+    rows = [int(row) for row in np.flatnonzero(columns.is_option | lacks)]
+    # the Greeks of a row that cannot be trusted were not looked at: they may be old, too
+    doubted = [row for row in rows if portfolio.positions[row].reasons and not lacks[row]]
+    blind = [portfolio.positions[row].instrument.label for row in rows if lacks[row] or row in doubted]
     share = 1.0 - len(blind) / options
     if not blind:
         text = f"All {options} options have Greeks."
     else:
-        text = f"{len(blind)} of {options} options have no Greeks: {wording.names(blind)}."
+        usable = " that can be trusted" if doubted else ""
+        text = f"{len(blind)} of {options} options have no Greeks{usable}: {wording.names(blind)}."
     return [
         limits.finding(
             "greeks_coverage", "portfolio", Level.UNKNOWN if blind else Level.OK, text,

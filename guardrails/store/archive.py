@@ -89,12 +89,14 @@ def retire(
 ) -> list[Archived]:
     """Move the rows of all but the last `raw_days` sessions to files; returns the files written or deleted.
 
-    Files older than `archive_days` calendar days are deleted, 0 keeps them for ever. `books`: only these. Every
-    transaction is short, so another thread can go on writing. StoreError when a file cannot be written or read: then
-    nothing of its day leaves the database, the other days do; database errors are raised.
+    Files older than `archive_days` calendar days are deleted, 0 keeps them for ever; a clock that ran ahead deletes
+    none (`_watched`). `books`: only these. Every transaction is short, so another thread can go on writing. StoreError
+    when a file cannot be written or read: then nothing of its day leaves the database, the other days do; database
+    errors are raised.
     """
     roll_up(database, now, books=books)
     before, found, problems = first_kept(raw_days, now), list[Archived](), list[str]()
+    last = _watched(database, calendar.exchange_date(now))
     with database.reading() as connection:
         known = connection.execute(select(BOOKS.c.book).order_by(BOOKS.c.book)).scalars().all()
     for book in known if books is None else [book for book in known if book in books]:
@@ -108,8 +110,8 @@ def retire(
                     break  # the rows of `snapshots`, by which the day is found again, stay
                 found += [] if moved is None else [moved]
         _thin(database, book, before)
-        if archive_days:
-            found += _expire(database, folder, book, calendar.exchange_date(now) - timedelta(days=archive_days))
+        if archive_days and last is not None:
+            found += _expire(database, folder, book, last - timedelta(days=archive_days))
     _give_back(database)
     if problems:
         raise StoreError(" ".join(problems))
@@ -166,7 +168,7 @@ def _move(database: Database, folder: Path, kind: Kind, book: str, day: date, no
     with database.reading() as connection:
         if not archive_rows.is_held(connection, kind, book, day):
             return None if listed is None or listed.removed else listed
-        file = _fresh(folder, f"{FOLDER}/{book}/{day}/{kind.name}")
+        file = _fresh(folder, f"{FOLDER}/{book}/{day}/{kind.name}", listed)
         written = _write(connection, folder, kind, file, listed)
     _list(database, written, now)
     if listed is not None:
@@ -176,12 +178,14 @@ def _move(database: Database, folder: Path, kind: Kind, book: str, day: date, no
     return written
 
 
-def _fresh(folder: Path, place: str) -> str:
-    """A name that no file has: one that is replaced stays whole until the new one is listed, and one that is not
-    listed, from before the database was lost or exchanged, is left alone.
+def _fresh(folder: Path, place: str, listed: Archived | None) -> str:
+    """A name that no file has, nor had the `listed` one: what is replaced stays whole until the new file is listed and
+    is deleted by its name then, and one that is not listed, from before the database was lost or exchanged, is left
+    alone.
     """
     names = (f"{place}{ending}.parquet" for ending in chain([""], (f"-{n}" for n in count(2))))
-    return next(name for name in names if not (folder / name).exists())
+    taken = None if listed is None else listed.file
+    return next(name for name in names if name != taken and not (folder / name).exists())
 
 
 def _write(connection: Connection, folder: Path, kind: Kind, file: str, listed: Archived | None) -> Archived:
@@ -233,6 +237,24 @@ def _but_last(times: Any) -> list[int]:
             found.append(last)
         last = time
     return found
+
+
+def _watched(database: Database, today: date) -> date | None:
+    """The day to which ages of files count: `today`, but no later than the day after the last one before it of which
+    anything is stored, of any book; None when nothing is.
+
+    A clock that is set years ahead would else delete every file at once. What is written on the day it pretends does
+    not count, so only one that stays ahead over midnight can delete. After a pause of the program files stay longer,
+    until the day after its first.
+    """
+    c, a = SNAPSHOTS.c, ARCHIVES.c
+    rows = select(func.max(c.time)).where(c.origin == LIVE, c.time < archive_rows.day_bounds(today)[0])
+    files = select(func.max(a.day)).where(a.name == SNAPSHOTS.name, a.day < today.isoformat())
+    with database.reading() as connection:
+        time, day = connection.execute(rows).scalar(), connection.execute(files).scalar()
+    days = [] if time is None else [calendar.exchange_date(moment(time))]
+    days += [] if day is None else [date.fromisoformat(day)]
+    return min(max(days) + timedelta(days=1), today) if days else None
 
 
 def _expire(database: Database, folder: Path, book: str, before: date) -> list[Archived]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -23,23 +24,40 @@ from guardrails.store.telemetry import Moment, Telemetry
 
 _Answer = TypeVar("_Answer")
 
+DRAIN_SECONDS = 10.0
+"""how long rows of a book that another program writes are left alone"""
 log = logging.getLogger(__name__)
 
 
 class Bringing:
     """Database errors are raised; rows that no database would take are put aside."""
 
-    def __init__(self, database: Database, leases: Leases, numbers: Numbers, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        leases: Leases,
+        numbers: Numbers,
+        clock: Callable[[], datetime],
+        between: Callable[[], None],
+    ) -> None:
+        """`between` is called between two batches of a spool, which may be many."""
         self._database, self._leases, self._numbers, self._now = database, leases, numbers, clock
+        self._between = between
         self._telemetry = Telemetry(database, leases.check)
         self.refused = self.unkept = 0
         """rows, and moments of telemetry, that the database would never take, since the start"""
         self.head_problem = ""
+        self._drain_after = 0.0
 
     def bring(self, spool: Spool, news: Sequence[News]) -> None:
         """Store what the spool holds, then `news`."""
-        for batch in spool.batches():
-            self._insert(batch, spool)
+        try:
+            for batch in () if time.monotonic() < self._drain_after else spool.batches():
+                self._insert(batch, spool)
+                self._between()
+        except LeaseError as error:  # of a book that another program writes: its rows wait, those of `news` need not
+            log.warning("rows wait in %s: %s", spool.path.name, error)
+            self._drain_after = time.monotonic() + DRAIN_SECONDS
         rows: list[Sent] = []
         for one in news:
             if not one.first:
@@ -107,7 +125,8 @@ class Bringing:
         """Write the end of the evidence beside the database; what contradicts it is a problem until it does not."""
         try:
             with self._database.reading() as connection:
-                found = keep_head(self._database.folder / HEAD_FILE, connection, links)
+                on_server = connection.dialect.name == "postgresql"
+                found = keep_head(self._database.folder / HEAD_FILE, connection, links, adopts=on_server)
         except (OSError, StoreError) as error:
             self.head_problem = f"{HEAD_FILE} cannot be kept ({reason(error)})"
             return

@@ -7,6 +7,7 @@ end in the same four characters, so everything derived from a capture reads as i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,21 +16,24 @@ from typing import Any
 
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json as as_json
 from sqlalchemy import Connection, Select, select
 
 from guardrails.assess import Inputs
 from guardrails.findings import Level
 from guardrails.memory import Memory, account_key
+from guardrails.redaction import redact
 from guardrails.snapshot import Snapshot, from_json, to_json
 from guardrails.store.inserts import Row
 from guardrails.store.metadata import StoreError, micros, moment
 from guardrails.store.sharing import CAPTURES
-from guardrails.values import AccountId
+from guardrails.values import AccountId, Source
 
 PERIOD, LEVEL = "period", "level"
 """why a moment was captured: time had passed, or a level or the regime had changed"""
 _INPUTS = TypeAdapter(Inputs)
 _SIZE = 8
+_NUMBER_LENGTH = 5
 _MAX_BYTES = 1_000_000_000
 """nothing of ours is larger; a damaged length must not ask for all memory"""
 
@@ -80,8 +84,9 @@ def capture_row(book: str, cause: str, inputs: Inputs, snapshot: Snapshot) -> Ro
         snapshot.level.value,
         snapshot.matrix_version,
         json.dumps(levels, separators=(",", ":"), ensure_ascii=False),
-        packed(_without_numbers(_INPUTS.dump_json(_anonymous(inputs)), inputs)),
-        packed(to_json(snapshot)),
+        # NaN and inf as they are: as null they would read as another input
+        packed(_without_numbers(as_json(_anonymous(inputs), inf_nan_mode="constants"), inputs)),
+        packed(_without_numbers(to_json(snapshot), inputs)),
     )
 
 
@@ -129,7 +134,12 @@ def read_packed(content: bytes) -> Snapshot:
 def _without_numbers(content: bytes, inputs: Inputs) -> bytes:
     """`content` with masks where a broker's own words named an account."""
     for account in _accounts(inputs):
-        content = content.replace(account.number.encode(), account.masked.encode()) if account.number else content
+        number = account.number
+        if len(number) >= _NUMBER_LENGTH:  # a shorter one is no secret, and a part of too much else
+            # one of digits alone must not be taken for a figure of the document
+            before = rb"(?<![A-Za-z0-9:,.\[-])" if number.isdigit() else rb"(?<![A-Za-z0-9])"
+            pattern = before + re.escape(number.encode()) + rb"(?![A-Za-z0-9-])"
+            content = re.sub(pattern, account.masked.encode(), content)
     return content
 
 
@@ -150,11 +160,26 @@ def _anonymous(inputs: Inputs) -> Inputs:
         views=tuple(
             replace(
                 view,
+                source=_without_words(view.source),
                 accounts=tuple(replace(account, id=known[account.id]) for account in view.accounts),
                 positions=tuple([replace(position, account=known[position.account]) for position in view.positions]),
             )
             for view in views
         ),
+    )
+
+
+def _without_words(source: Source) -> Source:
+    """`source` redacted: it may speak of accounts that nobody has listed."""
+    streams = tuple(
+        replace(stream, name=redact(stream.name), detail=redact(stream.detail)) for stream in source.streams
+    )
+    return replace(
+        source,
+        detail=redact(source.detail),
+        exclusions=tuple(map(redact, source.exclusions)),
+        warnings=tuple(map(redact, source.warnings)),
+        streams=streams,
     )
 
 

@@ -34,7 +34,7 @@ _COUNTED: dict[str, Table] = {
 
 def condition(folder: Path, url: SecretStr | None) -> tuple[bool, str]:
     """Whether the database that `url` (DATABASE_URL) names works, by default the file in `folder`, and what to say."""
-    name = str(folder / FILE)
+    name = str(folder / FILE) if url is None else "the database of DATABASE_URL"
     try:
         place = None if url is None else parsed(url)
         if place is None or place.drivername != SERVER:
@@ -57,6 +57,8 @@ def condition(folder: Path, url: SecretStr | None) -> tuple[bool, str]:
 
 def _file(path: Path) -> tuple[bool, str]:
     if not path.exists():
+        if path.parent.exists() and not os.access(path.parent, os.W_OK):
+            return False, f"{path.parent} cannot be written; give this user access, or set GUARDRAILS_DATA_DIR"
         return True, f"{path} does not exist yet; the first start makes it"
     closed = [place for place in (path, path.parent) if not os.access(place, os.W_OK)]
     if closed:

@@ -1,4 +1,4 @@
-"""How far the book was below its highest worth, deposits and withdrawals taken out."""
+"""How far the book was below its highest worth; what was paid in or out, or came and went with an account, apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from guardrails.store.columns import LIVE
-from guardrails.store.history import Figures, Times
+from guardrails.store.comings import Stay, stays
+from guardrails.store.history import Figures, Times, Totals
 from guardrails.store.points import Points, fetch
 from guardrails.store.quarters import QUARTERS
 from guardrails.store.schema import SESSION_STARTS, SNAPSHOTS
@@ -24,16 +25,27 @@ class Flows:
     """what is not known"""
 
 
+@dataclass(frozen=True, slots=True)
+class Highs:
+    """The highest net liquidation of each stretch of time, oldest first; NaN is unknown. Times in microseconds."""
+
+    begin: Times
+    end: Times
+    value: Figures
+
+
 def flows(connection: Connection, book: str, end: int) -> Flows:
     """All cash flows known before `end`, in microseconds; each counts from when it became known.
 
-    A source that does not report them is written as none: where a broker tells nothing, a withdrawal looks like a loss.
+    An account that comes is a flow of its first known worth, one that goes of its last. A source that does not report
+    cash flows is written as none: where a broker tells nothing, a withdrawal looks like a loss.
     """
     c = SESSION_STARTS.c
     query = select(c.account_hash, c.session, c.time, c.currency, c.cash_flows, c.broker, c.account)
     rows = fetch(connection, query.where(c.book == book, c.time < end).order_by(c.time, c.id))
+    known = stays(connection, book, end)
     told: dict[tuple[str, str], float] = {}
-    moved: list[tuple[int, float]] = []
+    moved = [flow for stay in known.values() for flow in _of(stay)]
     foreign: set[str] = set()
     unknown = 0
     for owner, session, time, currency, amount, broker, account in rows:
@@ -42,6 +54,8 @@ def flows(connection: Connection, book: str, end: int) -> Flows:
             continue
         change = amount - told.get((owner, session), 0.0)
         told[owner, session] = amount
+        if owner in known and time <= known[owner].begin:
+            continue  # it is within the worth with which the account came
         if change and currency != "USD":
             foreign.add(f"{broker} {account} ({currency})")
         elif change:
@@ -51,6 +65,7 @@ def flows(connection: Connection, book: str, end: int) -> Flows:
         words.append(f"Cash flows of {', '.join(sorted(foreign))} are not in US dollars and not taken out.")
     if unknown:
         words.append(f"Cash flows are unknown in {unknown} places and not taken out there.")
+    moved.sort()
     return Flows(
         np.array([time for time, _ in moved], dtype=np.int64),
         np.array([change for _, change in moved], dtype=np.float64),
@@ -58,41 +73,60 @@ def flows(connection: Connection, book: str, end: int) -> Flows:
     )
 
 
-def drawdown(time: Times, value: Figures, high: Figures, taken_out: Flows, before: tuple[Times, Figures]) -> Figures:
+def _of(stay: Stay) -> list[tuple[int, float]]:
+    """What an account brought, and took."""
+    return [(stay.begin, stay.first), *([] if stay.end is None else [(stay.end, -stay.last)])]
+
+
+def highs(at: Totals) -> Highs:
+    """The highest net liquidation of each point, whose last figure it is at least."""
+    return Highs(at.begin, at.time, np.fmax(at.high, at.figures["net_liquidation"]))
+
+
+def drawdown(value: Figures, within: Highs, taken_out: Flows, before: Highs) -> Figures:
     """Share of `value` below the highest net liquidation so far, cash flows since that peak taken out of it.
 
     drawdown = (peak + flows since the peak - value) / (peak + flows since the peak), as the check of that name.
-    `high` is the highest within each point, `before` are times and highs of the points before the first.
+    `within` are the highs of the points that end with `value`, `before` those of the time before the first. Where
+    money moved within a point, it is not known on which side of it the high was: the lower peak is taken.
     """
-    order = np.argsort(taken_out.time, kind="stable")
-    flow_time = taken_out.time[order]
-    summed = np.concatenate(([0.0], np.cumsum(taken_out.amount[order])))
-    all_times, all_highs = np.concatenate((before[0], time)), np.concatenate((before[1], np.fmax(high, value)))
-    paid_in = summed[np.searchsorted(flow_time, all_times, side="right")]
-    net_highs = np.where(np.isnan(all_highs), -np.inf, all_highs - paid_in)
-    if not len(net_highs):
+    summed = np.concatenate(([0.0], np.cumsum(taken_out.amount)))
+    begin, end = np.concatenate((before.begin, within.begin)), np.concatenate((before.end, within.end))
+    value_high = np.concatenate((before.value, within.value))
+    if not len(end):
         return np.array([])
-    peak = (np.maximum.accumulate(net_highs) + paid_in)[len(before[0]) :]
-    result = np.full(len(time), np.nan)
+    first = np.searchsorted(taken_out.time, begin, side="left")
+    last = np.searchsorted(taken_out.time, end, side="right")
+    paid_in = summed[last]
+    at_high = paid_in.copy()
+    for i in np.flatnonzero(last > first):
+        at_high[i] = summed[first[i] : last[i] + 1].max()
+    net_highs = np.where(np.isnan(value_high), -np.inf, value_high - at_high)
+    # the figure at the end of a point is known with its flows, and is a high of its own
+    net_highs[len(before.end) :] = np.fmax(net_highs[len(before.end) :], value - paid_in[len(before.end) :])
+    peak = (np.maximum.accumulate(net_highs) + paid_in)[len(before.end) :]
+    result = np.full(len(value), np.nan)
     sound = np.isfinite(peak) & (peak > 0)
     np.divide(peak - value, peak, out=result, where=sound)
     below: Figures = np.maximum(result, 0.0)
     return below
 
 
-def highs_before(connection: Connection, points: Points) -> tuple[Times, Figures]:
-    """Times and highest net liquidation of all that was kept before the range, for the peak that it begins with."""
+def highs_before(connection: Connection, points: Points) -> Highs:
+    """The highs of all that was kept before the range, for the peak that it begins with."""
     q, s = QUARTERS.c, SNAPSHOTS.c
     old = fetch(
         connection,
-        select(q.last, q.net_liquidation_high).where(q.book == points.book, q.last < points.begin).order_by(q.time),
+        select(q.first, q.last, q.net_liquidation_high)
+        .where(q.book == points.book, q.last < points.begin)
+        .order_by(q.time),
     )
-    told = old[-1][0] if old else 0
+    told = old[-1][1] if old else 0
     new = fetch(
         connection,
-        select(s.time, s.net_liquidation)
+        select(s.time, s.time, s.net_liquidation)
         .where(s.book == points.book, s.origin == LIVE, s.time > told, s.time < points.begin)
         .order_by(s.time),
     )
-    rows = [*old, *new]
-    return np.array([row[0] for row in rows], dtype=np.int64), np.array([row[1] for row in rows], dtype=np.float64)
+    begin, end, value = zip(*old, *new, strict=True) if old or new else ((), (), ())
+    return Highs(np.array(begin, dtype=np.int64), np.array(end, dtype=np.int64), np.array(value, dtype=np.float64))

@@ -179,8 +179,10 @@ def read_head(path: Path) -> dict[str, tuple[int, str]] | None:
     return {book: (head.count, head.hash) for book, head in file.books.items()}
 
 
-def keep_head(path: Path, connection: Connection, links: Iterable[Link]) -> list[Problem]:
+def keep_head(path: Path, connection: Connection, links: Iterable[Link], *, adopts: bool = False) -> list[Problem]:
     """Bring the head file up to `links`, which are committed; `connection` reads the same database.
+
+    `adopts`: rows before its first one are no problem, as on a server to which another machine wrote them.
 
     A book whose rows contradict the file keeps its entry there, so that the contradiction stays visible, and is
     returned. Also call it once at start with the last link of each book: a crash may have left the file behind.
@@ -189,6 +191,9 @@ def keep_head(path: Path, connection: Connection, links: Iterable[Link]) -> list
     heads, problems = dict(known), []
     for link in links:
         count, last = heads.get(link.book, (0, ZEROS))
+        if count == 0 and adopts:
+            heads[link.book] = (link.seq, link.hash)
+            continue
         if count == 0 and link.seq > 1:
             what = f"{path.name} did not know them; what was cut before now cannot be seen"
             problems.append(Problem(link.book, 1, link.seq - 1, what))

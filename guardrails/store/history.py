@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,17 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.sql import Select
 
 from guardrails.store.columns import LIVE
-from guardrails.store.points import MOST_POINTS, Points, chosen, every_row, fetch, fewer, thinned
+from guardrails.store.points import (
+    MOST_POINTS,
+    Points,
+    chosen,
+    every_row,
+    fetch,
+    fewer,
+    held_at_most,
+    silences,
+    thinned,
+)
 from guardrails.store.quarters import QUARTER_MICROS, QUARTERS
 from guardrails.store.schema import SNAPSHOTS
 
@@ -48,10 +58,12 @@ class Totals:
     until: Times
     """they held until then, because nothing had changed"""
     begin: Times
-    """begin and end of the time a point stands for"""
+    """first and last moment that the rows of a point tell of"""
     end: Times
     apart: Mask
     """before or within this point nothing was kept for a while: a line must not lead there"""
+    level: tuple[str, ...]
+    """of everything, as it is stored; the worst within a quarter"""
     regime: tuple[str, ...]
     matrix_version: tuple[str, ...]
     low: Figures
@@ -62,14 +74,16 @@ class Totals:
     """how many each point tells of"""
     unknown: Times
     """how many among them have no known net liquidation"""
+    silent: tuple[Interval, ...]
+    """the stretches between and within points in which nothing was kept, oldest first"""
 
     def covered(self) -> list[Interval]:
         """The stretches of time in which the program ran, oldest first."""
         if not len(self.key):
             return []
-        first = np.flatnonzero(np.concatenate(([True], self.apart[1:])))
-        last = np.concatenate((first[1:] - 1, [len(self.key) - 1]))
-        return list(zip(self.begin[first].tolist(), self.end[last].tolist(), strict=True))
+        begins = [int(self.begin[0]), *(end for _, end in self.silent)]
+        ends = [*(begin for begin, _ in self.silent), int(self.end[-1])]
+        return list(zip(begins, ends, strict=True))
 
 
 def totals(
@@ -103,56 +117,71 @@ def totals_at(connection: Connection, points: Points, names: Sequence[str] = CHA
 
 
 def _part(connection: Connection, table: Table, points: Points, names: Sequence[str]) -> Totals:
-    return _turned(fetch(connection, _query(table, points, names)), table, points, names)
+    found = _turned(fetch(connection, _query(table, points, names)), table, points, names)
+    if thinned(table, points) is None:
+        return found
+    allowed = _allowed(found.begin, found.end, points, is_old=table is QUARTERS)
+    start = points.begin if table is QUARTERS else points.raw_from
+    silent = [(max(begin, start), end) for begin, end in silences(connection, table, points, allowed) if end > start]
+    return replace(found, silent=tuple(silent))
 
 
 def _query(table: Table, points: Points, names: Sequence[str]) -> Select[Any]:
-    """Columns: key, time, until, regime, matrix version, figures; then extremes, and what a thinned point tells."""
+    """Columns: key, time, until, level, regime, matrix version, figures; then the time told of, extremes, and more."""
     c, is_old = table.c, table is QUARTERS
     moments = (c.time, c.last, c.last) if is_old else (c.time, c.time, c.until)
-    shared = select(*moments, c.regime, c.matrix_version, *(c[name] for name in names)).order_by(c.time)
+    figures = (c[name] for name in names)
+    shared = select(*moments, c.level, c.regime, c.matrix_version, *figures).order_by(c.time)
     groups = thinned(table, points)
     if groups is None:
-        extremes = (c.net_liquidation_low, c.net_liquidation_high) if is_old else ()
-        return shared.add_columns(*extremes).where(chosen(table, points))
+        own = (c.first, c.net_liquidation_low, c.net_liquidation_high) if is_old else ()
+        return shared.add_columns(*own).where(chosen(table, points))
     g = groups.c
-    own = c.book == points.book if is_old else (c.book == points.book) & (c.origin == LIVE)
-    more = (g.low, g.high, g.begins, g.ends, g.gap, g.rows, g.unknown)
-    return shared.add_columns(*more).join(groups, g.key == c.time).where(own)
+    mine = c.book == points.book if is_old else (c.book == points.book) & (c.origin == LIVE)
+    more = (g.begins, g.low, g.high, g.ends, g.gap, g.rows, g.unknown)
+    return shared.add_columns(*more).join(groups, g.key == c.time).where(mine)
 
 
 def _turned(rows: list[tuple[Any, ...]], table: Table, points: Points, names: Sequence[str]) -> Totals:
     """Rows of `_query` as columns."""
-    is_old, count = table is QUARTERS, 5 + len(names)
+    is_old, count = table is QUARTERS, 6 + len(names)
     turned: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (count + 7)
     key, time, until = (np.array(column, dtype=np.int64) for column in turned[:3])
-    figures = {name: np.array(turned[5 + i], dtype=np.float64) for i, name in enumerate(names)}  # None becomes NaN
+    figures = {name: np.array(turned[6 + i], dtype=np.float64) for i, name in enumerate(names)}  # None becomes NaN
     net = figures[names[0]]
-    low, high = (np.array(column, dtype=np.float64) for column in turned[count : count + 2]) if is_old else (net, net)
-    if len(turned) > count + 2:
-        low, high = (np.array(column, dtype=np.float64) for column in turned[count : count + 2])
-        begin, end, gap, many, unknown = (
-            np.array([value or 0 for value in column], dtype=np.int64) for column in turned[count + 2 : count + 7]
+    begin, low, high, end = time, net, net, until
+    if len(turned) > count:
+        begin = np.array(turned[count], dtype=np.int64)
+        low, high = (np.array(column, dtype=np.float64) for column in turned[count + 1 : count + 3])
+    if len(turned) > count + 3:
+        end, gap, many, unknown = (
+            np.array([value or 0 for value in column], dtype=np.int64) for column in turned[count + 3 : count + 7]
         )
     else:
-        begin, end = (key, key + QUARTER_MICROS) if is_old else (time, until)
-        gap, many, unknown = np.zeros_like(key), np.ones_like(key), np.isnan(net).astype(np.int64)
+        gap, many, unknown = _gaps(key, begin, end, points, is_old=is_old), np.ones_like(key), np.isnan(net)
     # a row that was written before the range begins holds when it begins
     start = points.begin if is_old else points.raw_from
-    apart = _apart(begin, end, gap, _allowed(begin, end, points, is_old=is_old))
+    if not is_old:
+        begin = np.maximum(begin, start)
+    apart = gap > _allowed(begin, end, points, is_old=is_old)
+    silent = [(int(begin[i] - gap[i]), int(begin[i])) for i in np.flatnonzero(apart)]
     return Totals(
-        key, np.maximum(time, start), np.maximum(until, start), np.maximum(begin, start if not is_old else 0), end,
-        apart, tuple(turned[3]), tuple(turned[4]), low, high, figures, many, unknown,
+        key, np.maximum(time, start), np.maximum(until, start), begin, end, apart, tuple(turned[3]), tuple(turned[4]),
+        tuple(turned[5]), low, high, figures, many, unknown.astype(np.int64), tuple(silent),
     )  # fmt: skip
 
 
-def _apart(begin: Times, end: Times, gap: Times, allowed: int) -> Mask:
-    """Before or within which points nothing was kept for more than `allowed` microseconds."""
-    return (gap > allowed) | np.concatenate(([False], begin[1:] - end[:-1] > allowed))[: len(begin)]
+def _gaps(key: Times, begin: Times, end: Times, points: Points, *, is_old: bool) -> Times:
+    """Microseconds before each row in which nothing was kept, as `guardrails.store.points` tells of thinned ones."""
+    gap = np.zeros_like(key)
+    gap[1:] = begin[1:] - end[:-1]
+    if is_old:
+        gap[1:][(np.diff(key) <= QUARTER_MICROS) & (gap[1:] <= held_at_most(points))] = 0
+    return gap
 
 
 def _allowed(begin: Times, end: Times, points: Points, *, is_old: bool) -> int:
-    """How long a program that runs may be without a row. Of quarters none is missing while it runs."""
+    """How long a program that runs may be without a row. Of quarters only what is longer is told."""
     if is_old:
         return 0
     # rows may have been written at another distance then: what most of them keep is taken for it
@@ -163,8 +192,14 @@ def _allowed(begin: Times, end: Times, points: Points, *, is_old: bool) -> int:
 def _joined(old: Totals, new: Totals, points: Points) -> Totals:
     """One after the other."""
     apart = np.concatenate((old.apart, new.apart))
+    between: list[Interval] = []
     if len(old.key) and len(new.key):
-        apart[len(old.key)] |= bool(new.begin[0] - old.end[-1] > _MISSED * points.period)
+        first, last = int(new.begin[0]), int(old.end[-1])
+        allowed = _allowed(new.begin, new.end, points, is_old=False)
+        # a row that held into the first quarter of rows would be the first of them
+        if first - last > held_at_most(points) or first - max(last, points.raw_from) > allowed:
+            apart[len(old.key)] = True
+            between = [(last, first)]
     arrays = {
         name: np.concatenate((getattr(old, name), getattr(new, name)))
         for name in ("key", "time", "until", "begin", "end", "low", "high", "rows", "unknown")
@@ -172,7 +207,9 @@ def _joined(old: Totals, new: Totals, points: Points) -> Totals:
     return Totals(
         **arrays,
         apart=apart,
+        level=old.level + new.level,
         regime=old.regime + new.regime,
         matrix_version=old.matrix_version + new.matrix_version,
         figures={name: np.concatenate((part, new.figures[name])) for name, part in old.figures.items()},
+        silent=(*old.silent, *between, *new.silent),
     )

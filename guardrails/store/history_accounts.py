@@ -17,9 +17,11 @@ from guardrails.store.history import Figures, Times, Totals
 from guardrails.store.metadata import moment
 from guardrails.store.points import Points, fetch
 from guardrails.store.quarters import ACCOUNT_QUARTERS, QUARTER_MICROS
-from guardrails.store.schema import ACCOUNT_VALUES
+from guardrails.store.schema import ACCOUNT_VALUES, BOOKS
 from guardrails.store.telemetry import COMPLETE_MICROS
 
+_BROKERS = ("ibkr", "tastytrade")
+"""sources that are one broker of their own name; a file or the demo may tell of any"""
 _VALUES = ("net_liquidation", "excess_look_ahead", "cushion")
 
 
@@ -79,12 +81,12 @@ def _quarter_query(points: Points) -> Select[Any]:
     shared = (c.account_hash, c.time, c.account, c.broker, *(c[name] for name in _VALUES))
     if points.quarter_width <= QUARTER_MICROS:
         return select(*shared, c.cushion_low).where(chosen).order_by(c.account_hash, c.time)
-    last, low = func.max(c.time).label("last"), func.min(c.cushion_low).label("low")
-    groups = (
-        select(c.account_hash, last, low).where(chosen).group_by(c.account_hash, c.time // points.quarter_width)
-    ).subquery()
-    same = (groups.c.account_hash == c.account_hash) & (groups.c.last == c.time)
-    return select(*shared, groups.c.low).join(groups, same).where(chosen).order_by(c.account_hash, c.time)
+    # a join with the last of each group would be searched once per row
+    point = (c.account_hash, c.time // points.quarter_width)
+    last, low = (edge.over(partition_by=point) for edge in (func.max(c.time), func.min(c.cushion_low)))
+    e = select(*shared, last.label("last"), low.label("low")).where(chosen).subquery().c
+    told = (e.account_hash, e.time, e.account, e.broker, *(e[name] for name in _VALUES), e.low)
+    return select(*told).where(e.time == e.last).order_by(e.account_hash, e.time)
 
 
 def _row_query(points: Points) -> Select[Any]:
@@ -167,6 +169,9 @@ def backfilled(connection: Connection, points: Points, at: Totals) -> Records:
     for owner, time, _, _, _, value in rows:
         days.setdefault(_day(time), {})[owner] = (time + QUARTER_MICROS, value)
     names = _owners(connection, points.book)
+    if absent := _never_seen(connection, points.book, names.values()):
+        said = f"The broker's records are not added up: of {' and '.join(absent)} no account has been seen yet."
+        return Records(np.array([], dtype=np.int64), np.array([]), (said,))
     foreign = sorted({f"{broker} {mask} ({currency})" for _, _, mask, broker, currency, _ in rows if currency != "USD"})
     if foreign:
         said = f"Not added up: the records of {', '.join(foreign)} are not in US dollars."
@@ -200,6 +205,13 @@ def _owners(connection: Connection, book: str) -> dict[str, str]:
             select(table.c.account_hash, table.c.broker, table.c.account).where(table.c.book == book).distinct(),
         )
     }
+
+
+def _never_seen(connection: Connection, book: str, accounts: Iterable[str]) -> list[str]:
+    """The brokers among the sources of the book without any account in `accounts`, which are as `IBKR •••4567`."""
+    sources = connection.execute(select(BOOKS.c.names).where(BOOKS.c.book == book)).scalar() or ""
+    seen = {account.partition(" ")[0].casefold() for account in accounts}
+    return [name for name in str(sources).split(",") if name in _BROKERS and name not in seen]
 
 
 def _day(time: int) -> date:

@@ -9,22 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, select
 
 from guardrails.findings import Level
 from guardrails.store.columns import LIVE
 from guardrails.store.history import Figures, Interval, Totals
 from guardrails.store.points import Points, chosen, fetch, thinned
 from guardrails.store.quarters import MARKET_CLOSES, QUARTERS
-from guardrails.store.schema import FINDING_TRANSITIONS, MATRIX_VERSIONS, REGIME_CHANGES, SNAPSHOTS
+from guardrails.store.schema import MATRIX_VERSIONS, REGIME_CHANGES, SNAPSHOTS
+from guardrails.store.transitions import MOST_TRANSITIONS, transitions
 
-MOST_TRANSITIONS = 20_000
-"""changes of level read at once; of more only the newest"""
+TWO_SIDED = ("beta_delta",)
+"""checks that hold the size of a figure against their limit, whatever its sign"""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitLine:
-    """One measure and its limit at the points of a `Totals`; NaN is unknown, or not held against a limit then."""
+    """One measure and its limit at the points of a `Totals`; NaN is unknown, or not held against a limit then.
+
+    What was judged UNKNOWN is unknown, also where a number stood beside it.
+    """
 
     check: str
     subject: str
@@ -34,10 +38,13 @@ class LimitLine:
 
     def use(self) -> Figures:
         """Share of the limit that is used; infinite where the limit is zero and something is held against it."""
+        value, limit = self.value, self.limit
+        if self.check in TWO_SIDED:
+            value, limit = np.abs(value), np.abs(limit)
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = self.value / self.limit
-        share = np.where((self.limit == 0) & (self.value == 0), 0.0, share)
-        return np.where((self.limit == 0) & (self.value != 0) & ~np.isnan(self.value), np.inf, np.maximum(share, 0.0))
+            share = np.maximum(value / limit, 0.0)
+        share = np.where((limit == 0) & (value == 0), 0.0, share)
+        return np.where((limit == 0) & (value != 0) & ~np.isnan(value), np.inf, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +100,10 @@ def limits(connection: Connection, points: Points, at: Totals) -> list[LimitLine
             place = where.get(key)
             if place is None or not content:
                 continue
-            for name, (value, limit, unit, *_) in json.loads(content).items():
+            for name, (value, limit, unit, *level) in json.loads(content).items():
                 if name not in found:
                     found[name] = (np.full(len(at.key), np.nan), np.full(len(at.key), np.nan), unit)
-                if value is not None:
+                if value is not None and level != [Level.UNKNOWN.value]:
                     found[name][0][place] = value
                 if limit is not None:
                     found[name][1][place] = limit
@@ -124,24 +131,10 @@ def lanes(
 
     `covered` are the stretches in which the program ran: no level is carried over a time outside them.
     """
-    c = FINDING_TRANSITIONS.c
-    names = (
-        c.time, c.check_name, c.subject, c.new, c.value, c.limit_value, c.unit, c.message, c.matrix_version, c.evidence,
-    )  # fmt: skip
-    mine = select(*names).where(c.book == book)
-    rows = fetch(
-        connection,
-        mine.where(c.time >= begin, c.time < end).order_by(c.time.desc(), c.id.desc()).limit(most + 1),
-    )[::-1]
-    complete_from = begin
-    if len(rows) > most:
-        complete_from = rows[0][0]
-        rows = rows[1:]
-    last = select(func.max(c.id)).where(c.book == book, c.time < begin).group_by(c.check_name, c.subject)
-    before = fetch(connection, mine.where(c.id.in_(last))) if complete_from == begin else []
+    rows, complete_from = transitions(connection, book, begin, end, most)
     told: dict[tuple[str, str], list[Segment]] = {}
-    for row in (*before, *rows):
-        told.setdefault((row[1], row[2]), []).append(_segment(row, begin))
+    for row in rows:
+        told.setdefault((row[1], row[2]), []).append(_segment(row, complete_from))
     found = [Lane(*subject, tuple(_cut(_closed(segments, end), covered))) for subject, segments in sorted(told.items())]
     return sorted((lane for lane in found if lane.segments), key=_worst_first), complete_from
 
@@ -151,7 +144,7 @@ def _worst_first(lane: Lane) -> tuple[int, float, str, str]:
 
 
 def _segment(row: tuple[Any, ...], begin: int) -> Segment:
-    """A row of `lanes` as a segment without an end; NOT_APPLICABLE stands for a finding that is not made any more."""
+    """A row of `transitions` as a segment without an end; NOT_APPLICABLE: the finding is not made any more."""
     time, _, _, new, *figures = row
     return Segment(max(time, begin), 0, _level(new), *figures)
 

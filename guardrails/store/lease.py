@@ -8,13 +8,16 @@ new holder has a higher `token`, and every transaction of the writer asks whethe
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -24,8 +27,9 @@ from guardrails.store.books import Book
 from guardrails.store.database import Database
 from guardrails.store.metadata import StoreError, micros
 from guardrails.store.schema import BOOKS
-from guardrails.store.sharing import LEASES, READERS
+from guardrails.store.sharing import LATEST, LEASES, READERS
 
+_BOOT, _NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
 BEAT_SECONDS, DEAD_SECONDS = 5.0, 15.0
 """the second is three signs of life that did not come; with the next look the lease is taken within 20 s"""
 GONE_SECONDS = 60.0
@@ -42,7 +46,17 @@ class Program:
 
     run: str
     host: str
+    """name of the machine; behind a stroke what tells apart two places in which one number means two processes"""
     pid: int
+
+
+def this_program(run: str) -> Program:
+    """The program that runs here."""
+    place = hashlib.sha256()
+    with suppress(OSError):  # another system tells it in another way, or not
+        place.update(_BOOT.read_bytes())
+        place.update(str(_NAMESPACE.readlink()).encode())
+    return Program(run, f"{platform.node() or 'this machine'}/{place.hexdigest()[:8]}", os.getpid())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,10 @@ class Leases:
         self._tokens: dict[str, int] = {}
         self._seen: dict[str, _Seen] = {}
         self._readers: dict[tuple[str, str], _Seen] = {}
+        self._had: dict[str, int] = {}
+        """the last token of each book, also of those that are lost"""
+        self.regained = 0
+        """how many times a lease came back after it was lost: others may have written meanwhile"""
         self.read: set[str] = set()
         """books that another program reads now"""
 
@@ -96,9 +114,24 @@ class Leases:
         """Whether this program held the lease of `book` at its last look."""
         return book in self._tokens
 
-    def held(self) -> frozenset[str]:
-        """The books whose lease it held then; from any thread."""
-        return frozenset(self._tokens)
+    def confirmed(self) -> frozenset[str]:
+        """The books whose lease is still held; from any thread."""
+        mine = dict(self._tokens)
+        c = LEASES.c
+        query = select(c.book, c.token).where(c.run == self._program.run, c.book.in_(mine))
+        with self._database.reading() as connection:
+            return frozenset(book for book, token in connection.execute(query) if mine.get(book) == token)
+
+    def keep_only(self, book: str) -> None:
+        """Give back the leases of all other books."""
+        others = [other for other in self._tokens if other != book]
+        if not others:
+            return
+        c = LEASES.c
+        with self._database.writing(durable=False) as connection:
+            connection.execute(update(LEASES).where(c.run == self._program.run, c.book.in_(others)).values(run=None))
+        for other in others:
+            del self._tokens[other]
 
     def check(self, connection: Connection, book: str) -> int:
         """The token under which `connection` may write rows of `book`; LeaseError when another has the lease now."""
@@ -128,7 +161,7 @@ class Leases:
         if row is None:
             values = {"book": book, "token": 1, "run": mine.run, "host": mine.host, "pid": mine.pid, "beat": 0}
             connection.execute(insert(LEASES), values)
-            self._tokens[book] = 1
+            self._take(book, 1)
             return Role(writes=True)
         if row.run == mine.run and row.token == self._tokens.get(book, row.token):
             token = int(row.token)
@@ -138,9 +171,15 @@ class Leases:
             return Role(writes=False, holder=_named(row.host, row.pid))
         signed = {"token": token, "run": mine.run, "host": mine.host, "pid": mine.pid, "beat": row.beat + 1}
         connection.execute(update(LEASES).where(c.book == book).values(signed))
-        self._tokens[book] = token
+        if token != row.token:  # what the last holder showed is no longer of now
+            connection.execute(delete(LATEST).where(LATEST.c.book == book))
+        self._take(book, token)
         self._seen.pop(book, None)
         return Role(writes=True)
+
+    def _take(self, book: str, token: int) -> None:
+        self.regained += self._had.get(book, token) != token
+        self._had[book] = self._tokens[book] = token
 
     def _is_dead(self, connection: Connection, book: str, row: Any) -> bool:
         on_file = connection.dialect.name == "sqlite"  # else two machines may bear one name
@@ -175,7 +214,7 @@ class Leases:
 
 
 def _named(host: str, pid: int) -> str:
-    return f"{host}, process {pid}"
+    return f"{host.partition('/')[0]}, process {pid}"
 
 
 def _runs(pid: int) -> bool:

@@ -13,7 +13,9 @@ from guardrails.findings import Level
 from guardrails.snapshot import Change, Snapshot
 from guardrails.store import rows
 from guardrails.store.books import Book, Owners
+from guardrails.store.columns import LIVE
 from guardrails.store.inserts import Row, columns
+from guardrails.store.metadata import micros
 from guardrails.store.rows import Subject
 from guardrails.store.schema import (
     BOOKS,
@@ -21,13 +23,18 @@ from guardrails.store.schema import (
     MATRIX_VERSIONS,
     REGIME_CHANGES,
     SESSION_STARTS,
+    SNAPSHOTS,
 )
 from guardrails.store.spool import Sent
+from guardrails.store.texts import text
 
 _TIME, _CHECK, _SUBJECT, _OLD, _NEW = (
     columns(FINDING_TRANSITIONS).index(name) for name in ("time", "check_name", "subject", "old", "new")
 )
 _START = columns(SESSION_STARTS).index("origin")
+_CHANGED, _CHANGED_TO = (columns(REGIME_CHANGES).index(name) for name in ("time", "new"))
+_CHANGES = 1_000
+"""of the stored changes of regime, the latest: a Snapshot tells only those of its session"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,8 @@ class News:
     first: bool
     """nothing was handed over before: every level and session start is among the rows, also what is stored already"""
     matrix_version: str
+    time: int
+    regime: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,8 @@ def news_of(
     if found or first:
         found.insert(0, (BOOKS.name, rows.book_row(book, snapshot)))
     after = Seen(book.key, rows.levels(snapshot), snapshot.changes, owners.starts, version)
-    return News(book, tuple(found), first, snapshot.matrix_version), after
+    regime = text(snapshot.regime.name)
+    return News(book, tuple(found), first, snapshot.matrix_version, micros(snapshot.as_of), regime), after
 
 
 def is_matrix(matrix_text: str, snapshot: Snapshot) -> bool:
@@ -94,6 +104,7 @@ def is_matrix(matrix_text: str, snapshot: Snapshot) -> bool:
 def resumed(connection: Connection, news: News, numbers: Numbers) -> list[Sent]:
     """The rows of the first news of a run, told as changes against what an earlier run has stored."""
     levels, starts = _stored_levels(connection, news.book), _stored_starts(connection, news.book)
+    changes = _stored_changes(connection, news.book)
     found: list[Sent] = []
     told: set[Subject] = set()
     time = 0
@@ -105,8 +116,11 @@ def resumed(connection: Connection, news: News, numbers: Numbers) -> list[Sent]:
             if last == (row[_NEW], row[_NEW]):
                 continue
             found.append((name, (*row[:_OLD], last[0], *row[_NEW:])))
-        elif name != SESSION_STARTS.name or row[_START:] not in starts:
+        elif name == SESSION_STARTS.name and row[_START:] in starts:
+            continue
+        elif name != REGIME_CHANGES.name or (row[_CHANGED], row[_CHANGED_TO]) not in changes:
             found.append((name, row))
+    found += numbers.to(REGIME_CHANGES.name, _unseen_change(connection, news, found))
     absent = [
         rows.gone(news.book, time, key, next(filter(None, last)), news.matrix_version)
         for key, last in levels.items()
@@ -130,6 +144,30 @@ def _stored_levels(connection: Connection, book: Book) -> dict[Subject, tuple[st
         found.append({(check, subject): level for check, subject, level in connection.execute(query)})
     by_time, stored = found
     return {key: (level, stored[key]) for key, level in by_time.items()}
+
+
+def _unseen_change(connection: Connection, news: News, found: Sequence[Sent]) -> list[Row]:
+    """The row of `regime_changes`, from `book` on, when the regime is another than when the last run ended."""
+    c = REGIME_CHANGES.c
+    query = select(c.new).where(c.book == news.book.key, c.time <= news.time).order_by(c.time.desc()).limit(1)
+    last = connection.execute(query).scalar()
+    if any(name == REGIME_CHANGES.name for name, _ in found):
+        return []
+    if last is None:  # no change was ever stored: what a Snapshot of the book said last
+        s = SNAPSHOTS.c
+        query = select(s.regime).where(s.book == news.book.key, s.time < news.time).order_by(s.time.desc()).limit(1)
+        last = connection.execute(query).scalar()
+    if last in (None, news.regime) or not news.regime:
+        return []
+    cause = "found so at the start: it changed while this program did not watch"
+    return [(news.book.key, news.time, LIVE, last, news.regime, cause, "[]", news.matrix_version)]
+
+
+def _stored_changes(connection: Connection, book: Book) -> set[tuple[int, str]]:
+    """Time and new regime of the latest changes."""
+    c = REGIME_CHANGES.c
+    query = select(c.time, c.new).where(c.book == book.key).order_by(c.time.desc()).limit(_CHANGES)
+    return {(time, new) for time, new in connection.execute(query)}
 
 
 def _stored_starts(connection: Connection, book: Book) -> set[Row]:

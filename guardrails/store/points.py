@@ -59,13 +59,29 @@ def every_row(
     `period_seconds` is how often a row is written.
     """
     c = SNAPSHOTS.c
-    first = connection.execute(select(func.min(c.time)).where(c.book == book, c.origin == LIVE)).scalar()
     start, stop = micros(begin), micros(end)
-    raw_from = stop if first is None else min(stop, max(start, first // QUARTER_MICROS * QUARTER_MICROS))
+    raw_from = min(stop, max(start, _rows_from(connection, book, stop)))
     points = Points(book, start, stop, raw_from, QUARTER_MICROS, 0, round(period_seconds * 1e6))
     raw = select(c.time).where(c.book == book, c.time >= raw_from, c.time < stop).limit(most + 1).subquery()
     many = connection.execute(select(func.count()).select_from(raw)).scalar_one() > most
     return fewer(connection, points, most) if many else points
+
+
+def _rows_from(connection: Connection, book: str, end: int) -> int:
+    """The quarter from which on every quarter told before `end` still has its rows; `end` when there are no rows.
+
+    An old row that was left behind, or came late, does not stand for the quarters after it.
+    """
+    s, q = SNAPSHOTS.c, QUARTERS.c
+    own = (s.book == book) & (s.origin == LIVE)
+    first = connection.execute(select(func.min(s.time)).where(own)).scalar()
+    if first is None:
+        return end
+    kept = select(s.time).where(own, s.time == q.last).exists()
+    gone = select(q.time).where(q.book == book, q.time < end, ~kept).order_by(q.time.desc()).limit(1)
+    told = connection.execute(gone).scalar()
+    rows_from: int = first // QUARTER_MICROS * QUARTER_MICROS
+    return rows_from if told is None else max(rows_from, told + QUARTER_MICROS)
 
 
 def fewer(connection: Connection, points: Points, most: int) -> Points:
@@ -114,21 +130,11 @@ def thinned(table: Table, points: Points) -> Subquery | None:
     width = points.quarter_width if table is QUARTERS else points.raw_width
     if width <= (QUARTER_MICROS if table is QUARTERS else 0):
         return None
-    c = table.c
-    is_old = table is QUARTERS
-    low, high = (c.net_liquidation_low, c.net_liquidation_high) if is_old else (c.net_liquidation, c.net_liquidation)
-    ends = c.time + QUARTER_MICROS if is_old else c.until
-    gap = (c.time - func.lag(ends).over(order_by=c.time)).label("gap")
-    each = (
-        select(c.time, ends.label("ends"), low.label("low"), high.label("high"), c.net_liquidation, gap)
-        .where(chosen(table, points))
-        .subquery()
-    )
-    e = each.c
+    e = _each(table, points).c
     return (
         select(
             func.max(e.time).label("key"),
-            func.min(e.time).label("begins"),
+            func.min(e.begins).label("begins"),
             func.max(e.ends).label("ends"),
             func.max(e.gap).label("gap"),
             func.sum(case((e.net_liquidation.is_(None), 1), else_=0)).label("unknown"),
@@ -139,3 +145,46 @@ def thinned(table: Table, points: Points) -> Subquery | None:
         .group_by(e.time // width)
         .subquery()
     )
+
+
+def silences(connection: Connection, table: Table, points: Points, allowed: int) -> list[tuple[int, int]]:
+    """The stretches of more than `allowed` microseconds between the rows of `points` in which nothing was kept."""
+    e = _each(table, points).c
+    found = fetch(connection, select(e.begins - e.gap, e.begins).where(e.gap > allowed).order_by(e.time))
+    return [(begin, end) for begin, end in found]
+
+
+def _each(table: Table, points: Points) -> Subquery:
+    """Of every row what it tells of, and the gap between it and the row before."""
+    c = table.c
+    if table is SNAPSHOTS:
+        low = high = c.net_liquidation
+        begins, ends = c.time, c.until
+        gap = begins - func.lag(ends).over(order_by=c.time)
+    else:
+        low, high = c.net_liquidation_low, c.net_liquidation_high
+        begins, ends = c.first, c.last
+        before, last = (func.lag(each).over(order_by=c.time) for each in (c.time, c.last))
+        silent = (c.time - before > QUARTER_MICROS) | (begins - last > held_at_most(points))
+        gap = case((silent, begins - last), else_=0)
+    return (
+        select(
+            c.time,
+            c.net_liquidation,
+            begins.label("begins"),
+            ends.label("ends"),
+            low.label("low"),
+            high.label("high"),
+            gap.label("gap"),
+        )
+        .where(chosen(table, points))
+        .subquery()
+    )
+
+
+def held_at_most(points: Points) -> int:
+    """How long after the last row told in a quarter the next one may come while the program runs, in microseconds.
+
+    A quarter tells when its last row was written, not how long it held: longer than this it did not.
+    """
+    return COMPLETE_MICROS + 2 * points.period

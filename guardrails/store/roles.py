@@ -17,6 +17,10 @@ FIRST_SECONDS = 3.0
 """how long a program waits to be told its role before it watches: a database that does not answer must not blind it"""
 
 
+BLIND_SECONDS = 30.0
+"""a reader that cannot reach the database for so long does not know whether anybody watches, so it does"""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """The part of one program, as it was at the last look."""
@@ -41,19 +45,21 @@ class Roles:
         dead_seconds: float = DEAD_SECONDS,
     ) -> None:
         self.leases = Leases(database, program, dead_seconds)
-        self._database, self._now, self._beat_seconds = database, clock, beat_seconds
+        self._database, self._now = database, clock
+        self._beat_seconds = beat_seconds
         self._follower = Follower(database)
         self._book: Book | None = None
         self._role: Role | None = None
         """None while it is not known"""
         self._told = threading.Event()
-        self._due = 0.0
+        self._due = self._asked = self._looked = 0.0
         self._followed: Published | None = None
         self._newest: Published | None = None
         self._published: Published | None = None
 
     def want(self, sources: Sequence[str], scenario: str) -> None:
-        """From now on it is the book of these sources that matters."""
+        """From now on it is the book of these sources that matters; to be repeated as a sign that the engine lives."""
+        self._asked = time.monotonic()
         book = book_of(sources, scenario)
         if book != self._book:
             self._told.clear()
@@ -64,7 +70,8 @@ class Roles:
         self._told.wait(seconds)
         self._told.set()  # whoever has waited once waits no more
         role = self._role
-        if role is None or role.writes:
+        is_blind = time.monotonic() - self._looked > BLIND_SECONDS
+        if role is None or role.writes or is_blind:
             return Part(watches=True, published=self._followed)
         return Part(watches=False, holder=role.holder, published=self._followed)
 
@@ -82,10 +89,16 @@ class Roles:
         book = self._book
         if book is None:
             return
+        now = time.monotonic()
+        self._due = now + self._beat_seconds
+        if now - self._asked > DEAD_SECONDS:  # the engine has ended, and nobody watches
+            self.leave()
+            return
         role = self.leases.hold(book, self._now())
+        self.leases.keep_only(book.key)
+        self._looked = now
         if book == self._book:
             self._role = role
-            self._due = time.monotonic() + self._beat_seconds
             if role.writes:
                 self._told.set()
 
@@ -121,4 +134,4 @@ class Roles:
     def leave(self) -> None:
         """Let another program write at once."""
         self.leases.give_back()
-        self._role, self._due = None, 0.0
+        self._role = None

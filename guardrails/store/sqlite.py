@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from guardrails.store.evidence import HEAD_FILE
 from guardrails.store.faults import is_damage, is_locked, reason
 from guardrails.store.metadata import StoreError
 from guardrails.store.upgrade import bring_up_to_date
@@ -142,6 +143,9 @@ class SqliteDatabase:
         for ending in ("-wal", "-shm", ""):  # the file last: without it, the next start would take up the old log
             with suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + ending).replace(kept.with_name(kept.name + ending))
+        with suppress(FileNotFoundError):  # it knows the end of that file's evidence, not of the new one's
+            head = self.path.with_name(HEAD_FILE)
+            head.replace(head.with_name(f"{HEAD_FILE}{kept.name.removeprefix(self.path.name)}"))
         return kept
 
     def _note(self, problem: str) -> None:

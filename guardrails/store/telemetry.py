@@ -68,7 +68,8 @@ class _Figures:
 class _Written:
     """The last row of `snapshots` in the database, and what was true then. Times in microseconds."""
 
-    generation: int
+    mark: tuple[int, object]
+    """generation of the database, and what the check said: the token of the lease"""
     book: str
     time: int
     until: int
@@ -92,12 +93,11 @@ class Telemetry:
         last, self._last = self._last, None  # after an error nothing is known of what was written
         captured = _captured(moment)
         with self._database.writing(durable=False) as connection:
-            if self._check is not None:
-                self._check(connection, moment.book.key)
-            generation = self._database.generation  # writing() may have begun a new file
-            if last is not None and not _goes_on(last, moment, generation):
+            token = None if self._check is None else self._check(connection, moment.book.key)
+            mark = (self._database.generation, token)  # writing() may have begun a new file
+            if last is not None and not _goes_on(last, moment, mark):
                 last = None
-            now = _write(connection, moment, last, generation)
+            now = _write(connection, moment, last, mark)
             insert(connection, CAPTURES, captured)
         self._last = now
         return now is not None
@@ -109,14 +109,15 @@ def _captured(moment: Moment) -> list[Row]:
     return [] if what is None else [capture_row(moment.book.key, what.cause, what.inputs, moment.snapshot)]
 
 
-def _goes_on(last: _Written, moment: Moment, generation: int) -> bool:
-    """Whether only what has changed since `last` need be written: not after a new file, another book, an older time."""
+def _goes_on(last: _Written, moment: Moment, mark: tuple[int, object]) -> bool:
+    """Whether only what has changed since `last` need be written: not after a new file, another
+    book, an older time, nor after another program may have written."""
     time = micros(moment.snapshot.as_of)
-    same = (last.generation, last.book) == (generation, moment.book.key)
+    same = (last.mark, last.book) == (mark, moment.book.key)
     return same and time > last.until and time - last.complete < COMPLETE_MICROS
 
 
-def _write(connection: Connection, moment: Moment, last: _Written | None, generation: int) -> _Written | None:
+def _write(connection: Connection, moment: Moment, last: _Written | None, mark: tuple[int, object]) -> _Written | None:
     book, time = moment.book.key, micros(moment.snapshot.as_of)
     if last is None:
         insert(connection, BOOKS, [rows.book_row(moment.book, moment.snapshot)])
@@ -140,7 +141,7 @@ def _write(connection: Connection, moment: Moment, last: _Written | None, genera
     insert(connection, UNDERLYING_TOTALS, [(book, time, *key, *figures) for key, figures in sums])
     money = _changed(before.accounts, now.accounts, rows.NO_MONEY)
     insert(connection, ACCOUNT_VALUES, [(book, time, *key, *figures) for key, figures in money])
-    return _Written(generation, book, time, time, time if last is None else last.complete, lines, now)
+    return _Written(mark, book, time, time, time if last is None else last.complete, lines, now)
 
 
 def _changed(before: Keyed, now: Keyed, absent: Row) -> Iterable[tuple[Row, Row]]:

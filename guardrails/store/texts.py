@@ -34,7 +34,8 @@ def text(value: str) -> str:
 
 def document(value: Any) -> str:
     """`value` as JSON with sorted keys; texts as `text` leaves them, numbers that are not finite as null."""
-    return json.dumps(_plain(to_jsonable_python(value, fallback=str)), sort_keys=True, ensure_ascii=False)
+    # before as well: what is no Unicode text cannot be made plain
+    return json.dumps(_plain(to_jsonable_python(_plain(value), fallback=str)), sort_keys=True, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

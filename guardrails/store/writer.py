@@ -9,8 +9,6 @@ reads what the holder publishes.
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import secrets
 import threading
 import time
@@ -32,11 +30,12 @@ from guardrails.store.faults import is_damage, reason
 from guardrails.store.following import LOOK_SECONDS, Published
 from guardrails.store.handing import Handing
 from guardrails.store.inbox import Inbox
-from guardrails.store.lease import BEAT_SECONDS, DEAD_SECONDS, Program
+from guardrails.store.lease import BEAT_SECONDS, DEAD_SECONDS, this_program
 from guardrails.store.metadata import StoreError
 from guardrails.store.news import News, Numbers
 from guardrails.store.roles import Part, Roles
 from guardrails.store.spool import Spool
+from guardrails.store.telemetry import Moment
 from guardrails.store.upkeep import Retention, Upkeep
 
 _What = TypeVar("_What")
@@ -45,6 +44,14 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS, CAPTURE_SECONDS, RETRY_SECONDS, STOP_SECONDS = 15.0, 60.0, 2.0, 5.0
 MAX_ROWS, MAX_MOMENTS = 100_000, 20
+_FAILS = {
+    "bring": "takes no rows",
+    "look": "does not say who writes",
+    "follow": "does not show what another program sees",
+    "publish": "does not show others what this program sees",
+    "leave": "was not told that this program ends",
+}
+"""what is wrong when a job fails"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class StoreHealth:
     """moments since the start of which nothing could be kept, as the memory was full of what must survive"""
     last_written: datetime | None
     """when the database last took something"""
+    keeps: bool
+    """whether what must survive is taken by the database or the spool"""
     problem: str
     """what is wrong now, or was with the file since the start; empty when nothing"""
 
@@ -93,17 +102,18 @@ class Writer:
         self._inbox = Inbox(max_rows, max_moments)
         self._retry_seconds = retry_seconds
         numbers = Numbers(secrets.token_hex(8))
-        program = Program(numbers.run, platform.node() or "this machine", os.getpid())
-        self._roles = Roles(database, program, clock, beat_seconds, dead_seconds)
-        self._bringing = Bringing(database, self._roles.leases, numbers, clock)
+        self._roles = Roles(database, this_program(numbers.run), clock, beat_seconds, dead_seconds)
+        self._bringing = Bringing(database, self._roles.leases, numbers, clock, self._look_if_due)
         self._handing = Handing(self._inbox, numbers, every, capture_every)
-        held = self._roles.leases.held
-        self._upkeep = None if retention is None else Upkeep(database, retention, clock, held)
-        self._problem = ""
+        mine = self._roles.leases.confirmed
+        self._upkeep = None if retention is None else Upkeep(database, retention, clock, mine)
+        self._wrong: dict[str, str] = {}
+        """what goes wrong now, by what was tried"""
+        self._keeps = True
         self._last_written: datetime | None = None
         self._not_before = 0.0
         self._dropped = 0
-        self._generation = database.generation
+        self._seen_files = (database.generation, 0)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -113,6 +123,7 @@ class Writer:
             return
         if self._stopping.is_set():
             self._spool = Spool(self._spool.path.parent)
+            self._handing.begin_anew()
             self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
@@ -163,7 +174,8 @@ class Writer:
             refused=self._bringing.refused,
             lost=self._handing.lost,
             last_written=self._last_written,
-            problem="; ".join(self._problems()),
+            keeps=self._keeps,
+            problem="; ".join(dict.fromkeys(self._problems())),
         )
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -185,7 +197,8 @@ class Writer:
 
     def _problems(self) -> Iterator[str]:
         upkeep = "" if self._upkeep is None else self._upkeep.problem
-        yield from filter(None, (self._problem, self._handing.problem, self._bringing.head_problem, upkeep))
+        yield from self._wrong.copy().values()
+        yield from filter(None, (self._handing.problem, self._bringing.head_problem, upkeep))
         yield from self._database.problems
         if self._bringing.refused:
             yield f"{self._bringing.refused} rows were refused by the database and wait in {self._spool.refused_path}"
@@ -197,53 +210,67 @@ class Writer:
     def _run(self) -> None:
         while not self._stopping.is_set():
             if not self._roles.reads:
-                self._inbox.wait(min(self._retry_seconds, self._roles.seconds_to_look()))
-            elif not self._reached(Roles.follow, self._roles):
+                pause = min(self._retry_seconds, self._roles.seconds_to_look())
+                self._inbox.wait(max(pause, self._not_before - time.monotonic(), 0.0))
+            elif not self._reached("follow", Roles.follow, self._roles):
                 self._stopping.wait(LOOK_SECONDS)
-            if not self._roles.seconds_to_look():
-                self._reached(Roles.look, self._roles)
+            self._look_if_due()
             self._pass()
             if self._roles.owes:
-                self._reached(Roles.publish, self._roles)
+                self._reached("publish", Roles.publish, self._roles)
         self._not_before = 0.0  # one last try, also when the next was not due
         while self._inbox.waiting and self._pass():
             pass
-        self._reached(Roles.leave, self._roles)
+        self._reached("leave", Roles.leave, self._roles)
         self._spool.close()
+
+    def _look_if_due(self) -> None:
+        if not self._roles.seconds_to_look():
+            self._reached("look", Roles.look, self._roles)
 
     def _pass(self) -> bool:
         """Bring the oldest of what waits to where it is kept; False when there is no place for it now."""
         news = self._inbox.take_news()
         if news or (self._spool.count and not self._roles.reads):
-            if not self._reached(lambda news: self._bringing.bring(self._spool, news), news) and not self._laid_down(
-                news
-            ):
+            self._keeps = self._reached("bring", self._bring, news) or self._laid_down(news)
+            if not self._keeps:
                 self._inbox.put_back()
                 self._stopping.wait(self._retry_seconds)
                 return False
             self._inbox.settle()
         moment = self._inbox.take_moment()
-        if moment is not None and not self._reached(self._bringing.record, moment):
+        if moment is not None and not self._reached("record", self._record, moment):
             self._dropped += 1
         return True
 
-    def _reached(self, job: Callable[[_What], None], what: _What) -> bool:
-        """Whether `job` brought `what` into the database; after a failure it is left alone for a while."""
+    def _bring(self, news: Sequence[News]) -> None:
+        self._bringing.bring(self._spool, news)
+        self._last_written = self._now()
+
+    def _record(self, moment: Moment) -> None:
+        self._bringing.record(moment)
+        self._last_written = self._now()
+
+    def _reached(self, name: str, job: Callable[[_What], None], what: _What) -> bool:
+        """Whether `job` did what it should with the database; after a failure that is left alone for a while."""
         if time.monotonic() < self._not_before:
             return False
         try:
             job(what)
         except Exception as error:  # the thread outlives whatever the database does
-            self._failed(error)
+            self._failed(name, error)
             return False
         finally:
-            if self._database.generation != self._generation:
-                self._generation = self._database.generation
-                self._handing.begin_anew()  # the new file knows nothing of what was handed over before
-        self._problem, self._last_written = "", self._now()
+            files = (self._database.generation, self._roles.leases.regained)
+            if files != self._seen_files:
+                self._seen_files = files
+                self._handing.begin_anew()  # it is no longer known what the database knows of what was handed over
+        self._wrong.pop(name, None)
+        if name == "bring":  # then it takes telemetry as well, as the next moment will show
+            self._wrong.pop("record", None)
         return True
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, name: str, error: Exception) -> None:
         why = reason(error)
         self._not_before = time.monotonic() + self._retry_seconds
         if is_damage(error):
@@ -252,19 +279,24 @@ class Writer:
                 self._not_before = 0.0
             except (StoreError, OSError) as another:
                 why = reason(another)
-        said = f"{self._database.name} takes no rows ({why}); what must survive waits in {self._spool.path.name}"
-        if said != self._problem:
+        said = f"{self._database.name} {_FAILS.get(name, _FAILS['bring'])} ({why})"
+        if name == "bring":
+            said += f"; what must survive waits in {self._spool.path.name}"
+        elif name == "record":
+            said += "; telemetry is dropped, and counted"
+        if said != self._wrong.get(name):
             log.error("%s", said, exc_info=None if why != type(error).__name__ else error)
-        self._problem = said
+        self._wrong[name] = said
 
     def _laid_down(self, news: Sequence[News]) -> bool:
         """Whether the rows of `news` are in the spool."""
         try:
             self._spool.append([row for one in news for row in one.rows])
         except (OSError, StoreError) as error:
-            said = f"{self._problem.partition(';')[0]}; nor can {self._spool.path.name} be written ({reason(error)})"
-            if said != self._problem:
+            first = self._wrong.get("bring", "").partition(";")[0]
+            said = f"{first}; nor can {self._spool.path.name} be written ({reason(error)})"
+            if said != self._wrong.get("bring"):
                 log.critical("%s", said)
-            self._problem = said
+            self._wrong["bring"] = said
             return False
         return True
