@@ -32,6 +32,8 @@ MEASURES = {
 """checks of the book whose use is drawn, as they are named beside their lines"""
 MOST_USE = 3.0
 """beyond three times a limit more says nothing; an infinite use is drawn there"""
+_LATE, _MARGIN = 0.1, 0.03
+"""a range of which the first tenth and more is empty is not drawn from its beginning, but from so much before"""
 _HEIGHTS = (260, 120, 170, 190, 130, 190, 140)
 _GAP_PIXELS, _TOP_PIXELS, _BOTTOM_PIXELS = 72, 60, 40
 
@@ -68,13 +70,15 @@ def figure_of(past: Past, measure: str = SHARE, theme: str = "light") -> go.Figu
 def titles(measure: str) -> list[str]:
     """What stands above each chart."""
     share = (
-        "Limits: share that is used, 100 % is the limit" if measure == SHARE else f"{MEASURES[measure]} and its limit"
+        f"Limits: share that is used, 100 % is the limit, drawn up to {MOST_USE:.0%}"
+        if measure == SHARE
+        else f"{MEASURES[measure]} and its limit"
     )
     return [
         "Net liquidation, $ (left) and SPX-equivalent delta (right)",
         "VIX and VIX3M",
         "Theta / |vega|, with the band in force",
-        "Margin cushion of each account, %",
+        "Margin cushion of each account, % (judged: its worst segment and view)",
         "Drawdown below the highest net liquidation, %",
         share,
         f"Theta per day / SPX delta, $ (n/a while |delta| is below {NEGLIGIBLE_DELTA:.0%} of net liquidation)",
@@ -148,9 +152,9 @@ def _cushions(figure: go.Figure, past: Past, path: Path) -> None:
         name = f"{account.broker} {account.account}"
         own = past.current.accounts.get(name)
         draw(figure, 4, name, path, 100 * account.cushion, 2, (colour, "solid"), "%{y:.1f} %", current=own)
-        if not np.isnan(account.look_ahead).all():
-            ahead = 100 * account.look_ahead
-            draw(figure, 4, f"{name} look-ahead", path, ahead, 2, (colour, "dot"), "%{y:.1f} %", current=own)
+        for title, share, dash in (("now", account.now, "dash"), ("look-ahead", account.look_ahead, "dot")):
+            if not np.isnan(share).all() and not np.allclose(share, account.cushion, equal_nan=True):
+                draw(figure, 4, f"{name} {title}", path, 100 * share, 2, (colour, dash), "%{y:.1f} %", current=own)
     x: list[int | None] = []
     y: list[float | None] = []
     for run in past.runs:
@@ -183,8 +187,10 @@ def _limits(figure: go.Figure, past: Past, path: Path, measure: str) -> None:
         return
     for nth, (check, name) in enumerate(MEASURES.items()):
         if check in found:
-            use = np.minimum(found[check].use(), MOST_USE)
-            draw(figure, 6, name, path, 100 * use, 1, _LINES[nth], "%{y:.0f} % of its limit")
+            use = found[check].use()
+            real = path.y(100 * np.where(np.isinf(use), np.nan, use), 0)
+            says = "%{customdata:,.0f} % of its limit"
+            draw(figure, 6, name, path, 100 * np.minimum(use, MOST_USE), 1, _LINES[nth], says, customdata=real)
     if len(path.x):
         figure.add_scatter(
             x=[path.x[0], path.x[-1]], y=[100, 100], mode="lines", line={"color": RED, "width": 2}, name="limit",
@@ -193,8 +199,16 @@ def _limits(figure: go.Figure, past: Past, path: Path, measure: str) -> None:
     figure.update_yaxes(ticksuffix=" %", rangemode="tozero", row=6, col=1)
 
 
+def _first_shown(past: Past) -> int:
+    """Where the axis begins, in microseconds: with the range, or shortly before the first thing that is kept in it."""
+    begin, end = past.points.begin, past.points.end
+    told = [*past.totals.begin[:1].tolist(), *past.records.time[:1].tolist()]
+    first = max(min(told, default=begin), begin)
+    return begin if first - begin < _LATE * (end - begin) else first - round(_MARGIN * (end - first))
+
+
 def _frame(figure: go.Figure, past: Past, total: int, theme: str) -> None:
-    begin, end = wall(np.array([past.points.begin, past.points.end])).tolist()
+    begin, end = wall(np.array([_first_shown(past), past.points.end])).tolist()
     figure.update_layout(
         height=total + _TOP_PIXELS + _BOTTOM_PIXELS,
         margin={"l": 70, "r": 60, "t": _TOP_PIXELS, "b": _BOTTOM_PIXELS},

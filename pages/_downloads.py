@@ -9,13 +9,14 @@ import pyarrow as pa
 from pyarrow import csv
 
 from guardrails.store import history, history_accounts, history_findings
+from guardrails.store.columns import BACKFILL, LIVE
 from guardrails.store.current import Current, current
 from pages._engine import Stored
 from pages._history import Past
 
 EVERY = 1_000_000_000
 """no thinning"""
-KINDS = ("Totals", "Accounts", "Findings")
+KINDS = ("Totals", "Accounts", "Findings", "Closes")
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -26,7 +27,10 @@ def table_of(kind: str, past: Past, stored: Stored) -> pa.Table:
             connection, past.points.book, past.begin, past.end, past.points.period / 1e6, history.EVERY_FIGURE, EVERY
         )
         if kind == "Totals":
-            return pa.table(_totals(totals, current(connection, points, totals, EVERY)))
+            seen = pa.table(_totals(totals, current(connection, points, totals, EVERY)))
+            return pa.concat_tables([pa.table(_records(past)), seen], promote_options="default")
+        if kind == "Closes":
+            return pa.table(_closes(past))
         if kind == "Accounts":
             return pa.table(_accounts(totals, history_accounts.accounts(connection, points, totals)))
         lanes, _ = history_findings.lanes(connection, points.book, points.begin, points.end, totals.covered(), EVERY)
@@ -53,6 +57,7 @@ def _totals(totals: history.Totals, known: Current) -> Mapping[str, pa.Array]:
     return {
         "time": pa.array(totals.time, _TIME),
         "until": pa.array(totals.until, _TIME),
+        "origin": pa.array([LIVE] * len(totals.time), pa.string()),
         "level": pa.array(totals.level, pa.string()),
         "current": pa.array(known.book),  # false: last good figures, not of that time
         "regime": pa.array(totals.regime, pa.string()),
@@ -63,9 +68,28 @@ def _totals(totals: history.Totals, known: Current) -> Mapping[str, pa.Array]:
     }
 
 
+def _records(past: Past) -> Mapping[str, pa.Array]:
+    """What the brokers' own records say of the book's worth, with the same names."""
+    return {
+        "time": pa.array(past.records.time, _TIME),
+        "until": pa.array(past.records.time, _TIME),
+        "origin": pa.array([BACKFILL] * len(past.records.time), pa.string()),
+        "net_liquidation": pa.array(past.records.net_liquidation, pa.float64(), from_pandas=True),
+    }
+
+
+def _closes(past: Past) -> Mapping[str, pa.Array]:
+    rows = [(symbol, day, close) for symbol, days in past.closes.items() for day, close in days]
+    return {
+        "symbol": pa.array([symbol for symbol, _, _ in rows], pa.string()),
+        "day": pa.array([str(day) for _, day, _ in rows], pa.string()),
+        "close": pa.array([close for _, _, close in rows], pa.float64()),
+    }
+
+
 def _accounts(totals: history.Totals, lines: list[history_accounts.AccountLine]) -> Mapping[str, pa.Array]:
     count = len(totals.time)
-    figures = ("net_liquidation", "cushion", "look_ahead")
+    figures = ("net_liquidation", "cushion", "now", "look_ahead")
     return {
         "time": pa.array([time for _ in lines for time in totals.time.tolist()], _TIME),
         "broker": pa.array([line.broker for line in lines for _ in range(count)], pa.string()),

@@ -22,7 +22,7 @@ from guardrails.store.telemetry import COMPLETE_MICROS
 
 _BROKERS = ("ibkr", "tastytrade")
 """sources that are one broker of their own name; a file or the demo may tell of any"""
-_VALUES = ("net_liquidation", "excess_look_ahead", "cushion")
+_VALUES = ("net_liquidation", "excess_look_ahead", "cushion", "excess_liquidity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,13 @@ class AccountLine:
     broker: str
     net_liquidation: Figures
     cushion: Figures
-    """excess liquidity / net liquidation, worst view; lowest within a point that stands for a quarter or more"""
+    """what is judged: excess / net liquidation of the worst segment and view; lowest within a point that stands for a
+    quarter or more
+    """
+    now: Figures
+    """excess liquidity / net liquidation of the whole account"""
     look_ahead: Figures
-    """excess liquidity after the next change of margin / net liquidation"""
+    """the same after the next change of margin"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,11 @@ def accounts(connection: Connection, points: Points, at: Totals) -> list[Account
 
 def _line(account: str, broker: str, columns: Mapping[str, Figures]) -> AccountLine:
     net = columns["net_liquidation"]
-    look_ahead = np.full(len(net), np.nan)
-    np.divide(columns["excess_look_ahead"], net, out=look_ahead, where=net > 0)
-    return AccountLine(account, broker, net, columns["cushion"], look_ahead)
+    now, look_ahead = (
+        np.divide(columns[name], net, out=np.full(len(net), np.nan), where=net > 0)
+        for name in ("excess_liquidity", "excess_look_ahead")
+    )
+    return AccountLine(account, broker, net, columns["cushion"], now, look_ahead)
 
 
 def _quarter_query(points: Points) -> Select[Any]:
@@ -115,7 +121,7 @@ def _of_quarters(
         where = np.searchsorted(keys, time)
         # the account's last quarter within a point need not be the book's: then it had gone
         hit = (where < len(keys)) & (keys[np.minimum(where, len(keys) - 1)] == time) if len(keys) else time < 0
-        for name, values in zip((*_VALUES, "cushion"), own[4:8], strict=True):
+        for name, values in zip((*_VALUES, "cushion"), own[4:9], strict=True):
             given = np.array(values, dtype=np.float64)
             if name == "cushion":  # the last one is the lowest, where it is known
                 given = np.where(np.isnan(given), place["cushion"][np.minimum(where, count - 1)], given)
@@ -135,7 +141,7 @@ def _of_rows(
         place = columns.setdefault(owner, _empty(count))
         where = np.searchsorted(np.array(own[1], dtype=np.int64), times, side="right") - 1
         hit = where >= 0  # the row of an account that has gone holds nulls
-        for name, values in zip(_VALUES, own[4:7], strict=True):
+        for name, values in zip(_VALUES, own[4:8], strict=True):
             place[name][count - len(times) :][hit] = np.array(values, dtype=np.float64)[where[hit]]
 
 
