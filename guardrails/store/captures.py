@@ -135,7 +135,8 @@ def _without_numbers(content: bytes, inputs: Inputs) -> bytes:
     """`content` with masks where a broker's own words named an account."""
     for account in _accounts(inputs):
         number = account.number
-        if len(number) >= _NUMBER_LENGTH:  # a shorter one is no secret, and a part of too much else
+        # a shorter one is no secret, and a part of too much else; looking first is fifty times as fast
+        if len(number) >= _NUMBER_LENGTH and number.encode() in content:
             # one of digits alone must not be taken for a figure of the document
             before = rb"(?<![A-Za-z0-9:,.\[-])" if number.isdigit() else rb"(?<![A-Za-z0-9])"
             pattern = before + re.escape(number.encode()) + rb"(?![A-Za-z0-9-])"

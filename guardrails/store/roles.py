@@ -114,7 +114,8 @@ class Roles:
         self._told.set()
 
     def newest(self, newest: Published) -> None:
-        """This is what others are to be shown."""
+        """This is what others are to be shown; a sign that the engine lives, too."""
+        self._asked = time.monotonic()
         self._newest = newest
 
     @property
