@@ -105,13 +105,6 @@ def capture_at(connection: Connection, book: str, time: datetime) -> Captured | 
     return None if row is None else _captured(row)
 
 
-def capture_times(connection: Connection, book: str, begin: datetime, end: datetime) -> list[tuple[datetime, Level]]:
-    """When moments were captured from `begin` to before `end`, oldest first, with the level of each."""
-    c = CAPTURES.c
-    query = select(c.time, c.level).where(c.book == book, c.time >= micros(begin), c.time < micros(end))
-    return [(moment(time), Level(level)) for time, level in connection.execute(query.order_by(c.time))]
-
-
 def packed(content: bytes) -> bytes:
     """`content` compressed, its length before it."""
     return len(content).to_bytes(_SIZE, "little") + bytes(_codec().compress(content, asbytes=True))
