@@ -9,14 +9,11 @@ These are European formulas; for an American option they are an approximation, a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from guardrails.pricing.columns import DAYS_PER_YEAR, Array, Options, Sensitivities
 
-DAYS_PER_YEAR = 365.0
 LOWEST_VOL, HIGHEST_VOL = 1e-4, 10.0
 _ITERATIONS = 60
 
@@ -31,35 +28,6 @@ def normal_cdf(x: Array) -> Array:
 def normal_pdf(x: Array) -> Array:
     """Standard normal density."""
     return np.asarray(np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi), dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Columns that describe European options, all of one shape. NaN in any of them gives NaN results."""
-
-    sign: Array
-    """+1 call, -1 put"""
-    spot: Array
-    """price of what it is struck on (for Black-76 the future)"""
-    strike: Array
-    years: Array
-    """seconds to settlement / 31,536,000"""
-    rate: Array
-    """continuous risk-free rate, fraction"""
-    carry: Array
-    """cost of carry b: r - q for stock and index, 0 for futures"""
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivities:
-    """Price and Greeks of one unit, long, as columns."""
-
-    price: Array
-    delta: Array
-    gamma: Array
-    vega: Array
-    theta: Array
-    rho: Array
 
 
 def price(options: Options, vol: Array) -> Array:

@@ -1,0 +1,19 @@
+"""Option prices, Greeks and implied volatilities over columns. Knows no position, no account and no market data."""
+
+from __future__ import annotations
+
+from guardrails.pricing.columns import DAYS_PER_YEAR, Array, Axes, Options, Sensitivities
+from guardrails.pricing.european import implied_vol, normal_cdf, normal_pdf, price, sensitivities
+
+__all__ = [
+    "DAYS_PER_YEAR",
+    "Array",
+    "Axes",
+    "Options",
+    "Sensitivities",
+    "implied_vol",
+    "normal_cdf",
+    "normal_pdf",
+    "price",
+    "sensitivities",
+]

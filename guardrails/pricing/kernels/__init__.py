@@ -1,0 +1,1 @@
+"""Compiled with numba when this room is imported; nobody but `guardrails.pricing.compiled` imports it."""
