@@ -22,10 +22,12 @@ from guardrails.memory import Memory, account_key, remember
 from guardrails.portfolio import AccountHistory, Portfolio, merge_markets, total_net_liquidation
 from guardrails.regime import MarketReadings, RegimeChange, RegimeState, step
 from guardrails.snapshot import Snapshot
+from guardrails.stress.standing import standing_of
 from guardrails.summary import summarise
 from guardrails.valuation import value_positions
 from guardrails.values import Market, View
 
+COMPILING = "the pricing kernels are being compiled, which happens once and takes up to a minute"
 _RECENT_CHANGE = timedelta(days=1)
 """a breach later than this after a change of regime is the book's own"""
 
@@ -40,6 +42,8 @@ class Inputs:
     now: datetime
     extra: tuple[Finding, ...] = ()
     trading: str = "read-only"
+    compiling: bool = False
+    """the pricing kernels are not there yet, so nothing is revalued"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +84,35 @@ def assess(
     now: datetime,
     extra: Sequence[Finding] = (),
     trading: str = "read-only",
+    *,
+    compiling: bool = False,
 ) -> Assessment:
     """The Snapshot at `now`, and what to remember; `extra` are findings about the program itself."""
-    found = judge(views, matrix, memory, now, extra)
+    found = judge(views, matrix, memory, now, extra, compiling=compiling)
     snapshot = summarise(found.portfolio, found.limits, found.regime, found.findings, found.level, trading)
     return Assessment(snapshot, found.memory, found.portfolio, found.limits, found.changes)
 
 
 def judge(
-    views: Sequence[View], matrix: RiskMatrix, memory: Memory, now: datetime, extra: Sequence[Finding] = ()
+    views: Sequence[View],
+    matrix: RiskMatrix,
+    memory: Memory,
+    now: datetime,
+    extra: Sequence[Finding] = (),
+    *,
+    compiling: bool = False,
 ) -> Judgement:
-    """All of `assess` but the Snapshot, whose rows are most of its work and which a replay does not need."""
+    """All of `assess` but the Snapshot, whose rows are most of its work and which a replay does not need.
+
+    While the kernels are `compiling` nothing is revalued, so that nobody waits for them.
+    """
     market = merge_markets(views)
     readings = readings_of(market, now)
     state, changes = step(memory.regime, readings, matrix, now)
     limits = _limits(state, matrix)
     portfolio = build_portfolio(views, market, limits, memory, now, market_open=readings.market_open)
     portfolio, memory = _remembered(portfolio, memory, limits, now)
+    portfolio = replace(portfolio, stress=COMPILING if compiling else standing_of(portfolio, limits))
     findings = _with_causes(checks.run(portfolio, limits), portfolio, limits, state, matrix)
     findings = sorted([*extra, *findings], key=lambda finding: -finding.level.rank)
     return Judgement(tuple(findings), replace(memory, regime=state), portfolio, limits, state, changes)

@@ -28,6 +28,7 @@ from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
 from guardrails.outages import about_matrix, about_task, failed_view, unheard
 from guardrails.portfolio import held_by_others
+from guardrails.pricing import compiled
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
 from guardrails.values import SourceState, View
 
@@ -164,6 +165,7 @@ class Engine:
                 return
             self._restore()
             self._asked_to_stop.clear()
+            threading.Thread(target=compiled.prepare, name="compile", daemon=True).start()
             if self._store is not None:
                 self._store.start()
             self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="engine", daemon=True)
@@ -384,10 +386,19 @@ class Engine:
         matrix = self._matrix.matrix
         extra = [about_matrix(text, matrix) for text in self._matrix.problems]
         extra += [about_task(name, text, matrix) for name, text in sorted(self._problems.items())]
-        return Inputs(tuple(views), self._memory, now, tuple(extra), self.settings.trading)
+        compiling = compiled.state() is compiled.State.COMPILING
+        return Inputs(tuple(views), self._memory, now, tuple(extra), self.settings.trading, compiling)
 
     def _judge(self, inputs: Inputs) -> Assessment:
-        return assess(inputs.views, self._matrix.matrix, inputs.memory, inputs.now, inputs.extra, inputs.trading)
+        return assess(
+            inputs.views,
+            self._matrix.matrix,
+            inputs.memory,
+            inputs.now,
+            inputs.extra,
+            inputs.trading,
+            compiling=inputs.compiling,
+        )
 
     def _publish(self, result: Assessment, inputs: Inputs) -> None:
         changes = tuple(Change(c.time, c.old, c.new, c.cause, c.targets) for c in result.changes)

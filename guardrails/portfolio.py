@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import compress
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from guardrails.exposures import Exposures
 from guardrails.instruments import Instrument, Kind
@@ -27,6 +27,9 @@ from guardrails.values import (
     View,
     finite,
 )
+
+if TYPE_CHECKING:
+    from guardrails.stress.standing import Standing  # it is made from a Portfolio
 
 _Value = TypeVar("_Value", Observed, Price)
 _Record = TypeVar("_Record", Metrics, Greeks, Quote)
@@ -80,6 +83,8 @@ class Portfolio:
     """why the book as a whole is not what is held now (a silent source, an old statement); nothing is cleared then"""
     data_age_seconds: float | None = None
     """age of the oldest price or Greek that the sums rest on"""
+    stress: Standing | str = "the book has not been revalued"
+    """what it would be worth under shocks, or why that is not known"""
 
     def lacks(self, row: int) -> tuple[str, ...]:
         """What a readable position lacks, apart from Greeks, before its exposure is known."""

@@ -101,7 +101,9 @@ def _moment(
                 f"the matrix then in force, {captured.matrix_version}, is not stored or cannot be read by this version "
                 "of the program; name another one."
             )
-        return _again(captured, judge(inputs.views, then, inputs.memory, inputs.now, inputs.extra)), chain
+        return _again(
+            captured, judge(inputs.views, then, inputs.memory, inputs.now, inputs.extra, compiling=inputs.compiling)
+        ), chain
     memory = _memory_under(matrix, then, inputs, chain)
     found = judge(inputs.views, matrix, memory, inputs.now, inputs.extra)
     return _again(captured, found), _chained(found)

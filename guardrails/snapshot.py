@@ -133,6 +133,10 @@ class PositionRow:
     level: Level
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    model: Number = None
+    """unit price by our model, at the volatility shown"""
+    residual: Number = None
+    """the whole position: our model minus the market, in US dollars"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +251,72 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class StressRow:
+    """P&L of the book under one shock, in US dollars."""
+
+    name: str
+    index: float
+    """return of the S&P 500, fraction"""
+    vol: float
+    """rise of its 30-day implied volatility, fraction a year: 0.10 is ten points"""
+    pnl: Number
+    """null when any part is not known exactly"""
+    at_least: Number
+    """null is unbounded"""
+    at_most: Number
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStressRow:
+    """One account under shocks; every margin of ours is an estimate, beside what the broker says."""
+
+    account: str
+    """broker and masked number"""
+    rule: str
+    """`strategy` or `portfolio`, whichever comes nearer to the broker's figure"""
+    estimate: Number
+    """maintenance margin now, by our estimate"""
+    maintenance: Number
+    """as the broker reports it"""
+    excess: Number
+    """excess liquidity as the broker reports it, worst view"""
+    zero_down: Number
+    """index level below the present one at which excess liquidity is zero, by our estimate"""
+    zero_up: Number
+    """and above; null when there is none within the range searched, or it is not known (then `reason`)"""
+    searched: tuple[float, float]
+    """index returns between which it was looked for"""
+    next_margin_change: datetime | None
+    reason: str = ""
+    """why the distance is not known; else empty"""
+
+
+@dataclass(frozen=True, slots=True)
+class StressNow:
+    """What the book would be worth."""
+
+    reason: str = ""
+    """why nothing is known; else empty"""
+    index: Number = None
+    """level of the S&P 500 now"""
+    curve: tuple[StressRow, ...] = ()
+    """by index return, falling to rising, with the volatility that comes with it"""
+    scenarios: tuple[StressRow, ...] = ()
+    """named, worst first"""
+    trough: StressRow | None = None
+    """the worst of the curve"""
+    accounts: tuple[AccountStressRow, ...] = ()
+    residual: Number = None
+    """model against market now: gross difference over gross value of the options, fraction"""
+    unvalued: tuple[str, ...] = ()
+    """positions that cannot be revalued"""
+    unvalued_share: float = 0.0
+    """of the book, by number or notional, whichever is more"""
+    assumptions: tuple[str, ...] = ()
+    """in plain words: how volatility follows the index, what is assumed of rates and dividends"""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment."""
 
@@ -278,6 +348,7 @@ class Snapshot:
     changes: tuple[Change, ...] = ()
     """regime changes of this session, newest first"""
     matrix_version: str = ""
+    stress: StressNow = field(default_factory=StressNow)
 
 
 _SNAPSHOT: TypeAdapter[Snapshot] = TypeAdapter(Snapshot)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 CORES = os.cpu_count() or 1
 _POOL = ThreadPoolExecutor(CORES, thread_name_prefix="pricing")
@@ -17,7 +18,7 @@ def in_parts(work: Callable[[int, int], None], count: int, least: int) -> None:
     """`work(first, last)` over 0..count in as many parts as there are cores, none smaller than `least` (1 or more)."""
     parts = max(1, min(CORES, count // least))
     bounds = [count * part // parts for part in range(parts + 1)]
-    others = [_POOL.submit(work, *pair) for pair in zip(bounds[1:-1], bounds[2:], strict=True)]
+    others = [_POOL.submit(work, *pair) for pair in pairwise(bounds[1:])]
     work(0, bounds[1])
     for other in others:
         other.result()

@@ -17,6 +17,7 @@ from guardrails.summary.groups import rows_by_class, rows_by_group, rows_by_unde
 from guardrails.summary.market import market_rows, metrics_rows
 from guardrails.summary.positions import position_rows
 from guardrails.summary.sources import source_row
+from guardrails.summary.stress import stress_now
 from guardrails.summary.totals import totals_of
 
 
@@ -58,6 +59,7 @@ def summarise(
         market=market_rows(portfolio),
         metrics=metrics_rows(portfolio, limits),
         matrix_version=limits.matrix.version,
+        stress=stress_now(portfolio),
     )
 
 

@@ -54,6 +54,7 @@ def _position(
         reasons = ("no Greeks: " + (p.notes[-1] if p.notes else "none were delivered"),)
     own = [*levels.get(f"position:{i.key}", ()), *levels.get(f"position:{p.account} {i.key}", ())]
     greeks = p.greeks
+    model, residual = _modelled(row, portfolio)
     return PositionRow(
         key=i.key,
         symbol=i.symbol,
@@ -94,7 +95,17 @@ def _position(
         level=Level.UNKNOWN if reasons else worst([Level.OK, *own]),
         reasons=reasons,
         notes=p.notes,
+        model=model,
+        residual=residual,
     )
+
+
+def _modelled(row: int, portfolio: Portfolio) -> tuple[float | None, float | None]:
+    """Our price of one unit of an option, and what the whole position differs by from the market, in dollars."""
+    if isinstance(portfolio.stress, str) or not portfolio.exposures.columns.is_option[row]:
+        return None, None
+    book = portfolio.stress.book
+    return number(book.base[row]), number((book.base[row] - book.quoted[row]) * book.weight[row])
 
 
 def _unit(instrument: Instrument, greek: float | None, linear: float) -> float | None:

@@ -1,0 +1,121 @@
+"""The positions of a Portfolio as columns that can be revalued.
+
+A row is known when its quantity, price, currency rate and, for an option, a volatility are. What is not known is not
+left out: between the bounds that no option price can leave, it may still prove a loss, and it never clears one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from guardrails import calendar
+from guardrails.columns import Array, Columns, Index, Mask
+from guardrails.instruments import Kind
+from guardrails.portfolio import Portfolio
+from guardrails.pricing import Options
+from guardrails.products import is_american
+from guardrails.stress.neighbours import fill_from_neighbours
+from guardrails.stress.unit_prices import unit_prices
+from guardrails.valuation import price_of
+
+VOL_BETA = (0.5, 3.0)
+"""bounds of how many points the volatility of an underlying moves for one point of the index"""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One row per position, in the order of `portfolio.positions`; NaN is missing."""
+
+    portfolio: Portfolio
+    weight: Array
+    """dollars per 1.00 of the unit price: quantity x multiplier x currency rate"""
+    options: Options
+    """NaN in the rows that are no option"""
+    american: Mask
+    """exercise before expiry, also where the style is not known"""
+    vol: Array
+    """implied volatility, fraction a year"""
+    assumed: Mask
+    """rows whose volatility is that of a neighbour on the same expiry"""
+    base: Array
+    """unit price now: by model for an option, the price itself for what moves one to one"""
+    quoted: Array
+    """unit price as the market has it: the middle of the quote, else the mark"""
+    vol_beta: Array
+    """points that the volatility of the row's underlying moves for one point of the index"""
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the Portfolio."""
+        return self.portfolio.exposures.columns
+
+    @property
+    def valued(self) -> Mask:
+        """Rows that can be revalued; cash can."""
+        return self.columns.is_cash | np.isfinite(self.weight + self.base)
+
+    @property
+    def underlying(self) -> Index:
+        """Number of the underlying of each row."""
+        return self.columns.underlying
+
+    def residual(self) -> Array:
+        """Model minus market of one unit, NaN where either is missing; zero for what is no option."""
+        return self.base - self.quoted
+
+
+def book_of(portfolio: Portfolio) -> Book:
+    """The columns of `portfolio`; the only place that looks at its positions one by one."""
+    columns = portfolio.exposures.columns
+    instruments = [position.instrument for position in portfolio.positions]
+    rate = 0.0 if portfolio.market.risk_free is None else portfolio.market.risk_free.value
+    years = [
+        calendar.year_fraction(instrument, portfolio.time) if instrument.is_option else None
+        for instrument in instruments
+    ]
+    count = len(instruments)
+    futures = np.array([instrument.kind is Kind.FUTURE_OPTION for instrument in instruments], dtype=bool)
+    options = Options(
+        sign=columns.slope,
+        spot=np.where(columns.is_option, columns.spot, math.nan),
+        strike=np.array([math.nan if i.strike is None else float(i.strike) for i in instruments]),
+        years=np.array([math.nan if year is None else year for year in years]),
+        rate=np.full(count, rate),
+        carry=np.where(futures, 0.0, rate - _yields(portfolio)),
+    )
+    american = np.array([is_american(i) is not False and i.is_option for i in instruments], dtype=bool)
+    quoted = np.array([math.nan if (p := price_of(position)) is None else p for position in portfolio.positions])
+    vol, assumed = fill_from_neighbours(np.where(columns.iv > 0, columns.iv, math.nan), options, columns)
+    by_model = unit_prices(options, american, vol)
+    return Book(
+        portfolio=portfolio,
+        weight=columns.quantity * columns.multiplier * columns.fx,
+        options=options,
+        american=american,
+        vol=vol,
+        assumed=assumed,
+        base=np.where(columns.is_option, by_model, np.where(columns.is_linear, columns.spot, math.nan)),
+        quoted=np.where(columns.is_option, quoted, columns.spot),
+        vol_beta=_vol_betas(portfolio, vol),
+    )
+
+
+def _yields(portfolio: Portfolio) -> Array:
+    """Continuous dividend yield by row; zero where none is known."""
+    return np.zeros(len(portfolio.positions))
+
+
+def _vol_betas(portfolio: Portfolio, vol: Array) -> Array:
+    """Median implied volatility of what is held on an underlying over the VIX, within `VOL_BETA`; 1 without either."""
+    columns, vix = portfolio.exposures.columns, portfolio.market.vix
+    known = np.isfinite(vol)
+    ratios = np.ones(len(columns.underlyings))
+    if vix is None or vix.value <= 0:
+        return ratios[columns.underlying]
+    for place in np.unique(columns.underlying[known]):
+        held = vol[known & (columns.underlying == place)]
+        ratios[place] = np.clip(float(np.median(held)) / (vix.value / 100.0), *VOL_BETA)
+    return ratios[columns.underlying]
