@@ -273,6 +273,11 @@ class Engine:
             self._watching.set()
             return
         part = await asyncio.to_thread(self._store.part, self.names, self._scenario)
+        before, self._watched_by = self._watched_by, part.holder  # first, so that nobody takes its Snapshot for ours
+        if part.watches and before:
+            log.warning("%s watches no more; this program does now", before)
+        elif part.holder and part.holder != before:
+            log.warning("%s watches this book; this program shows what it sees", part.holder)
         published = part.published
         if published is not None and published is not self._published and self._is_news(published.snapshot):
             self._published = published
@@ -280,11 +285,6 @@ class Engine:
             if not part.watches:
                 self.latest, self.restored = published.snapshot, False
                 self._last_cycle, self._cycles = published.snapshot.as_of, self._cycles + 1
-        if part.watches and self._watched_by:
-            log.warning("%s watches no more; this program does now", self._watched_by)
-        elif part.holder and part.holder != self._watched_by:
-            log.warning("%s watches this book; this program shows what it sees", part.holder)
-        self._watched_by = part.holder
         self._tell_store_problem()
         if part.watches:
             self._watching.set()

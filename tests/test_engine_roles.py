@@ -65,7 +65,7 @@ def test_the_second_program_leaves_the_brokers_alone_and_shows_what_the_first_se
     first(watching)
     reading = start(desks[1])
     until(lambda: reading.latest is not None and reading.latest == watching.latest)
-    assert reading.health().watched_by
+    assert reading.health().watched_by  # never shown as seen by itself
     assert not watching.health().watched_by
     assert desks[0].asked > 0
     assert desks[1].asked == 0

@@ -78,7 +78,7 @@ def outcome(book: Book, shocks: Sequence[Shock]) -> Outcome:
         underlying=units % max(width, 1),
         low=lows,
         high=highs,
-        missing=np.asarray(~np.isfinite(lows + highs).all(axis=1), dtype=bool),
+        missing=np.asarray(~(np.isfinite(lows) & np.isfinite(highs)).all(axis=1), dtype=bool),
     )
 
 
