@@ -1,0 +1,165 @@
+"""Strategy-based maintenance (Reg T): what the cheapest packages of an account require, now and after shocks.
+
+Convention: the gross requirement of the maintenance rule. Premium received is not taken off; long options require
+nothing more, as they are paid in full, but count for nothing either, so
+
+    excess liquidity = net liquidation - value of the options held (`option_value`) - requirement
+
+Cboe's manual writes the cost of long options into its requirement: that figure is `total + long_options`; its table of
+2007 and "buying-power effect" take premium off: `total + long_options - short_options`. Options with more than nine
+months to run may be bought with a quarter borrowed; here they are paid in full, too. The $2,000 minimum equity is not
+applied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from guardrails.columns import Array
+from guardrails.margin import charges
+from guardrails.margin.charges import Columns, Kind
+from guardrails.margin.legs import Leg
+from guardrails.margin.packages import Package, Pairing
+from guardrails.margin.pairing import pair
+from guardrails.margin.words import describe
+
+_HEDGED = (
+    Kind.COVERED_CALL, Kind.COVERED_PUT, Kind.PROTECTIVE_PUT, Kind.PROTECTED_SHORT, Kind.COLLAR, Kind.CONVERSION,
+    Kind.REVERSE_CONVERSION,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One package and what it requires."""
+
+    underlying: str
+    kind: Kind
+    legs: tuple[int, ...]
+    """places in the legs that were asked about"""
+    amount: float
+    """US dollars"""
+    words: str
+    """the rule as applied"""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """The requirement of one account, an estimate in US dollars."""
+
+    total: float
+    """NaN when a leg is not known; `known` is then what the other underlyings require"""
+    lines: tuple[Line, ...]
+    known: float
+    long_options: float
+    """market value of the long options in `lines`"""
+    short_options: float
+    """market value of the short options in `lines`, not negative"""
+    unknown: tuple[str, ...]
+    proven: bool
+    """whether no pairing is cheaper by more than a hundredth"""
+
+
+def requirement(legs: Sequence[Leg], pairing: Pairing | None = None) -> Requirement:
+    """What `legs`, all of one account, require at their prices, by the cheapest pairing unless one is given."""
+    chosen = pair(legs) if pairing is None else pairing
+    price, spot = _own(legs)
+    c = charges.columns(legs)
+    lines = tuple(
+        Line(legs[p.legs[0]].underlying, p.kind, p.legs, float(_sum(legs, c, (p,), price, spot)[0]), describe(p, legs))
+        for p in chosen.packages
+    )
+    known = math.fsum(line.amount for line in lines)
+    values = [
+        amount * legs[row].price * legs[row].scale
+        for p in chosen.packages
+        for row, amount in zip(p.legs, p.amounts, strict=True)
+        if legs[row].is_option
+    ]
+    return Requirement(
+        total=math.nan if chosen.unknown else known,
+        lines=lines,
+        known=known,
+        long_options=math.fsum(value for value in values if value > 0.0),
+        short_options=-math.fsum(value for value in values if value < 0.0),
+        unknown=chosen.unknown,
+        proven=chosen.proven,
+    )
+
+
+def at(legs: Sequence[Leg], price: Array, spot: Array, pairing: Pairing | None = None) -> Array:
+    """The requirement (M,) of one account in M scenarios with unit prices `price` (n, M) and underlyings `spot` (n, M).
+
+    The pairing is the one that is cheapest at the legs' own prices, or the one given. Another could be cheaper after
+    the shock, so this is an upper bound of the best there. NaN where a figure it needs is NaN, everywhere when a leg
+    is not known (its quantity, strike, ...). Rows of `price` and `spot` are as the legs.
+    """
+    chosen = pair(legs) if pairing is None else pairing
+    if chosen.unknown:
+        return np.full(price.shape[1], math.nan)
+    return _sum(legs, charges.columns(legs), chosen.packages, price, spot)
+
+
+def option_value(legs: Sequence[Leg], price: Array) -> Array:
+    """Market value (M,) of the options, shorts negative, at unit prices `price` (n, M)."""
+    held = np.array([leg.quantity * leg.scale if leg.is_option else 0.0 for leg in legs])
+    rows = np.flatnonzero(held)
+    return np.asarray(held[rows] @ price[rows])
+
+
+def _own(legs: Sequence[Leg]) -> tuple[Array, Array]:
+    price = np.array([[leg.price] for leg in legs], dtype=np.float64).reshape(-1, 1)
+    return price, np.array([[leg.spot] for leg in legs], dtype=np.float64).reshape(-1, 1)
+
+
+def _sum(legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price: Array, spot: Array) -> Array:
+    """Requirement (M,) of the packages, all of one kind at a time."""
+    total = np.zeros(price.shape[1])
+    by_kind: dict[Kind, list[Package]] = {}
+    for package in packages:
+        by_kind.setdefault(package.kind, []).append(package)
+    with np.errstate(invalid="ignore"):
+        for kind, some in by_kind.items():
+            units = np.array([package.units for package in some])
+            if kind is Kind.SPREAD:
+                total += _spreads(legs, c, some, price, spot)
+            elif kind is not Kind.LONG_OPTION:
+                total += units @ _per_unit(kind, c, some, price, spot)
+    return total
+
+
+def _per_unit(kind: Kind, c: Columns, packages: Sequence[Package], price: Array, spot: Array) -> Array:
+    """Requirement per unit (k, M) of packages of one kind."""
+    places = [np.array(column, dtype=np.intp) for column in zip(*(p.legs for p in packages), strict=True)]
+    first = places[0]
+    own = c.rows(first)
+    if kind is Kind.NAKED:
+        return charges.naked(own, price[first], spot[first])
+    if kind is Kind.STRADDLE:
+        other = places[1]
+        sides = [charges.naked(c.rows(rows), price[rows], spot[rows]) for rows in (first, other)]
+        return charges.straddle(sides[0], sides[1], price[first], price[other])
+    if kind in _HEDGED:
+        return charges.hedged(kind, own, c.rows(places[1]), c.rows(places[-1]), spot[first])
+    return charges.stock(kind, own, spot[first])
+
+
+def _spreads(legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price: Array, spot: Array) -> Array:
+    """The lesser of the largest loss at expiry and of the short legs uncovered, summed (M,)."""
+    rows: list[int] = []
+    weights: list[float] = []
+    starts: list[int] = []
+    for package in packages:
+        starts.append(len(rows))
+        for row, amount in zip(package.legs, package.amounts, strict=True):
+            if amount < 0.0:
+                rows.append(row)
+                weights.append(-amount * legs[row].scale)
+    at_rows = np.array(rows, dtype=np.intp)
+    alone = np.array(weights)[:, None] * charges.naked(c.rows(at_rows), price[at_rows], spot[at_rows])
+    most = np.array([[package.most] for package in packages])
+    return np.asarray(np.minimum(most, np.add.reduceat(alone, starts, axis=0)).sum(axis=0))
