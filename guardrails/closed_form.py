@@ -1,4 +1,4 @@
-"""Greeks of our own for the options no vendor serves now: one array pass of the closed form over all of them."""
+"""Greeks of our own for the options no vendor serves now: one pass of the model over all of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from datetime import datetime
 
 import numpy as np
 
-from guardrails import pricing
-from guardrails.instruments import Instrument, Kind, Right
+from guardrails.columns import Mask
+from guardrails.instruments import Instrument
+from guardrails.pricing import Array, styles
+from guardrails.terms import Terms, terms_of
 from guardrails.values import Greeks, Market
 
 TICK = 0.05
@@ -19,48 +21,62 @@ TICK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One option that needs the closed form: priced from `vol` (fraction a year), else from the price `target`."""
+    """One option that needs the model: priced from `vol` (fraction a year), else from the price `target`."""
 
     row: int
     instrument: Instrument
     spot: float
-    years: float
     vol: float | None
     target: float | None
     source: str
     time: datetime
+    twin: Instrument | None = None
+    """the option whose price `target` is, when it is not its own: the other right of the same strike and expiry"""
 
 
-def closed_form(needs: Sequence[Need], market: Market) -> Mapping[int, Greeks | None]:
+def closed_form(needs: Sequence[Need], market: Market, now: datetime) -> Mapping[int, Greeks | None]:
     """Greeks by row, None where no volatility fits the price."""
     if not needs:
         return {}
-    held = [need.instrument for need in needs]
-    rate = np.full(len(needs), 0.0 if market.risk_free is None else market.risk_free.value)
-    options = pricing.Options(
-        sign=np.array([1.0 if instrument.right is Right.CALL else -1.0 for instrument in held]),
-        spot=np.array([need.spot for need in needs]),
-        strike=np.array([float(instrument.strike or 0) for instrument in held]),
-        years=np.array([need.years for need in needs]),
-        rate=rate,
-        carry=np.where([instrument.kind is Kind.FUTURE_OPTION for instrument in held], 0.0, rate),
-    )
-    targets = np.array([math.nan if need.target is None else need.target for need in needs])
-    given = np.array([math.nan if need.vol is None else need.vol for need in needs])
-    vols = np.where(np.isnan(given), pricing.implied_vol(options, targets), given)
-    found = pricing.sensitivities(options, vols)
-    intrinsic = options.sign * (options.spot - options.strike)
-    at_parity = np.isnan(vols) & (intrinsic > 0) & (np.abs(targets - intrinsic) <= np.maximum(TICK, 0.005 * intrinsic))
+    spot = np.array([need.spot for need in needs])
+    own = terms_of([need.instrument for need in needs], spot, market, now)
+    vols = _vols(needs, own, market, now)
+    found = styles.sensitivities(own.options, own.styles, vols)
+    parity = _at_parity(needs, own, vols)
     results: dict[int, Greeks | None] = {}
     for place, need in enumerate(needs):
         values = (found.delta[place], found.gamma[place], found.vega[place], found.theta[place])
-        if at_parity[place]:
-            results[need.row] = Greeks(float(options.sign[place]), 0.0, 0.0, 0.0, None, need.source, need.time, 0.0)
+        if parity[place]:
+            delta = float(own.options.sign[place])
+            results[need.row] = Greeks(delta, 0.0, 0.0, 0.0, None, need.source, need.time, 0.0)
         elif all(math.isfinite(value) for value in values):
             delta, gamma, vega, theta = (float(value) for value in values)
-            results[need.row] = Greeks(
-                delta, gamma, vega, theta, float(vols[place]), need.source, need.time, float(found.rho[place])
-            )
+            iv, rho = float(vols[place]), float(found.rho[place])
+            results[need.row] = Greeks(delta, gamma, vega, theta, iv, need.source, need.time, rho)
         else:
             results[need.row] = None
     return results
+
+
+def _vols(needs: Sequence[Need], own: Terms, market: Market, now: datetime) -> Array:
+    """The volatility of each need: given, or implied by its price or that of its twin; NaN where none is."""
+    vols = np.array([math.nan if need.vol is None else need.vol for need in needs])
+    asked = np.flatnonzero(np.isnan(vols))
+    if not len(asked):
+        return vols
+    wanted = [needs[row] for row in asked.tolist()]
+    targets = np.array([math.nan if need.target is None else need.target for need in wanted])
+    options, style = own.options.at(asked), own.styles.at(asked)
+    if any(need.twin is not None for need in wanted):
+        terms = terms_of([need.twin or need.instrument for need in wanted], options.spot, market, now)
+        options, style = terms.options, terms.styles
+    vols[asked] = styles.implied_vol(options, style, targets)
+    return vols
+
+
+def _at_parity(needs: Sequence[Need], own: Terms, vols: Array) -> Mask:
+    """Options in the money whose own price is their intrinsic value, which fits no volatility."""
+    targets = np.array([math.nan if need.target is None or need.twin is not None else need.target for need in needs])
+    intrinsic = own.options.sign * (own.options.spot - own.options.strike)
+    near = np.abs(targets - intrinsic) <= np.maximum(TICK, 0.005 * intrinsic)
+    return np.asarray(np.isnan(vols) & (intrinsic > 0) & near, dtype=bool)

@@ -264,6 +264,10 @@ class StressRow:
     at_least: Number
     """null is unbounded"""
     at_most: Number
+    title: str = ""
+    """what a person calls a named scenario: `5 Feb 2018`"""
+    words: str = ""
+    """what it is made of, with dates, sources and proxies"""
 
 
 @dataclass(frozen=True, slots=True)

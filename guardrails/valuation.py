@@ -1,17 +1,20 @@
 """Every option gets Greeks it can be trusted with, or a reason why it has none.
 
 Order of trust: the stream's Greeks, then those of the broker that holds the option, while they are fresh (see
-`guardrails.greeks_choice`); the closed form at the most recent volatility of either (`repriced`); the closed form at
-the volatility implied by the quote or mark (`model`); else none. Staleness belongs to streams: in a closed market, and
-in a statement, figures are as old as they are meant to be. What has not ticked for too long on a live stream is not
-known. A whole source that is silent or gone is not handled here: it is a gap of the book (see `guardrails.assess`).
+`guardrails.greeks_choice`); our model at the most recent volatility of either (`repriced`); our model at the
+volatility implied by a price (`model`): the quote of the option or of its twin, whichever is out of the money, or the
+mark; at that of the nearest strike of the same expiry (`neighbour`); else none. Staleness belongs to streams: in a
+closed market, and in a statement, figures are as old as they are meant to be. What has not ticked for too long on a
+live stream is not known. A whole source that is silent or gone is not handled here: it is a gap of the book (see
+`guardrails.assess`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from guardrails import calendar, wording
 from guardrails.closed_form import TICK, Need, closed_form
@@ -19,8 +22,11 @@ from guardrails.columns import spot_of
 from guardrails.greeks_choice import Feeds, choose, last_volatility
 from guardrails.matrix import DataRules
 from guardrails.streamed_quotes import with_streamed_quote
+from guardrails.twins import quotes_held, told_by_twin
 from guardrails.values import Greeks, Market, Position, Quote, Source, finite
 
+NEAR = 0.10
+"""a neighbour's strike may differ by this in its logarithm: beyond, the skew is a guess"""
 _Told = dict[tuple[str, str], tuple[str, ...]]
 """what is wrong with a price, by its name and the source of the position that needs it"""
 
@@ -39,18 +45,68 @@ def value_positions(
     valued: list[Position] = []
     needs: list[Need] = []
     told: _Told = {}
+    quotes = quotes_held(positions)
     for row, position in enumerate(positions):
         held, need = _checked(position, market, feeds, told), None
         if held.instrument.is_option and not held.reasons:
             held, need = _chosen(row, held, market, feeds)
         valued.append(held)
         if need is not None:
-            needs.append(need)
-    for row, greeks in closed_form(needs, market).items():
+            needs.append(_by_twin(need, held, market, quotes, feeds))
+    for row, greeks in closed_form(needs, market, now).items():
         held = valued[row]
         note = () if greeks is not None else ("its price fits no volatility",)
         valued[row] = replace(held, greeks=greeks, notes=(*held.notes, *note))
+    return _with_neighbours(valued, market, feeds)
+
+
+def _by_twin(need: Need, position: Position, market: Market, quotes: Mapping[str, Quote], feeds: Feeds) -> Need:
+    """`need`, asked of the twin's price where that says more; a mark is asked only where nobody quotes either."""
+    if need.target is None:
+        return need
+    twin = told_by_twin(need.instrument, need.spot, market, quotes, feeds)
+    if twin is None:
+        return need
+    quoted = market.prices[position.instrument.underlying]
+    return replace(need, twin=twin.instrument, target=twin.middle, time=min(quoted.time, twin.time))
+
+
+def _with_neighbours(valued: list[Position], market: Market, feeds: Feeds) -> tuple[Position, ...]:
+    """Options that nothing is said of, at the volatility of the nearest strike of their underlying and expiry."""
+    silent = [row for row, held in enumerate(valued) if held.instrument.is_option and not held.reasons]
+    silent = [row for row in silent if valued[row].greeks is None]
+    if not silent:
+        return tuple(valued)
+    told: dict[tuple[str, date | None], list[Position]] = {}
+    for held in valued:
+        if held.instrument.is_option and not held.reasons and held.greeks is not None and held.greeks.iv:
+            told.setdefault((held.instrument.underlying, held.instrument.expiry), []).append(held)
+    needs = [need for row in silent if (need := _by_neighbour(row, valued[row], told, market, feeds)) is not None]
+    for row, greeks in closed_form(needs, market, feeds.now).items():
+        if greeks is not None:
+            valued[row] = replace(valued[row], greeks=greeks)
     return tuple(valued)
+
+
+def _by_neighbour(
+    row: int,
+    position: Position,
+    told: Mapping[tuple[str, date | None], Sequence[Position]],
+    market: Market,
+    feeds: Feeds,
+) -> Need | None:
+    instrument, spot = position.instrument, spot_of(position, market)
+    strike = instrument.strike
+    near = told.get((instrument.underlying, instrument.expiry), ())
+    if strike is None or spot is None or spot <= 0 or not near:
+        return None
+    best = min(near, key=lambda held: abs(math.log((held.instrument.strike or strike) / strike)))
+    greeks = best.greeks
+    years = calendar.year_fraction(instrument, feeds.now)
+    distance = abs(math.log((best.instrument.strike or strike) / strike))
+    if greeks is None or greeks.iv is None or not years or distance > NEAR:
+        return None
+    return Need(row, instrument, spot, greeks.iv, None, "neighbour", greeks.time)
 
 
 def price_of(position: Position) -> float | None:
@@ -169,12 +225,12 @@ def _prepared(
     if volatility is not None:
         source = "model" if volatility.source == "statement" else "repriced"
         time = max(quoted.time, volatility.time)
-        repriced = Need(row, instrument, spot, years, volatility.iv, None, source, time)
+        repriced = Need(row, instrument, spot, volatility.iv, None, source, time)
         if not (streaming and feeds.quiet(volatility.time)):
             return bare, repriced
     target, marked = price_of(bare), _price_time(bare)
     if target is not None and target > 0 and not (streaming and feeds.quiet(marked)):
-        return bare, Need(row, instrument, spot, years, None, target, "model", min(quoted.time, marked))
+        return bare, Need(row, instrument, spot, None, target, "model", min(quoted.time, marked))
     if repriced is not None:
         return bare, repriced
     if target is None or target <= 0:

@@ -13,7 +13,7 @@ import yaml
 from guardrails import calendar
 from guardrails.assess import Assessment, assess
 from guardrails.findings import Finding, Level, worst
-from guardrails.matrix import RiskMatrix, parse
+from guardrails.matrix import SCENARIO_NAMES, RiskMatrix, parse
 from guardrails.memory import Memory
 from guardrails.values import (
     Account,
@@ -35,7 +35,8 @@ VIEWS = (MarginView.CURRENT, MarginView.FULL, MarginView.LOOK_AHEAD)
 BEFORE = NOW - timedelta(minutes=3)
 """time of the account reading that a healthy memory starts from"""
 
-SPX_PUT, NEAR_PUT, AAPL_PUT = "SPXW  261218P05500000", "SPXW  261125P05500000", "AAPL  261218P00200000"
+SPX_PUT, NEAR_PUT, AAPL_PUT = "SPXW  261218P05590000", "SPXW  261125P05810000", "AAPL  261218P00252500"
+"""at strikes where our model says about the 10.00 that they are quoted at"""
 SPY_SHARES, AAPL_SHARES = "SPY", "AAPL"
 
 GENEROUS: Mapping[str, Any] = {
@@ -57,6 +58,12 @@ GENEROUS: Mapping[str, Any] = {
     "max_position_contracts": 50,
     "max_position_notional_pct_nlv": 20.0,
     "max_drawdown_pct": 0.5,
+    "stress": {
+        "ladder": [{"index": -0.10, "max_loss_pct_nlv": 0.9}, {"index": 0.05, "max_loss_pct_nlv": 0.9}],
+        "stress_loss_pct_nlv": dict.fromkeys(SCENARIO_NAMES, 0.9),
+        "min_excess_after": [-0.10, 0.05],
+        "max_unvalued_share": 0.05,
+    },
 }
 """limits that the healthy book is far from, each one set"""
 
@@ -75,7 +82,7 @@ def edited_text(changes: Mapping[str, Any], text: str = SHIPPED) -> str:
             *parents, last = path.replace("*", name, 1).split(".") if name else path.split(".")
             place = data
             for part in parents:
-                place = place[part]
+                place = place[int(part) if isinstance(place, list) else part]
             place[last] = deepcopy(value)  # the parser refuses YAML anchors
     return yaml.safe_dump(data, sort_keys=False)
 

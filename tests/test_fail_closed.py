@@ -26,6 +26,7 @@ from guardrails.assess import assess
 from guardrails.findings import Finding, Level
 from guardrails.instruments import Instrument, Kind
 from guardrails.limits import Limits
+from guardrails.matrix import SCENARIO_NAMES
 from guardrails.memory import Memory
 from guardrails.portfolio import Portfolio
 from guardrails.snapshot import to_json
@@ -58,10 +59,15 @@ EXPOSURE = {"beta_delta", "short_vega", "gamma", "theta_floor", "theta_cap", "th
 """what every option needs all of its Greeks for"""
 SHARES = {"vega_concentration", "delta_concentration"}
 """judged for AAPL only: the broad-index groups are exempt"""
-OF_NET_LIQUIDATION = {"beta_delta", "short_vega", "gamma", "near_expiry_gamma", "theta_cap", "position_notional"}
+OF_NET_LIQUIDATION = {
+    "beta_delta", "short_vega", "gamma", "near_expiry_gamma", "theta_cap", "position_notional", "stress_ladder",
+    "stress_scenarios",
+}  # fmt: skip
 """limits that are a share of net liquidation; none of their absolute twins is broken"""
-ACCOUNT = {"margin_cushion", "margin_utilisation", "daily_loss", "drawdown", "account_data"}
+ACCOUNT = {"margin_cushion", "margin_utilisation", "stress_excess", "daily_loss", "drawdown", "account_data"}
 ROW = {"beta_delta", "short_vega", "gamma", "theta_floor", "theta_cap", "theta_vega_ratio", "position_notional"}
+STRESSED = {"stress_ladder", "stress_scenarios", "stress_excess", "model_residual"}
+"""what an option needs a volatility and its own price for; one of five is more than may be without"""
 EVERY = set(levels(HEALTHY.assess().snapshot.findings))
 CHECKABLE = EVERY - {"market_regime", "beta_coverage", "clock_skew", "greeks_agreement"}
 """what a silent source takes away: the volatility index and betas do not come from its stream; whose clock is not told
@@ -177,7 +183,7 @@ ROW_FAULTS = (
     ),
     Fault("Greeks", "none on an SPX put", _no_greeks(SPX_PUT), EXPOSURE | {"greeks_coverage"}),
     Fault("Greeks", "none on a put near expiry", _no_greeks(NEAR_PUT), EXPOSURE | {"near_expiry_gamma"}),
-    Fault("Greeks", "none on an AAPL put", _no_greeks(AAPL_PUT), EXPOSURE | SHARES),
+    Fault("Greeks", "none on an AAPL put", _no_greeks(AAPL_PUT), EXPOSURE | SHARES | STRESSED),
     Fault("Greeks", "NaN", _unpriced_option(AAPL_PUT, delta=math.nan, gamma=math.nan, vega=math.nan, theta=math.nan),
           EXPOSURE | SHARES),
     Fault("Greeks", "stale, no volatility", lambda w: w.greeks(SPX_PUT, time=LONG_AGO, iv=None).position(
@@ -189,7 +195,8 @@ ROW_FAULTS = (
         {"beta_delta", "short_vega", "gamma"}),
     Fault("position", "multiplier missing, shares", _row(AAPL_SHARES, multiplier=None),
           {"beta_delta", "position_notional", "position_data", "delta_concentration"}),
-    Fault("position", "multiplier missing, option", _row(SPX_PUT, multiplier=None), ROW | {"position_data"}),
+    Fault("position", "multiplier missing, option", _row(SPX_PUT, multiplier=None),
+          ROW | STRESSED | {"position_data"}),
     Fault("position", "quantity missing, shares", _row(AAPL_SHARES, quantity=None, reasons=("no quantity",)),
           {"beta_delta", "position_notional", "position_data", "delta_concentration"}),
     Fault("position", "quantity missing, option", _row(NEAR_PUT, quantity=None, reasons=("no quantity",)),
@@ -245,15 +252,15 @@ ACCOUNT_FAULTS = (
     Fault("account", "figures dated in the future", _account(time=TOMORROW), ACCOUNT | OF_NET_LIQUIDATION),
     Fault("account", "net liquidation jumped, unexplained", _account(net_liquidation=700_000.0),
           {"daily_loss", "drawdown"}),
-    Fault("margin", "none", _account(margins=()), {"margin_cushion", "margin_utilisation"}),
+    Fault("margin", "none", _account(margins=()), {"margin_cushion", "margin_utilisation", "stress_excess"}),
     Fault("margin", "a view missing", _account(margins=HEALTHY.accounts[IBKR].margins[:2]),
-          {"margin_cushion", "margin_utilisation"}),
-    Fault("margin", "excess missing", _margins(excess=None), {"margin_cushion"}),
-    Fault("margin", "excess NaN", _margins(excess=math.nan), {"margin_cushion"}),
+          {"margin_cushion", "margin_utilisation", "stress_excess"}),
+    Fault("margin", "excess missing", _margins(excess=None), {"margin_cushion", "stress_excess"}),
+    Fault("margin", "excess NaN", _margins(excess=math.nan), {"margin_cushion", "stress_excess"}),
     Fault("margin", "equity missing", _margins(net_liquidation=None), {"margin_cushion", "margin_utilisation"}),
     Fault("margin", "equity NaN", _margins(net_liquidation=math.nan), {"margin_cushion", "margin_utilisation"}),
-    Fault("margin", "maintenance missing", _margins(maintenance=None), {"margin_utilisation"}),
-    Fault("margin", "maintenance NaN", _margins(maintenance=math.nan), {"margin_utilisation"}),
+    Fault("margin", "maintenance missing", _margins(maintenance=None), {"margin_utilisation", "stress_excess"}),
+    Fault("margin", "maintenance NaN", _margins(maintenance=math.nan), {"margin_utilisation", "stress_excess"}),
     Fault("margin", "by underlying missing", lambda w: w.account(TASTY, margin_by_underlying=None),
           {"margin_concentration"}),
     Fault("margin", "by underlying empty", lambda w: w.account(TASTY, margin_by_underlying={}),
@@ -536,6 +543,15 @@ STRICTER: Mapping[str, tuple[object, object]] = {
     "max_daily_loss_pct": (0.05, 0.02),
     "watch_daily_loss_pct": (0.02, 0.001),
     "max_drawdown_pct": (0.2, 0.01),
+    "stress": tuple(
+        {
+            "ladder": [{"index": index, "max_loss_pct_nlv": share} for index in (-0.2, -0.05, 0.05)],
+            "stress_loss_pct_nlv": dict.fromkeys(SCENARIO_NAMES, share),
+            "min_excess_after": moves,
+            "max_unvalued_share": unvalued,
+        }
+        for share, moves, unvalued in ((0.3, [-0.05], 0.5), (0.02, [-0.2, -0.05], 0.01))
+    ),
 }
 
 

@@ -188,8 +188,8 @@ def test_null_is_not_set_and_is_said_so(key: str) -> None:
         ("advisory: [min_", "advisory: [mn_", "advisory", "did you mean min_daily_theta?"),
         ("max_negative_vega: \"P", "max_neg_vega: \"P", "violation_message", "did you mean max_negative_vega?"),
         ("no_history: high_volatility", "no_history: elevated", "regime.no_history", "'elevated' is not a regime"),
-        ("version: 1", "version: 2", "version", "must be 1"),
-        ("version: 1", "version: true", "version", "must be 1"),
+        ("version: 2", "version: 3", "version", "must be 2, or 1"),
+        ("version: 2", "version: true", "version", "must be 2, or 1"),
     ],
 )  # fmt: skip
 def test_unknown_keys_and_names_get_the_nearest_one(old: str, new: str, where: str, reason: str) -> None:

@@ -111,8 +111,8 @@ def test_the_past_shows_its_own_figures_and_not_those_of_now(start: Start, datab
     assert "What needed you then" in said
     assert "What needs you now" not in said
     at = at.switch_page("positions.py").run()
-    assert set(at.dataframe[1].value["What"]) == {"SPY", "AAPL", "SPXW 18Dec26 5500P", "SPXW 25Nov26 5500P",
-                                                  "AAPL 18Dec26 200P"}  # fmt: skip
+    assert set(at.dataframe[1].value["What"]) == {"SPY", "AAPL", "SPXW 18Dec26 5590P", "SPXW 25Nov26 5810P",
+                                                  "AAPL 18Dec26 252.5P"}  # fmt: skip
 
 
 def test_a_breach_of_now_stays_in_the_bar_while_a_calm_past_is_looked_at(start: Start, database: Database) -> None:

@@ -29,6 +29,7 @@ from guardrails.checks.quality import (
 )
 from guardrails.checks.size import position_contracts, position_notional
 from guardrails.checks.sources import clock_skew, source_state
+from guardrails.checks.stress import model_residual, stress_excess, stress_ladder, stress_scenarios
 from guardrails.checks.theta import theta_cap, theta_floor, theta_vega_ratio
 from guardrails.findings import Finding, Level
 from guardrails.limits import Limits
@@ -43,6 +44,9 @@ CHECKS: tuple[Check, ...] = (
     drawdown,
     day_pnl_agreement,
     short_option_expiry,
+    stress_excess,
+    stress_ladder,
+    stress_scenarios,
     beta_delta,
     short_vega,
     gamma,
@@ -58,6 +62,7 @@ CHECKS: tuple[Check, ...] = (
     market_regime,
     greeks_coverage,
     greeks_agreement,
+    model_residual,
     beta_coverage,
     beta_quality,
     position_data,
@@ -73,6 +78,8 @@ CHECK_NAMES: tuple[str, ...] = (*(check.__name__ for check in CHECKS), *ENGINE_C
 
 SUBJECTS = (
     "portfolio",
+    "portfolio:SPX RETURN",
+    "portfolio:SCENARIO",
     "account:BROKER •••1234",
     "account:BROKER •••1234:SEGMENT",
     "underlying:GROUP",

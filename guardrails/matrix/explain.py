@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from guardrails import wording
 from guardrails.matrix.limits import LIMIT_KEYS, DteAlarm, RatioBand, ShortOptionDte
 from guardrails.matrix.schema import Regime, RiskMatrix
+from guardrails.matrix.stress import StressLimits
 
 _SETTLEMENTS = {
     "physical": "settled in shares or futures",
@@ -37,6 +38,25 @@ def _dte(rule: ShortOptionDte) -> str:
         alarm: DteAlarm = getattr(rule, settlement)
         parts.append(f"{words}: WATCH at {alarm.watch}, BREACH at {alarm.breach} trading days or fewer")
     return "; ".join(parts)
+
+
+def _stress(rule: StressLimits) -> str:
+    """All parts of the section in one sentence each; a part that is not set says so."""
+    rungs = [f"{_percent(rung.max_loss_pct_nlv)} at {_signed(rung.index)}" for rung in rule.ladder]
+    scenarios = [f"{_percent(limit)} in {wording.plain(name)}" for name, limit in rule.scenarios.items()]
+    moves = ", ".join(map(_signed, rule.min_excess_after))
+    return "; ".join([
+        f"the book may lose at most {', '.join(rungs)} of the index, with the volatility that comes with it, as parts "
+        "of net liquidation" if rungs else "no ladder of index moves is set",
+        f"and {', '.join(scenarios)}" if scenarios else "no named scenario has a limit",
+        f"every account keeps excess liquidity of zero or more, by our estimate of its margin, after {moves}"
+        if moves else "excess liquidity after a move has no limit",
+        f"nothing is cleared while more than {_percent(rule.max_unvalued_share)} of the book has no model value",
+    ])  # fmt: skip
+
+
+def _signed(index: float) -> str:
+    return ("+" if index > 0 else "") + _percent(index)
 
 
 SENTENCES: Mapping[str, tuple[str, Callable[..., str]]] = {
@@ -79,6 +99,7 @@ SENTENCES: Mapping[str, tuple[str, Callable[..., str]]] = {
     "max_daily_loss_pct": ("Loss of a session, open losses included", _of_nlv("at most")),
     "watch_daily_loss_pct": ("Loss of a session", _text("WATCH from", " of net liquidation", _percent)),
     "max_drawdown_pct": ("Fall from the cash-flow-adjusted peak", _text("at most", "", _percent)),
+    "stress": ("Stress", _stress),
 }
 """by limit key: what is limited, and how its value is said"""
 
@@ -112,6 +133,17 @@ def sentence(matrix: RiskMatrix, name: str, key: str) -> str:
     value = getattr(matrix.regime(name).limits, key)
     kind = " (advisory: colours, never stops an order)" if matrix.is_advisory(key) else ""
     return f"{subject}: {'not set' if value is None else say(value)}{kind} [{key}]."
+
+
+def advice(matrix: RiskMatrix) -> tuple[str, ...]:
+    """What a trader should add to a valid file, in sentences with what to write."""
+    unset = [name for name in matrix.regimes if matrix.regime(name).limits.stress is None]
+    if not unset:
+        return ()
+    return (
+        f"No stress limits are set in {wording.names(unset)}: nothing judges what a crash would cost. Copy the "
+        "`stress:` section of docs/limits.md under the limits of each regime and write `version: 2`.",
+    )
 
 
 def targets(matrix: RiskMatrix, name: str) -> tuple[str, ...]:

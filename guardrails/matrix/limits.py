@@ -25,6 +25,7 @@ from guardrails.matrix.ranges import (
     refuse,
     within,
 )
+from guardrails.matrix.stress import StressLimits
 
 
 class RatioBand(Strict):
@@ -107,6 +108,8 @@ class Limits(Strict):
     watch_daily_loss_pct: Share | None
     max_drawdown_pct: Share | None
     """fall from the cash-flow-adjusted peak / that peak"""
+    stress: StressLimits | None
+    """losses under shocks; files of version 1 do not know it"""
 
     @model_validator(mode="after")
     def _watch_before_breach(self) -> Self:

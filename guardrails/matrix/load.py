@@ -22,6 +22,8 @@ from guardrails.matrix.schema import RiskMatrix
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12
+FORMATS = (1, 2)
+"""formats of the file: 2 has the `stress` section in every regime; in 1 it may be left out and is then not set"""
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.(inf|nan)", re.IGNORECASE)
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "seq", "map")}
 
@@ -84,8 +86,10 @@ def parse(text: str | bytes, name: str = "risk_matrix.yaml") -> RiskMatrix:
     data, lines = _read(content, name)
     edition = data.pop("version", None)
     problems = []
-    if edition != 1 or isinstance(edition, bool):
-        problems = [f"{name}:{lines.get(('version',), 1)}: version: must be 1, the only format there is"]
+    if edition not in FORMATS or isinstance(edition, bool):
+        problems = [f"{name}:{lines.get(('version',), 1)}: version: must be 2, or 1 for a file without stress limits"]
+    if edition == 1:
+        _without_stress(data)
     data["version"] = hashlib.sha256(content).hexdigest()[:12]
     try:
         matrix = RiskMatrix.model_validate(data)
@@ -95,6 +99,15 @@ def parse(text: str | bytes, name: str = "risk_matrix.yaml") -> RiskMatrix:
     if problems:
         raise MatrixError(problems)
     return matrix
+
+
+def _without_stress(data: dict[str, Any]) -> None:
+    """Write `stress: null` where a file of version 1 says nothing of it; what is no group of keys is left alone."""
+    regimes = data.get("regimes")
+    for regime in regimes.values() if isinstance(regimes, dict) else ():
+        limits = regime.get("limits") if isinstance(regime, dict) else None
+        if isinstance(limits, dict):
+            limits.setdefault("stress", None)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

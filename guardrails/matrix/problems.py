@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from guardrails.matrix import limits, schema
+from guardrails.matrix import limits, schema, stress
 
 Key = tuple[str | int, ...]
 
@@ -26,8 +26,11 @@ _PLACES: dict[Key, type[BaseModel]] = {
         ("regimes", "*", "limits", "short_option_dte", settlement): limits.DteAlarm
         for settlement in limits.ShortOptionDte.model_fields
     },
+    ("regimes", "*", "limits", "stress"): stress.StressLimits,
+    ("regimes", "*", "limits", "stress", "ladder", "*"): stress.Rung,
+    ("regimes", "*", "limits", "stress", "stress_loss_pct_nlv"): stress.ScenarioLimits,
 }
-"""which keys are known where; `*` stands for any regime"""
+"""which keys are known where; `*` stands for any regime and any item of a list"""
 
 
 def describe(error: ValidationError, lines: dict[Key, int]) -> Iterator[tuple[int, str]]:
@@ -54,7 +57,8 @@ def _sentence(detail: ErrorDetails) -> tuple[Key, str]:
         case "extra_forbidden":
             return path, "unknown key" + _nearest_key(path)
         case "missing":
-            return path, "missing; write it" + (", or null for not set" if path[-1] in limits.LIMIT_KEYS else "")
+            known = (*limits.LIMIT_KEYS, *stress.SCENARIO_NAMES)
+            return path, "missing; write it" + (", or null for not set" if path[-1] in known else "")
         case "literal_error":
             unknown = "unknown key" if "[key]" in detail["loc"] else f"{_shown(value)} is not a regime"
             return path, unknown + _nearest(str(value), schema.REGIME_NAMES)
@@ -85,7 +89,10 @@ def _number(value: object, *, whole: bool) -> str:
 
 
 def _place(path: Key) -> Key:
-    return tuple("*" if index == 1 and path[0] == "regimes" else part for index, part in enumerate(path))
+    return tuple(
+        "*" if isinstance(part, int) or (index == 1 and path[0] == "regimes") else part
+        for index, part in enumerate(path)
+    )
 
 
 def _meant(path: Key) -> str | None:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+"""places of rows in a column"""
 
 DAYS_PER_YEAR = 365.0
 
@@ -31,6 +33,11 @@ class Options:
     """continuous risk-free rate, fraction"""
     carry: Array
     """cost of carry b: r - q for stock and index with the dividend yield q, 0 for futures"""
+
+    def at(self, rows: Rows) -> Options:
+        """Those of `rows`, any of which may be asked for more than once."""
+        columns = (self.sign, self.spot, self.strike, self.years, self.rate, self.carry)
+        return Options(*(column[rows] for column in columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guardrails import calendar
 from guardrails.columns import Array, Columns, Index, Mask
-from guardrails.instruments import Kind
 from guardrails.portfolio import Portfolio
-from guardrails.pricing import Options
-from guardrails.products import is_american
+from guardrails.pricing import Options, styles
 from guardrails.stress.neighbours import fill_from_neighbours
-from guardrails.stress.unit_prices import unit_prices
+from guardrails.terms import Terms, terms_of
 from guardrails.valuation import price_of
 
 VOL_BETA = (0.5, 3.0)
@@ -32,10 +29,8 @@ class Book:
     portfolio: Portfolio
     weight: Array
     """dollars per 1.00 of the unit price: quantity x multiplier x currency rate"""
-    options: Options
-    """NaN in the rows that are no option"""
-    american: Mask
-    """exercise before expiry, also where the style is not known"""
+    terms: Terms
+    """what market and contract say of the options"""
     vol: Array
     """implied volatility, fraction a year"""
     assumed: Mask
@@ -51,6 +46,16 @@ class Book:
     def columns(self) -> Columns:
         """The columns of the Portfolio."""
         return self.portfolio.exposures.columns
+
+    @property
+    def options(self) -> Options:
+        """What the options are; NaN in the rows that are none."""
+        return self.terms.options
+
+    @property
+    def american(self) -> Mask:
+        """Exercise before expiry, also where the style is not known."""
+        return self.terms.styles.american
 
     @property
     def valued(self) -> Mask:
@@ -71,41 +76,20 @@ def book_of(portfolio: Portfolio) -> Book:
     """The columns of `portfolio`; the only place that looks at its positions one by one."""
     columns = portfolio.exposures.columns
     instruments = [position.instrument for position in portfolio.positions]
-    rate = 0.0 if portfolio.market.risk_free is None else portfolio.market.risk_free.value
-    years = [
-        calendar.year_fraction(instrument, portfolio.time) if instrument.is_option else None
-        for instrument in instruments
-    ]
-    count = len(instruments)
-    futures = np.array([instrument.kind is Kind.FUTURE_OPTION for instrument in instruments], dtype=bool)
-    options = Options(
-        sign=columns.slope,
-        spot=np.where(columns.is_option, columns.spot, math.nan),
-        strike=np.array([math.nan if i.strike is None else float(i.strike) for i in instruments]),
-        years=np.array([math.nan if year is None else year for year in years]),
-        rate=np.full(count, rate),
-        carry=np.where(futures, 0.0, rate - _yields(portfolio)),
-    )
-    american = np.array([is_american(i) is not False and i.is_option for i in instruments], dtype=bool)
+    terms = terms_of(instruments, columns.spot, portfolio.market, portfolio.time)
     quoted = np.array([math.nan if (p := price_of(position)) is None else p for position in portfolio.positions])
-    vol, assumed = fill_from_neighbours(np.where(columns.iv > 0, columns.iv, math.nan), options, columns)
-    by_model = unit_prices(options, american, vol)
+    vol, assumed = fill_from_neighbours(np.where(columns.iv > 0, columns.iv, math.nan), terms.options, columns)
+    by_model = styles.price(terms.options, terms.styles, vol)
     return Book(
         portfolio=portfolio,
         weight=columns.quantity * columns.multiplier * columns.fx,
-        options=options,
-        american=american,
+        terms=terms,
         vol=vol,
         assumed=assumed,
         base=np.where(columns.is_option, by_model, np.where(columns.is_linear, columns.spot, math.nan)),
         quoted=np.where(columns.is_option, quoted, columns.spot),
         vol_beta=_vol_betas(portfolio, vol),
     )
-
-
-def _yields(portfolio: Portfolio) -> Array:
-    """Continuous dividend yield by row; zero where none is known."""
-    return np.zeros(len(portfolio.positions))
 
 
 def _vol_betas(portfolio: Portfolio, vol: Array) -> Array:

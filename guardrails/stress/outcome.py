@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from guardrails.columns import Array, Index, Mask
 from guardrails.exposures import Interval
-from guardrails.pricing import Options
 from guardrails.stress.book import Book
 from guardrails.stress.shocks import Moves, Shock, moves
-from guardrails.stress.unit_prices import unit_prices
+from guardrails.stress.unit_prices import after
 from guardrails.values import AccountId
 
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -38,13 +37,13 @@ class Outcome:
     low: Array
     high: Array
     missing: Mask
-    """units of which a part may be worth anything"""
+    """units of which a part may be worth anything under some of the shocks"""
 
     def total(self, shock: int, units: Mask | None = None) -> Interval:
         """P&L under one shock over `units`, or over all."""
         rows = slice(None) if units is None else units
         low, high = float(self.low[rows, shock].sum()), float(self.high[rows, shock].sum())
-        return Interval(low, high, bool(self.missing[rows].any()))
+        return Interval(low, high, not (math.isfinite(low) and math.isfinite(high)))
 
     def of_account(self, account: AccountId) -> Mask:
         """The units held in `account`."""
@@ -59,78 +58,119 @@ class Outcome:
 
 def outcome(book: Book, shocks: Sequence[Shock]) -> Outcome:
     """The book under each of `shocks`."""
-    columns, exposures = book.columns, book.portfolio.exposures
-    width = len(columns.underlyings)
-    units, unit = np.unique(columns.account * width + columns.underlying, return_inverse=True)
-    vague = (exposures.beta_low != exposures.beta_high)[columns.underlying] & ~columns.is_cash
-    low, high = _bounds(book, moves(book, shocks))
-    lows, highs = _sums(low, unit, len(units)), _sums(high, unit, len(units))
-    if vague.any() and any(shock.index and not (shock.uniform or shock.alone) for shock in shocks):
+    found = gathered(book, shocks, *bounds(book, moves(book, shocks)))
+    uncertain = vague(book)
+    if uncertain.any() and any((shock.index or shock.vol) and not shock.alone for shock in shocks):
         for blend in BLENDS[1:]:
-            low, high = _bounds(book, moves(book, shocks, blend))
-            lows = np.minimum(lows, _sums(low, unit, len(units)))
-            highs = np.maximum(highs, _sums(high, unit, len(units)))
+            tried = gathered(book, shocks, *bounds(book, moves(book, shocks, blend), uncertain))
+            found = widened(book, found, tried)
+    return found
+
+
+def vague(book: Book) -> Mask:
+    """Rows that move with the index by a beta, or with volatility by a response, that is only known within bounds."""
+    exposures = book.portfolio.exposures
+    by_underlying = np.asarray(exposures.beta_low != exposures.beta_high, dtype=bool)
+    return by_underlying[book.columns.underlying] & ~book.columns.is_cash
+
+
+def widened(book: Book, found: Outcome, tried: Outcome) -> Outcome:
+    """`found`, its vague units made wide enough for what was `tried` at another place between the bounds."""
+    exposures = book.portfolio.exposures
+    wide = (exposures.beta_low != exposures.beta_high)[tried.underlying]
+    return replace(
+        found,
+        low=np.where(wide[:, None], np.minimum(found.low, tried.low), found.low),
+        high=np.where(wide[:, None], np.maximum(found.high, tried.high), found.high),
+        missing=found.missing | (tried.missing & wide),
+    )
+
+
+def gathered(book: Book, shocks: Sequence[Shock], low: Array, high: Array) -> Outcome:
+    """Dollars by (position, shock), at least and at most, summed by unit."""
+    columns = book.columns
+    width = max(len(columns.underlyings), 1)
+    units, unit = np.unique(columns.account * width + columns.underlying, return_inverse=True)
+    lows, highs = _sums(low, unit, len(units)), _sums(high, unit, len(units))
     return Outcome(
         shocks=tuple(shocks),
         accounts=columns.accounts,
         underlyings=columns.underlyings,
-        account=units // max(width, 1),
-        underlying=units % max(width, 1),
+        account=units // width,
+        underlying=units % width,
         low=lows,
         high=highs,
-        missing=np.asarray(~(np.isfinite(lows) & np.isfinite(highs)).all(axis=1), dtype=bool),
+        missing=_unbounded(lows, highs),
+    )
+
+
+def joined(*parts: Outcome) -> Outcome:
+    """Outcomes of one book side by side."""
+    return replace(
+        parts[0],
+        shocks=tuple(shock for part in parts for shock in part.shocks),
+        low=np.concatenate([part.low for part in parts], axis=1),
+        high=np.concatenate([part.high for part in parts], axis=1),
+        missing=np.logical_or.reduce([part.missing for part in parts]),
+    )
+
+
+def picked(found: Outcome, places: Sequence[int]) -> Outcome:
+    """Only the shocks at `places`."""
+    columns = list(places)
+    return replace(
+        found,
+        shocks=tuple(found.shocks[place] for place in columns),
+        low=found.low[:, columns],
+        high=found.high[:, columns],
+        missing=_unbounded(found.low[:, columns], found.high[:, columns]),
     )
 
 
 def by_position(book: Book, shocks: Sequence[Shock]) -> Array:
     """Dollars by (position, shock); NaN where a position cannot be revalued; unknown betas at the middle."""
-    low, high = _bounds(book, moves(book, shocks, 0.5))
+    low, high = bounds(book, moves(book, shocks, 0.5))
     return np.where(low == high, low, math.nan)
 
 
-def prices_after(book: Book, where: Moves) -> Array:
-    """Unit prices by (position, shock); NaN where a position cannot be revalued."""
-    columns, width = book.columns, where.spot.shape[1]
-    rows = np.flatnonzero(columns.is_option & np.isfinite(book.base))
-    value = np.where((columns.is_linear & np.isfinite(book.base))[:, None], where.spot, math.nan)
-    if len(rows) and width:
-        value[rows] = unit_prices(
-            _spread(book, where, rows), np.repeat(book.american[rows], width), where.vol[rows].ravel()
-        ).reshape(len(rows), width)
+def prices_after(book: Book, where: Moves, only: Mask | None = None) -> Array:
+    """Unit prices by (position, shock); NaN where a position cannot be revalued, or is not of `only`."""
+    columns = book.columns
+    known = np.isfinite(book.base) & (True if only is None else only)
+    rows = np.flatnonzero(columns.is_option & known)
+    value = np.where((columns.is_linear & known)[:, None], where.spot, math.nan)
+    if len(rows):
+        chosen = Moves(where.spot[rows], where.vol[rows], where.years[rows], where.rate[rows])
+        value[rows] = after(book.terms.at(rows), chosen)
     return value
 
 
-def _spread(book: Book, where: Moves, rows: Index) -> Options:
-    """The options `rows` once for each shock."""
-    width, o = where.spot.shape[1], book.options
-    rate = where.rate[rows].ravel()
-    return Options(
-        sign=np.repeat(o.sign[rows], width),
-        spot=where.spot[rows].ravel(),
-        strike=np.repeat(o.strike[rows], width),
-        years=where.years[rows].ravel(),
-        rate=rate,
-        carry=np.where(np.repeat(o.carry[rows] == 0.0, width), 0.0, np.repeat((o.carry - o.rate)[rows], width) + rate),
-    )
+def bounds(book: Book, where: Moves, only: Mask | None = None) -> tuple[Array, Array]:
+    """Dollars by (position, shock), at least and at most; 0 in the rows that are not of `only`."""
+    left_out = book.columns.is_cash if only is None else book.columns.is_cash | ~only
+    return bounded(book, where.spot, prices_after(book, where, only), left_out)
 
 
-def _bounds(book: Book, where: Moves) -> tuple[Array, Array]:
-    """Dollars by (position, shock): at least, at most."""
-    value = (prices_after(book, where) - book.base[:, None]) * book.weight[:, None]
-    value = np.where(book.columns.is_cash[:, None], 0.0, value)
-    unknown = np.flatnonzero(~book.valued)
+def bounded(book: Book, spot: Array, prices: Array, left_out: Mask) -> tuple[Array, Array]:
+    """Dollars by (position, shock) of unit `prices` where the underlyings stand at `spot`; 0 in the rows `left_out`.
+
+    A price that the model does not give (its volatility, spot or rate is not known after the move) is bounded.
+    """
+    value = np.where(left_out[:, None], 0.0, (prices - book.base[:, None]) * book.weight[:, None])
+    unknown = np.flatnonzero(np.isnan(value).any(axis=1))
     if not len(unknown):
         return value, value
-    low, high = value.copy(), value.copy()
-    low[unknown], high[unknown] = _unvalued(book, where, unknown)
+    low, high, gaps = value.copy(), value.copy(), np.isnan(value[unknown])
+    least, most = _unvalued(book, spot[unknown], unknown)
+    low[unknown], high[unknown] = np.where(gaps, least, value[unknown]), np.where(gaps, most, value[unknown])
     return low, high
 
 
-def _unvalued(book: Book, where: Moves, rows: Index) -> tuple[Array, Array]:
+def _unvalued(book: Book, spot: Array, rows: Index) -> tuple[Array, Array]:
     """What no price can leave: an option is worth 0 (American: its intrinsic value) to its underlying, a put to its
     strike.
     """
-    o, spot = book.options, where.spot[rows]
+    o = book.options
     strike, sign, weight = o.strike[rows, None], o.sign[rows, None], book.weight[rows, None]
     least = np.where(book.american[rows, None], np.maximum(sign * (spot - strike), 0.0), 0.0)
     most = np.where(sign > 0, spot, strike)
@@ -142,7 +182,13 @@ def _unvalued(book: Book, where: Moves, rows: Index) -> tuple[Array, Array]:
     return low, np.where(np.isnan(ends).any(axis=0), math.inf, ends.max(axis=0))
 
 
-def _sums(values: Array | Mask, unit: Index, count: int) -> Array:
-    sums = np.zeros((count, values.shape[1]))
-    np.add.at(sums, unit, values)
-    return sums
+def _unbounded(low: Array, high: Array) -> Mask:
+    """Units that may be worth anything under some shock."""
+    return np.asarray(~(np.isfinite(low) & np.isfinite(high)).all(axis=1), dtype=bool)
+
+
+def _sums(values: Array, unit: Index, count: int) -> Array:
+    if not count:
+        return np.zeros((0, values.shape[1]))
+    order = np.argsort(unit, kind="stable")
+    return np.add.reduceat(values[order], np.searchsorted(unit[order], np.arange(count)), axis=0)

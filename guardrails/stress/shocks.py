@@ -1,10 +1,11 @@
 """What could happen to the market, and how far each row of a book moves when it does.
 
     spot'  = spot x (1 + beta x index return)               uniform: x (1 + index return)
-    vol'   = vol + vol shock x term response x vol beta     parallel: term response 1
+    vol'   = vol + vol shock x term response x vol ratio    parallel: term response 1
     years' = years - days / 365
 
-The vol shock is a move of the 30-day implied volatility of the index; the term response carries it to other expiries.
+The vol shock is a move of the 30-day implied volatility of the index; the term response (`response.py`) carries it to
+other expiries. Volatility products follow the vol shock instead of a beta (`volatility_products.py`).
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ import numpy as np
 from guardrails.columns import Array
 from guardrails.pricing import DAYS_PER_YEAR
 from guardrails.stress.book import Book
+from guardrails.stress.response import TERM_EXPONENT, term_response, vol_ratios
+from guardrails.stress.volatility_products import spots_after
 
 LEAST_VOL = 0.02
 """no shock takes an implied volatility below this"""
 LEAST_PRICE = 0.01
 """nor a price below this fraction of itself"""
-TERM_DAYS = 30.0
-TERM_BOUNDS = (0.25, 2.0)
-"""least and most of the term response: a year moves a quarter to a third as far as a month, a week twice as far"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Shock:
     """every expiry moves by `vol`"""
     alone: str = ""
     """only this underlying group moves, by `index` and `vol` themselves"""
+    term: float = TERM_EXPONENT
+    """exponent of the term response: the higher, the more the move is one of short expiries"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +61,34 @@ class Moves:
 
 
 def moves(book: Book, shocks: Sequence[Shock], blend: float = 0.0) -> Moves:
-    """Where the rows stand; `blend` in 0..1 places a beta that is not known between its bounds."""
-    exposures, columns = book.portfolio.exposures, book.columns
-    beta = (exposures.beta_low + blend * (exposures.beta_high - exposures.beta_low))[columns.underlying]
-    groups = exposures.groups
-    spot, vol, years, rate = [], [], [], []
-    for shock in shocks:
-        if shock.alone:
-            hit = exposures.group == (groups.index(shock.alone) if shock.alone in groups else -1)
-            factor, ratio = np.where(hit, shock.index, 0.0), np.where(hit, 1.0, 0.0)
-        else:
-            factor = np.full(len(beta), shock.index) if shock.uniform else beta * shock.index
-            ratio = book.vol_beta
-        response = 1.0 if shock.parallel else term_response(book.options.years)
-        spot.append(columns.spot * np.maximum(1.0 + factor, LEAST_PRICE))
-        vol.append(np.maximum(book.vol + shock.vol * response * ratio, np.minimum(book.vol, LEAST_VOL)))
-        years.append(book.options.years - shock.days / DAYS_PER_YEAR)
-        rate.append(book.options.rate + shock.rate)
-    return Moves(*(np.stack(column, axis=1) for column in (spot, vol, years, rate)))
+    """Where the rows stand; `blend` in 0..1 places what is not known (a beta, how a VIX future follows) between its
+    bounds.
+    """
+    stands = [_moved(book, shock, blend) for shock in shocks]
+    if not stands:
+        empty = np.empty((len(book.weight), 0))
+        return Moves(empty, empty, empty, empty)
+    return Moves(*(np.stack(column, axis=1) for column in zip(*stands, strict=True)))
 
 
-def term_response(years: Array) -> Array:
-    """How far the volatility of an expiry moves when that of 30 days moves by 1: sqrt(30 / days) within bounds."""
-    with np.errstate(all="ignore"):
-        days = np.maximum(years * DAYS_PER_YEAR, 1.0)
-        return np.asarray(np.clip(np.sqrt(TERM_DAYS / days), *TERM_BOUNDS), dtype=np.float64)
+def _moved(book: Book, shock: Shock, blend: float) -> tuple[Array, Array, Array, Array]:
+    """Spot, volatility, years and rate of each row after `shock`."""
+    exposures, spot = book.portfolio.exposures, book.columns.spot
+    term = 0.0 if shock.parallel else shock.term
+    if shock.alone:
+        groups = exposures.groups
+        hit = exposures.group == (groups.index(shock.alone) if shock.alone in groups else -1)
+        moved, ratio = spot * np.where(hit, 1.0 + shock.index, 1.0), np.where(hit, 1.0, 0.0)
+    else:
+        beta = (exposures.beta_low + blend * (exposures.beta_high - exposures.beta_low))[book.columns.underlying]
+        moved = spot * (1.0 + shock.index * (1.0 if shock.uniform else beta))
+        ratio = vol_ratios(exposures, book.vol_beta)
+        if (volatile := exposures.is_volatility).any():
+            moved = np.where(volatile, spots_after(book, shock.vol, term, blend), moved)
+    rise = shock.vol * term_response(book.options.years, term) * ratio
+    return (
+        np.where(spot > 0, np.maximum(moved, LEAST_PRICE * spot), moved),
+        np.maximum(book.vol + rise, np.minimum(book.vol, LEAST_VOL)),
+        book.options.years - shock.days / DAYS_PER_YEAR,
+        book.options.rate + shock.rate,
+    )

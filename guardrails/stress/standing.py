@@ -10,14 +10,22 @@ import numpy as np
 from guardrails.columns import Mask
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
+from guardrails.stress.accounts import Margined, margined
 from guardrails.stress.book import Book, book_of
-from guardrails.stress.outcome import Outcome, outcome
-from guardrails.stress.shocks import Shock
+from guardrails.stress.gaps import Gaps, single_name_gaps
+from guardrails.stress.outcome import Outcome, joined, outcome, picked
+from guardrails.stress.response import level_of
+from guardrails.stress.scenarios import index_shock, named_shocks
+from guardrails.stress.spreads import spreads_widened
+from guardrails.stress.trough import trough_of
 
 CURVE = tuple(
-    step / 100.0 for step in (-40, -30, -25, -20, -15, -12, -10, -8, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 5, 7, 10)
+    step / 100.0
+    for step in (-40, -30, -25, -20, -15, -12, -10, -8, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 5, 7, 10, 15, 20)
 )
 """returns of the index at which the book is revalued in every cycle"""
+TILES = (-0.05, -0.03, -0.01, 0.01, 0.03)
+"""those of them that are shown at a glance"""
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +37,16 @@ class Standing:
     book: Book
     curve: Outcome
     """shocks in the order of `CURVE`"""
+    trough: Outcome
+    """the one shock between the ends of the curve that may lose most"""
+    scenarios: Outcome
+    """by name: days of the past, volatility and rates by themselves, the worst single-name gap, wide spreads"""
+    gaps: Gaps
+    """every single name gapping by itself"""
+    ladder: Outcome | None
+    """at the index returns that the limits name, in their order; None when they name none"""
+    accounts: tuple[Margined, ...]
+    """each account with our estimate of its margin now"""
     unvalued: Mask
     """positions that cannot be revalued"""
     unvalued_share: float
@@ -38,13 +56,38 @@ class Standing:
 def standing_of(portfolio: Portfolio, limits: Limits) -> Standing | str:
     """The stress of `portfolio` by the `limits` in force, or why there is none."""
     try:
-        book = book_of(portfolio)
-        shocks = [Shock(f"{step:+.0%}", step, -1.5 * step) for step in CURVE]
-        unvalued = ~book.valued
-        return Standing(book, outcome(book, shocks), unvalued, share_of(book, unvalued))
+        return _revalued(book_of(portfolio), limits)
     except Exception as error:  # a guard that cannot compute must say so, whatever went wrong
         log.exception("the book cannot be revalued")
         return f"the book cannot be revalued ({type(error).__name__}); see the log"
+
+
+def _revalued(book: Book, limits: Limits) -> Standing:
+    market = book.portfolio.market
+    vix, named = level_of(market), _returns_named(limits)
+    returns = (*CURVE, *(step for step in named if step not in CURVE))
+    both = outcome(book, [index_shock(step, vix) for step in returns])
+    curve = picked(both, range(len(CURVE)))
+    gaps, unvalued = single_name_gaps(book), ~book.valued
+    return Standing(
+        book=book,
+        curve=curve,
+        trough=trough_of(book, curve, vix),
+        scenarios=joined(outcome(book, named_shocks(market)), gaps.outcome, spreads_widened(book)),
+        gaps=gaps,
+        ladder=picked(both, [returns.index(step) for step in named]) if named else None,
+        accounts=margined(book),
+        unvalued=unvalued,
+        unvalued_share=share_of(book, unvalued),
+    )
+
+
+def _returns_named(limits: Limits) -> tuple[float, ...]:
+    """The index returns in the limits, falling to rising."""
+    stress = limits.keys.stress
+    if stress is None:
+        return ()
+    return tuple(sorted({rung.index for rung in stress.ladder} | set(stress.min_excess_after)))
 
 
 def share_of(book: Book, rows: Mask) -> float:

@@ -1,0 +1,362 @@
+"""What the book would lose under shocks, held against limits: a ladder of index moves, named scenarios, excess
+liquidity account by account; and whether the model that says so agrees with the market.
+
+A loss is an interval: positions that cannot be revalued lie between the bounds no price can leave. Its lower end may
+prove a breach. While more of the book than `max_unvalued_share` is without a model value nothing is cleared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from guardrails import wording
+from guardrails.checks.measured import Contributor, Measured, judge, largest
+from guardrails.columns import Array, Mask
+from guardrails.exposures import Interval
+from guardrails.findings import Finding, Level
+from guardrails.limits import Bound, Limits, short_side, stricter
+from guardrails.portfolio import Portfolio
+from guardrails.stress.accounts import AccountAfter, accounts_after
+from guardrails.stress.book import Book
+from guardrails.stress.cases import gap_case, spreads_case
+from guardrails.stress.ladder import Cell, at_returns
+from guardrails.stress.outcome import by_position
+from guardrails.stress.scenarios import GAP, SPREADS, TITLES
+from guardrails.stress.standing import Standing
+
+RESIDUAL_SHARE = 0.10
+"""of its price: a model price further from the market than this says another thing than the market"""
+TICKS, TICKS_OF_SPOT = 0.15, 0.001
+"""a few ticks of an index option; of what it is struck on at most, where prices are small"""
+MATERIAL = 0.01
+"""of net liquidation: residuals that add up to more make the stress itself unknown"""
+_TOP = 3
+"""positions named as losing most"""
+
+
+def stress_ladder(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """One Finding per rung: the loss at a return of the index, with the volatility that comes with it."""
+    rule, stress = limits.keys.stress, portfolio.stress
+    if rule is None or not rule.ladder:
+        return [_not_set("stress_ladder", limits)]
+    if isinstance(stress, str):
+        return [_unknown("stress_ladder", stress, limits)]
+    cells = at_returns(stress, [rung.index for rung in rule.ladder])
+    losses = -by_position(stress.book, [cell.shock for cell in cells])
+    cases = [
+        _Case("stress_ladder", f"SPX {rung.index * 100:+g} %", f"at {_where(cell)}", cell, losses[:, place])
+        for place, (rung, cell) in enumerate(zip(rule.ladder, cells, strict=True))
+    ]
+    shares = [rung.max_loss_pct_nlv for rung in rule.ladder]
+    return [_loss(case, share, portfolio, limits) for case, share in zip(cases, shares, strict=True)]
+
+
+def stress_scenarios(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """One Finding per named scenario that has a limit."""
+    rule, stress = limits.keys.stress, portfolio.stress
+    if rule is None or not rule.scenarios:
+        return [_not_set("stress_scenarios", limits)]
+    if isinstance(stress, str):
+        return [_unknown("stress_scenarios", stress, limits)]
+    places = {shock.name: place for place, shock in enumerate(stress.scenarios.shocks)}
+    losses = -by_position(stress.book, stress.scenarios.shocks)
+    return [
+        _loss(_scenario(name, Cell(stress.scenarios, places[name]), losses, stress), share, portfolio, limits)
+        for name, share in rule.scenarios.items()
+    ]
+
+
+def stress_excess(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """One Finding per account: its excess liquidity after the worst of the moves, by our estimate of its margin.
+
+    Accounts are judged one by one; what one of them has to spare clears no other.
+    """
+    rule, stress = limits.keys.stress, portfolio.stress
+    if rule is None or not rule.min_excess_after:
+        return [_not_set("stress_excess", limits)]
+    if not portfolio.accounts:
+        return [_unknown("stress_excess", "no account has been read", limits)]
+    if isinstance(stress, str):
+        return [_unknown("stress_excess", stress, limits)]
+    found = accounts_after(stress, rule.min_excess_after)
+    too_many = stress.unvalued_share > rule.max_unvalued_share
+    return [_excess(after, portfolio, limits, too_many=too_many) for after in found]
+
+
+def model_residual(portfolio: Portfolio, limits: Limits) -> list[Finding]:
+    """Options whose model price differs from the market by more than a tenth, half the quote's spread and a few ticks.
+
+    WATCH: each stress figure of such a position is doubtful by about as much. UNKNOWN where together they matter to the
+    net liquidation, or where nothing can be compared.
+    """
+    stress = portfolio.stress
+    if isinstance(stress, str):
+        return [_unknown("model_residual", stress, limits)]
+    book = stress.book
+    options = book.columns.is_option & (book.columns.reported != 0.0)
+    if not options.any():
+        return [limits.finding("model_residual", "portfolio", Level.NOT_APPLICABLE, "Model prices: no option is held.")]
+    dollars = np.abs(book.residual() * book.weight)
+    blind = options & ~np.isfinite(dollars)
+    far = options & ~blind & (np.abs(book.residual()) > _tolerance(book))
+    return [_residual(portfolio, limits, stress, np.where(far, dollars, 0.0), blind)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One thing that could happen, to be held against a limit."""
+
+    check: str
+    name: str
+    """as in the subject of its Finding"""
+    where: str
+    """as a person says it: `at S&P 500 −10 %, volatility +21.5 points`"""
+    cell: Cell
+    loss: Array
+    """dollars by position; NaN where it is not known"""
+
+
+def _loss(case: _Case, share: float, portfolio: Portfolio, limits: Limits) -> Finding:
+    """The loss of one case against a part of net liquidation."""
+    rule, stress, pnl = limits.keys.stress, portfolio.stress, case.cell.pnl
+    unvalued = np.ones(len(case.loss), dtype=bool) if isinstance(stress, str) else stress.unvalued
+    if isinstance(stress, str) or rule is None or stress.unvalued_share > rule.max_unvalued_share:
+        pnl = replace(pnl, missing=True)
+    bound = stricter(None, share, portfolio.net_liquidation, "net liquidation")
+    measured = Measured(
+        check=case.check,
+        key="stress",
+        title=f"P&L {case.where}:",
+        unit="USD",
+        value=pnl,
+        use=short_side(pnl),
+        bound=bound,
+        sign=-1.0,
+        subject=f"portfolio:{case.name}",
+    )
+    finding = judge(measured, portfolio, limits, case.loss, unvalued)
+    evidence = {**finding.evidence, **_evidence(case, portfolio)}
+    action = _loss_action(finding, bound, largest(portfolio, case.loss), case.where, evidence)
+    return replace(finding, evidence=evidence, next_action=action)
+
+
+def _scenario(name: str, cell: Cell, by_shock: Array, stress: Standing) -> _Case:
+    """A named scenario: `in the scenario 5 Feb 2018 (S&P 500 −4.1 %, volatility +20 points)`.
+
+    `by_shock` are losses by (position, shock) of all scenarios that are moves of the whole market.
+    """
+    title = f"in the scenario {TITLES[name]}"
+    if name not in (GAP, SPREADS):
+        return _Case("stress_scenarios", name, f"{title} ({_where(cell)})", cell, by_shock[:, cell.place])
+    worst = stress.gaps.worst
+    if name == GAP and worst is not None:
+        sign = "+" if stress.gaps.rising else wording.MINUS
+        title += f" ({worst.group} {sign}{worst.size * 100:.3g} %, {worst.words})"
+    found = spreads_case(stress.book) if name == SPREADS else gap_case(stress.book, stress.gaps)
+    none = np.zeros(len(stress.book.weight))
+    losses = none if found is None else np.where(found.low == found.high, -found.low, math.nan)
+    return _Case("stress_scenarios", name, title, cell, losses)
+
+
+def _where(cell: Cell) -> str:
+    """`S&P 500 −10 %, volatility +15 points`."""
+    shock = cell.shock
+    return f"S&P 500 {_signed(shock.index * 100)} %, volatility {_signed(shock.vol * 100)} points"
+
+
+def _evidence(case: _Case, portfolio: Portfolio) -> dict[str, Any]:
+    """What a person needs to see why: the shock, which account loses most, which positions do."""
+    cell, loss_by_row, stress = case.cell, case.loss, portfolio.stress
+    known = {str(account): pnl.low for account, pnl in cell.by_account().items() if math.isfinite(pnl.low)}
+    worst = min(known, key=lambda account: known[account], default=None)
+    order = np.argsort(-np.nan_to_num(loss_by_row, nan=-math.inf))[:_TOP]
+    top = [
+        {"position": portfolio.positions[row].instrument.label, "pnl": -float(loss_by_row[row])}
+        for row in order
+        if loss_by_row[row] > 0
+    ]
+    return {
+        "index_return": cell.shock.index,
+        "volatility_points": cell.shock.vol * 100.0,
+        "unvalued_share": None if isinstance(stress, str) else stress.unvalued_share,
+        "worst_account": worst,
+        "worst_account_pnl": None if worst is None else known[worst],
+        "top_losses": top,
+    }
+
+
+def _loss_action(
+    finding: Finding, bound: Bound, contributor: Contributor | None, where: str, evidence: Mapping[str, Any]
+) -> str:
+    if finding.level is Level.UNKNOWN:
+        if bound.unknown:
+            return "Restore the net liquidation of every account."
+        return f"Find prices and volatilities for {wording.names(evidence.get('missing', ()))}, or close them."
+    if finding.level.rank < Level.WATCH.rank:
+        return ""
+    if contributor is None or finding.headroom is None:
+        return f"Add nothing that loses {where}." if finding.level is Level.WATCH else f"Close what loses most {where}."
+    each, label = contributor.each, contributor.label
+    if finding.level is Level.WATCH:
+        more = wording.quantity(math.floor(finding.headroom / each))
+        return f"Room for {more} more {label} {where}; add nothing that loses there."
+    needed = math.ceil(-finding.headroom / each - 1e-9)
+    if needed <= contributor.contracts:
+        return f"Closing {wording.quantity(needed)} of {label} gives back {wording.money(needed * each)} {where}."
+    whole = wording.money(contributor.contracts * each)
+    return (
+        f"Closing all {wording.quantity(contributor.contracts)} of {label} gives back {whole} of the "
+        f"{wording.money(-finding.headroom)} too much {where}: close more besides."
+    )
+
+
+def _excess(after: AccountAfter, portfolio: Portfolio, limits: Limits, *, too_many: bool) -> Finding:
+    """The worst of the moves for one account; WATCH when it takes most of the excess there is."""
+    place = after.worst
+    excess, shock = after.excess[place], after.shocks[place]
+    watch_at = limits.matrix.watch_at
+    level = Level.OK
+    if excess.high < 0:
+        level = Level.BREACH
+    elif excess.low < 0 or excess.missing or too_many or after.reason:
+        level = Level.UNKNOWN
+    elif after.now is None or excess.low <= (1.0 - watch_at) * after.now:
+        level = Level.WATCH
+    where = f"S&P 500 {_signed(shock.index * 100)} %"
+    said = wording.money(excess.known) if excess.known is not None else _between(excess)
+    now = wording.money(after.now)
+    text = f"Excess liquidity of {after.account} at {where}: {said} by our estimate, at least $0; now {now}."
+    if after.reason:
+        text += f" Cannot be cleared: {after.reason}."
+    elif too_many:
+        text += " Cannot be cleared: too much of the book has no model value."
+    return limits.finding(
+        "stress_excess",
+        f"account:{after.account}",
+        level,
+        text,
+        key="stress",
+        value=excess.known,
+        limit=0.0,
+        unit="USD",
+        headroom=excess.known if level is not Level.BREACH else excess.high,
+        evidence={
+            "use": after.use(place),
+            "index_return": shock.index,
+            "volatility_points": shock.vol * 100.0,
+            "excess_now": after.now,
+            "pnl": after.pnl[place].known,
+            "rule": after.rule,
+            "margin_estimate_now": after.estimate_now,
+            "margin_estimate_after": after.estimate[place].known,
+            "margin_broker_now": after.maintenance,
+            "house_factor": after.factor,
+        },
+        age=portfolio.data_age_seconds,
+        action=_excess_action(level, excess, where, after),
+    )
+
+
+def _excess_action(level: Level, excess: Interval, where: str, after: AccountAfter) -> str:
+    if level is Level.BREACH:
+        return f"Free {wording.money(-excess.high)} of margin in {after.account} (as of {where}), or add cash."
+    if level is Level.UNKNOWN:
+        return f"Restore what is named, or read the margin of {after.account} at the broker."
+    return f"Add nothing to {after.account} that loses or takes margin at {where}." if level is Level.WATCH else ""
+
+
+def _between(interval: Interval) -> str:
+    if math.isinf(interval.low) and math.isinf(interval.high):
+        return "not known"
+    if math.isinf(interval.low):
+        return f"at most {wording.money(interval.high)}"
+    if math.isinf(interval.high):
+        return f"at least {wording.money(interval.low)}"
+    return f"between {wording.money(interval.low)} and {wording.money(interval.high)}"
+
+
+def _tolerance(book: Book) -> Array:
+    """By row, how far model and market may be apart."""
+    half = np.array([
+        math.nan if p.bid is None or p.ask is None else (p.ask - p.bid) / 2.0 for p in book.portfolio.positions
+    ])  # fmt: skip
+    ticks = np.fmin(TICKS, TICKS_OF_SPOT * book.options.spot)
+    return np.asarray(np.fmax(np.fmax(RESIDUAL_SHARE * book.quoted, half), ticks), dtype=np.float64)
+
+
+def _residual(portfolio: Portfolio, limits: Limits, stress: Standing, far: Array, blind: Mask) -> Finding:
+    """What the rows `far` (dollars apart, 0 where near) and `blind` (not comparable) say together."""
+    book, nav = stress.book, portfolio.net_liquidation
+    apart, gross = float(far.sum()), float(np.nansum(np.abs(book.quoted * book.weight)[book.columns.is_option]))
+    share = apart / gross if gross > 0 else None
+    material = nav is None or apart > MATERIAL * max(nav, 0.0)
+    level = Level.WATCH if apart > 0 else Level.OK
+    if blind.any() or (apart > 0 and material):
+        level = Level.UNKNOWN
+    rows = [int(row) for row in np.argsort(-far) if far[row] > 0]
+    named = [portfolio.positions[row].instrument.label for row in rows]
+    missing = [portfolio.positions[row].instrument.label for row in np.flatnonzero(blind)]
+    text = "Model prices agree with the market."
+    if rows:
+        model, quoted = (wording.number(float(column[rows[0]]), 2) for column in (book.base, book.quoted))
+        text = (
+            f"Model prices of {wording.names(named, _TOP)} differ from the market by {wording.money(apart)} in all; "
+            f"the most: {named[0]} by model {model}, market {quoted}."
+        )
+    if missing:
+        text += f" No price or no volatility to compare: {wording.names(missing)}."
+    evidence = {
+        "share_of_options": share,
+        "share_of_nlv": apart / nav if nav else None,
+        "differ": named,
+        "missing": missing,
+    }
+    return limits.finding(
+        "model_residual",
+        "portfolio",
+        level,
+        text,
+        value=apart,
+        unit="USD",
+        evidence=evidence,
+        age=portfolio.data_age_seconds,
+        action="Look at the quotes of what is named; its stress is doubtful by as much."
+        if level is not Level.OK
+        else "",
+    )
+
+
+def _not_set(check: str, limits: Limits) -> Finding:
+    text = f"{_TITLES[check]}: not set. Write a `stress:` section under the limits of this regime (docs/limits.md)."
+    return limits.finding(check, "portfolio", Level.NOT_APPLICABLE, text)
+
+
+def _unknown(check: str, reason: str, limits: Limits) -> Finding:
+    action = "Wait a minute; if it stays, look at the log." if check != "stress_excess" else "Connect a broker."
+    return limits.finding(
+        check,
+        "portfolio",
+        Level.UNKNOWN,
+        f"{_TITLES[check]}: not known, because {reason}.",
+        key="stress",
+        action=action,
+    )
+
+
+def _signed(value: float) -> str:
+    """`+15`, `−7.5`, `+0.4`."""
+    text = f"{abs(value):.3g}"
+    return ("+" if value >= 0 else wording.MINUS) + text
+
+
+_TITLES = {
+    "stress_ladder": "Loss when the index moves",
+    "stress_scenarios": "Loss in named scenarios",
+    "stress_excess": "Excess liquidity after a shock",
+    "model_residual": "Model prices",
+}

@@ -1,0 +1,150 @@
+"""One name opens far from where it closed, and nothing else moves: up or down by max(15 %, 2 x implied earnings move).
+
+Every underlying group of the book is tried, except those that stand for a whole market and volatility itself; the worst
+counts. Volatilities stay: that they collapse after a report is not counted as a gain.
+
+The implied earnings move is what the options expect of the day of the report (one standard deviation): of the total
+variance until the first expiry after it, by the at-the-money volatility of what is held there, less that of the other
+days at the realised volatility of the past 30, which may explain half of it at most. Where nothing is held beyond the
+report, the published 30-day implied volatility counts, if the report falls within those days.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from guardrails import calendar
+from guardrails.columns import Array
+from guardrails.exposures import Interval
+from guardrails.pricing import DAYS_PER_YEAR
+from guardrails.products import BROAD_INDEX_GROUPS, VOLATILITY_GROUP, group_of
+from guardrails.stress.book import Book
+from guardrails.stress.outcome import Outcome, bounds, gathered
+from guardrails.stress.scenarios import GAP
+from guardrails.stress.shocks import Moves, Shock
+from guardrails.values import Metrics
+
+LEAST_GAP, GREATEST_GAP, TIMES = 0.15, 0.95, 2.0
+"""of the price; a gap down cannot take more than there is"""
+ORDINARY = 0.5
+"""of the variance at most: a turbulent month behind must not explain the report away"""
+BEFORE_OPEN = "before open"
+"""then options that expire on the day of the report live through it"""
+WORDS = (
+    "One name gaps by 15 % or twice the move its options imply for its earnings, whichever is more, "
+    "its volatility and all other names unchanged; broad indices are left to the other shocks."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How far one group may gap."""
+
+    group: str
+    size: float
+    """fraction of the price"""
+    words: str
+    """where the size comes from"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Every name of the book gapping by itself."""
+
+    gaps: tuple[Gap, ...]
+    """in the order of the groups"""
+    up: tuple[Interval, ...]
+    """P&L of the book, dollars"""
+    down: tuple[Interval, ...]
+    outcome: Outcome
+    """the worst of them, as a scenario of its own"""
+    worst: Gap | None
+    """None when there is no single name"""
+    rising: bool = False
+    """direction of the worst"""
+
+
+def single_name_gaps(book: Book) -> Gaps:
+    """All gaps of `book` in two revaluations: all may move at once, because names do not touch each other."""
+    exposures, columns = book.portfolio.exposures, book.columns
+    gaps = tuple(single_name_gap(book, group) for group in exposures.groups if _is_name(book, group))
+    sizes = {gap.group: gap.size for gap in gaps}
+    size = np.array([sizes.get(group, 0.0) for group in exposures.groups])[exposures.group]
+    low, high = (np.where(size[:, None] > 0, side, 0.0) for side in bounds(book, _gapped(book, size)))
+    chosen = [exposures.group == exposures.groups.index(gap.group) for gap in gaps]
+    totals = [[_total(low, high, rows, column) for rows in chosen] for column in (0, 1)]
+    ranked = [(side[place].low, place, column) for column, side in enumerate(totals) for place in range(len(gaps))]
+    _, place, column = min(ranked, default=(0.0, -1, 0))
+    rows = chosen[place] if gaps else np.zeros(len(columns.spot), dtype=bool)
+    sums = (np.where(rows[:, None], side[:, column : column + 1], 0.0) for side in (low, high))
+    worst = gaps[place] if gaps else None
+    outcome = gathered(book, (Shock(GAP),), *sums)
+    return Gaps(gaps, tuple(totals[0]), tuple(totals[1]), outcome, worst, rising=column == 0)
+
+
+def single_name_gap(book: Book, group: str) -> Gap:
+    """How far `group` may gap, by its earnings if they are known."""
+    metrics = next((m for name, m in book.portfolio.market.metrics.items() if group_of(name) == group), None)
+    today = calendar.exchange_date(book.portfolio.time)
+    if metrics is None or metrics.earnings is None or metrics.earnings < today:
+        return Gap(group, LEAST_GAP, "no date of earnings is known")
+    move = earnings_move(book, group, metrics, today)
+    if move is None:
+        return Gap(group, LEAST_GAP, f"what is implied for earnings on {metrics.earnings} is not known")
+    size = min(max(LEAST_GAP, TIMES * move), GREATEST_GAP)
+    words = f"{TIMES:g} × {100 * move:.1f} % implied for earnings on {metrics.earnings}"
+    return Gap(group, size, words if size > LEAST_GAP else f"more than {words}")
+
+
+def earnings_move(book: Book, group: str, metrics: Metrics, today: date) -> float | None:
+    """One standard deviation of the day of the report, fraction of the price; None when nothing says it."""
+    if metrics.earnings is None:
+        return None
+    early = metrics.earnings_time == BEFORE_OPEN
+    found = _at_the_money(book, group, metrics.earnings - timedelta(days=1) if early else metrics.earnings)
+    if found is None:
+        within = metrics.earnings - today <= timedelta(days=30)
+        if not within or metrics.iv_30d is None or metrics.iv_30d <= 0:
+            return None
+        found = metrics.iv_30d, 30.0 / DAYS_PER_YEAR
+    vol, years = found
+    ordinary = 0.0 if metrics.hv_30d is None else min(metrics.hv_30d**2, ORDINARY * vol**2)
+    return math.sqrt(vol**2 * years - ordinary * max(years - 1.0 / DAYS_PER_YEAR, 0.0))
+
+
+def _at_the_money(book: Book, group: str, day: date) -> tuple[float, float] | None:
+    """Volatility and years of the held option nearest the money on the first expiry after `day`."""
+    exposures, columns, o = book.portfolio.exposures, book.columns, book.options
+    later = [expiry is not None and expiry > day for expiry, _ in columns.expiries]
+    after = np.array(later, dtype=bool)[columns.expiry]
+    usable = np.isfinite(book.vol + o.years + o.spot + o.strike) & (book.vol > 0) & (o.years > 0) & (o.spot > 0)
+    rows = np.flatnonzero(usable & after & columns.is_option & (exposures.group == exposures.groups.index(group)))
+    if not len(rows):
+        return None
+    first = rows[o.years[rows] == o.years[rows].min()]
+    row = first[np.argmin(np.abs(np.log(o.strike[first] / o.spot[first])))]
+    return float(book.vol[row]), float(o.years[row])
+
+
+def _is_name(book: Book, group: str) -> bool:
+    """Whether `group` is a single underlying that moves: no broad index, no volatility, no cash."""
+    if group in BROAD_INDEX_GROUPS or group == VOLATILITY_GROUP:
+        return False
+    exposures = book.portfolio.exposures
+    return bool((~book.columns.is_cash & (exposures.group == exposures.groups.index(group))).any())
+
+
+def _gapped(book: Book, size: Array) -> Moves:
+    """Up, then down."""
+    o = book.options
+    spot = book.columns.spot[:, None] * (1.0 + np.stack([size, -size], axis=1))
+    return Moves(spot, *(np.repeat(column[:, None], 2, axis=1) for column in (book.vol, o.years, o.rate)))
+
+
+def _total(low: Array, high: Array, rows: Array, column: int) -> Interval:
+    least, most = float(low[rows, column].sum()), float(high[rows, column].sum())
+    return Interval(least, most, not math.isfinite(least + most))
