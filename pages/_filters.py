@@ -52,6 +52,9 @@ class Filter:
             positions=tuple(row for row in snapshot.positions if f"{row.broker} {row.account}" in self.shown),
             account_exposures=tuple(row for row in snapshot.account_exposures if row.name in self.shown),
             findings=tuple(f for f in snapshot.findings if owner_of(f, self.known) in ("", *self.shown)),
+            stress=replace(
+                snapshot.stress, accounts=tuple(row for row in snapshot.stress.accounts if row.account in self.shown)
+            ),
         )
 
     def words(self, snapshot: Snapshot) -> str:

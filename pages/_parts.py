@@ -98,9 +98,9 @@ def title_of(check: str) -> str:
 
 
 def about(subject: str) -> str:
-    """Subject of a finding as a person says it: `IBKR •••4567`; nothing for the whole portfolio."""
+    """Subject of a finding as a person says it: `IBKR •••4567`, `SPX -5 %`; nothing for the whole portfolio."""
     kind, _, name = subject.partition(":")
-    return "" if kind in ("portfolio", "matrix") else name.replace(":", " ")
+    return "" if kind == "matrix" else name.replace(":", " ")
 
 
 def pill(level: Level, count: int | None = None) -> str:

@@ -13,28 +13,29 @@ from pages._moment import Moment, day_and_time
 from pages._parts import limit_row, nothing_yet, text, unset_row
 from pages._past import every, seen
 
-CHECK_OF = {
-    "max_beta_delta": "beta_delta",
-    "max_negative_vega": "short_vega",
-    "max_gamma": "gamma",
-    "max_near_expiry_gamma": "near_expiry_gamma",
-    "min_daily_theta": "theta_floor",
-    "max_daily_theta": "theta_cap",
-    "theta_vega_ratio": "theta_vega_ratio",
-    "max_single_underlying_vega_pct": "vega_concentration",
-    "max_single_underlying_delta_pct": "delta_concentration",
-    "max_single_underlying_margin_pct": "margin_concentration",
-    "max_position_contracts": "position_contracts",
-    "max_position_notional": "position_notional",
-    "short_option_dte": "short_option_expiry",
-    "min_cushion": "margin_cushion",
-    "watch_cushion": "margin_cushion",
-    "max_margin_utilisation": "margin_utilisation",
-    "max_daily_loss_pct": "daily_loss",
-    "watch_daily_loss_pct": "daily_loss",
-    "max_drawdown_pct": "drawdown",
+CHECKS_OF = {
+    "max_beta_delta": ("beta_delta",),
+    "max_negative_vega": ("short_vega",),
+    "max_gamma": ("gamma",),
+    "max_near_expiry_gamma": ("near_expiry_gamma",),
+    "min_daily_theta": ("theta_floor",),
+    "max_daily_theta": ("theta_cap",),
+    "theta_vega_ratio": ("theta_vega_ratio",),
+    "max_single_underlying_vega_pct": ("vega_concentration",),
+    "max_single_underlying_delta_pct": ("delta_concentration",),
+    "max_single_underlying_margin_pct": ("margin_concentration",),
+    "max_position_contracts": ("position_contracts",),
+    "max_position_notional": ("position_notional",),
+    "short_option_dte": ("short_option_expiry",),
+    "min_cushion": ("margin_cushion",),
+    "watch_cushion": ("margin_cushion",),
+    "max_margin_utilisation": ("margin_utilisation",),
+    "max_daily_loss_pct": ("daily_loss",),
+    "watch_daily_loss_pct": ("daily_loss",),
+    "max_drawdown_pct": ("drawdown",),
+    "stress": ("stress_ladder", "stress_scenarios", "stress_excess"),
 }
-"""check that judges a limit, by its key without `_pct_nlv`"""
+"""checks that judge a limit, by its key without `_pct_nlv`"""
 
 
 _SOFT = ' class="pg-soft"'
@@ -42,12 +43,12 @@ _WHY_NOT = "Nothing is measured against it."
 _NOT_HERE = "Nothing of the accounts shown is measured against it."
 
 
-def sentences_by_check(sentences: list[str]) -> dict[str, list[str]]:
-    """The sentences of a regime under the check that judges them; what belongs to none stands under nothing."""
-    found: dict[str, list[str]] = {}
+def sentences_by_check(sentences: list[str]) -> dict[tuple[str, ...], list[str]]:
+    """The sentences of a regime under the checks that judge them; what belongs to none stands under nothing."""
+    found: dict[tuple[str, ...], list[str]] = {}
     for sentence in sentences:
         key = sentence.rpartition("[")[2].rstrip("].").removesuffix("_pct_nlv") if "[" in sentence else ""
-        found.setdefault(CHECK_OF.get(key, ""), []).append(sentence)
+        found.setdefault(CHECKS_OF.get(key, ()), []).append(sentence)
     return found
 
 
@@ -69,12 +70,12 @@ def in_force(moment: Moment, snapshot: Snapshot) -> None:
         st.html("".join(limit_row(finding) for finding in snapshot.findings if finding.limit is not None))
         return
     rules = sentences_by_check(explain_regime(moment.matrix, regime.name))
-    st.html("".join(f"<div>{text(sentence)}</div>" for sentence in rules.pop("", [])))
+    st.html("".join(f"<div>{text(sentence)}</div>" for sentence in rules.pop((), [])))
     otherwise = _NOT_HERE if drawn.on else _WHY_NOT
     st.html(
         "".join(
-            rule_html(said, [f for f in snapshot.findings if f.check == check], otherwise)
-            for check, said in rules.items()
+            rule_html(said, [f for f in snapshot.findings if f.check in checks], otherwise)
+            for checks, said in rules.items()
         )
     )
 
