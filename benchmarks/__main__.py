@@ -1,6 +1,7 @@
-"""Run every benchmark and print one table in Markdown: `python -m benchmarks [--write]`.
+"""Run every benchmark and print its table in Markdown: `python -m benchmarks [WORD ...] [--write]`.
 
-With `--write` the table in benchmarks/README.md is replaced. Exit code 1 when a goal is missed.
+With words only the parts whose title has one of them. With `--write` the tables in benchmarks/README.md are replaced.
+Exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -14,13 +15,28 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import assessment, history_size, ibkr, process, replay, screens, store, tastytrade
+from benchmarks import (
+    assessment,
+    history_size,
+    ibkr,
+    margin,
+    pricing_american,
+    pricing_dividends,
+    pricing_european,
+    pricing_vollib,
+    process,
+    replay,
+    screens,
+    store,
+    stress,
+    tastytrade,
+)
 from benchmarks.timing import Row
 
 README = Path(__file__).with_name("README.md")
 PACKAGES = (
     "numpy", "pandas", "pydantic", "streamlit", "exchange-calendars", "ib_async", "tastytrade", "playwright",
-    "SQLAlchemy", "psycopg", "pyarrow",
+    "SQLAlchemy", "psycopg", "pyarrow", "numba", "QuantLib", "scipy",
 )  # fmt: skip
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
 
@@ -31,6 +47,12 @@ def main() -> int:
     parts = {
         "Assessment against its peers": assessment.compare,
         "Whole engine cycle": assessment.cycle,
+        "Pricing: European": pricing_european.european,
+        "Pricing: implied volatility": pricing_vollib.implied,
+        "Pricing: American": pricing_american.american_options,
+        "Pricing: American with cash dividends": lambda: [*pricing_dividends.accuracy(), *pricing_dividends.speed()],
+        "Pricing: margin estimates": margin.rows,
+        "Pricing: the stress of a book": stress.stress,
         "Pages": screens.reruns,
         "Process": process.server,
         "Store": store.store,
@@ -40,19 +62,32 @@ def main() -> int:
         "tastytrade, live, against its stand-in": tastytrade.live,
         "Imports": process.imports,
     }
-    text, missed = [machine()], False
+    words = [word.lower() for word in sys.argv[1:] if not word.startswith("-")]
+    parts = {title: part for title, part in parts.items() if not words or any(word in title.lower() for word in words)}
+    tables, missed = {}, False
     for title, measure in parts.items():
         print(f"{title} ...", file=sys.stderr)
         rows = measure()
         missed = missed or any(row.met is False for row in rows)
-        text.append(table(title, rows))
-    document = "\n\n".join(text)
-    print(document)
+        tables[title] = table(title, rows)
+    print("\n\n".join([machine(), *tables.values()]))
     if "--write" in sys.argv[1:]:
-        old = README.read_text(encoding="utf-8")
-        new = re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{document}\n\n{END}", old, flags=re.DOTALL)
-        README.write_text(new, encoding="utf-8")
+        README.write_text(written(README.read_text(encoding="utf-8"), tables, whole=not words), encoding="utf-8")
     return int(missed)
+
+
+def written(readme: str, tables: dict[str, str], *, whole: bool) -> str:
+    """`readme` with the tables between its marks replaced: all of it, or only those parts, with where and when."""
+    if whole:
+        document = "\n\n".join([machine(), *tables.values()])
+        return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{document}\n\n{END}", readme, flags=re.DOTALL)
+    for title, lines in tables.items():
+        dated = lines.replace("\n\n", f"\n\n{machine()}\n\n", 1)
+        old = re.compile(rf"### {re.escape(title)}\n.*?(?=\n\n### |\n\n{END})", re.DOTALL)
+        if old.search(readme) is None:
+            readme = readme.replace(f"\n\n{END}", f"\n\n### {title}\n\n{END}")
+        readme = old.sub(lambda _, dated=dated: dated, readme)  # type: ignore[misc]  # bound per table
+    return readme
 
 
 def machine() -> str:

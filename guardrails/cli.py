@@ -21,11 +21,11 @@ from rich.console import Console
 from guardrails import calendar, redaction, report, wording
 from guardrails.assess import Assessment, assess
 from guardrails.engine import STATE_FILE
-from guardrails.errors import GuardrailsError, MatrixError, SettingsError
+from guardrails.errors import GuardrailsError, MatrixError, SettingsError, SourceError
 from guardrails.findings import Level
 from guardrails.histories import past_once
 from guardrails.look import look
-from guardrails.matrix import RiskMatrix, explain, load
+from guardrails.matrix import RiskMatrix, advice, explain, load
 from guardrails.memory import read_memory, remembered_as
 from guardrails.outages import about_task
 from guardrails.past import Past
@@ -83,6 +83,8 @@ def matrix(
     console.print(f"{chosen.name} is valid, version {valid.version}.\n")
     for sentences in explain(valid).values():
         console.print("\n  ".join(sentences) + "\n", markup=False)
+    for sentence in advice(valid):
+        console.print(sentence, markup=False)
     return 0
 
 
@@ -152,6 +154,26 @@ def backfill(
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     return code
+
+
+@app.command()
+def value(
+    file: Annotated[Path, typer.Argument(help="CSV, a row per option; its columns are named when one is missing.")],
+    at: Annotated[str | None, typer.Option(help="Count expiries from this ISO time (see check).")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the values as JSON.")] = False,
+) -> int:
+    """Price listed options, or find the volatility their prices imply.
+
+    Columns: style (european, american), right (C, P), underlying or forward, strike, years or expiry, rate,
+    dividend_yield, volatility or price. Exit 3 when some row could not be valued; the others still are.
+    """
+    from guardrails.value_command import answer as answer_value  # noqa: PLC0415  # as in audit_verify
+
+    try:
+        return answer_value(file, _clock() if at is None else parse_time(at), as_json=as_json)
+    except SourceError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @audit_app.command("verify")
@@ -247,8 +269,9 @@ def _probe(settings: Settings) -> list[tuple[str, bool, str]]:
     """Each thing the program needs: name, whether it works, what to say or do."""
     found: list[tuple[str, bool, str]] = []
     try:
-        version = load(settings.guardrails_matrix).version
-        found.append(("risk matrix", True, f"{settings.guardrails_matrix} is valid, version {version}"))
+        rules = load(settings.guardrails_matrix)
+        valid = f"{settings.guardrails_matrix} is valid, version {rules.version}"
+        found.append(("risk matrix", True, "\n".join([valid, *advice(rules)])))
     except MatrixError as error:
         found.append(("risk matrix", False, str(error)))
     found.append(_probe_data_dir(settings.guardrails_data_dir))

@@ -16,6 +16,7 @@ from guardrails.values import (
     SENTINEL,
     Account,
     AccountId,
+    Dividend,
     Greeks,
     Market,
     Metrics,
@@ -142,6 +143,8 @@ def merge_markets(views: Iterable[View]) -> Market:
         greeks={**_blank(market.greeks for market in markets), **_latest((m.greeks for m in markets), _numbers)},
         quotes=_latest((market.quotes for market in markets), _numbers),
         open=any(told) if told else None,
+        dividends=_latest_dividends(market.dividends for market in markets),
+        yields=_latest((market.yields for market in markets), _valued),
     )
 
 
@@ -179,6 +182,18 @@ def _latest(tables: Iterable[Mapping[str, _Dated]], cleaned: Callable[[_Dated], 
             held = merged.get(key)
             if (held is None or item.time >= held.time) and (kept := cleaned(item)) is not None:
                 merged[key] = kept
+    return merged
+
+
+def _latest_dividends(tables: Iterable[Mapping[str, tuple[Dividend, ...]]]) -> Mapping[str, tuple[Dividend, ...]]:
+    """By underlying all that the source says whose newest word on it is the newest; two lists are never mixed."""
+    merged: dict[str, tuple[Dividend, ...]] = {}
+    for table in tables:
+        for symbol, told in table.items():
+            kept = tuple(dividend for dividend in told if finite(dividend.amount) is not None)
+            held = merged.get(symbol)
+            if kept and (held is None or max(d.time for d in kept) >= max(d.time for d in held)):
+                merged[symbol] = kept
     return merged
 
 

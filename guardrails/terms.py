@@ -19,7 +19,7 @@ from guardrails.columns import Array, Index, Mask
 from guardrails.dividends import Basis, Schedule, ex_moment, schedule, years_until
 from guardrails.instruments import Instrument, Kind, Right
 from guardrails.pricing import Options
-from guardrails.pricing.dividends import Dividends
+from guardrails.pricing.dividends_layout import SPACING, Dividends
 from guardrails.pricing.styles import Styles
 from guardrails.products import is_american
 from guardrails.values import Market
@@ -43,8 +43,10 @@ class Terms:
         return Terms(self.options.at(rows), self.styles.at(rows), self.on_future[rows], self.payouts)
 
 
-def terms_of(instruments: Sequence[Instrument], spot: Array, market: Market, now: datetime) -> Terms:
-    """The terms of `instruments`, struck on what costs `spot`, at `now`.
+def terms_of(
+    instruments: Sequence[Instrument], spot: Array, market: Market, now: datetime, spacing: float = SPACING
+) -> Terms:
+    """The terms of `instruments`, struck on what costs `spot`, at `now`; `spacing` is that of `Dividends`.
 
     An option of unknown style is taken as American, which is worth no less. A rate or payout that nobody says counts as
     zero; `payouts` says of which.
@@ -65,7 +67,7 @@ def terms_of(instruments: Sequence[Instrument], spot: Array, market: Market, now
         styles=Styles(
             american=is_option & np.array([is_american(each) is not False for each in instruments], dtype=bool),
             dividends=Dividends.of(
-                list(_paid(each, end, payouts, now)) for each, end in zip(instruments, ends, strict=True)
+                (list(_paid(each, end, payouts, now)) for each, end in zip(instruments, ends, strict=True)), spacing
             ),
         ),
         on_future=np.array([each.kind is Kind.FUTURE_OPTION for each in instruments], dtype=bool),

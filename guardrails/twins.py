@@ -46,9 +46,12 @@ def quotes_held(positions: Iterable[Position]) -> Mapping[str, Quote]:
 
 
 def told_by_twin(
-    instrument: Instrument, spot: float, market: Market, held: Mapping[str, Quote], feeds: Feeds
+    instrument: Instrument, source: str, spot: float, market: Market, held: Mapping[str, Quote], feeds: Feeds
 ) -> Told | None:
-    """The middle of the twin's quote, where `instrument` is in the money and the quote two-sided and of now."""
+    """The middle of the twin's quote, where `instrument` is in the money and the quote two-sided and of now.
+
+    What `source`, which holds the instrument, says of the twin too is as old as that; other sources must stream.
+    """
     if instrument.strike is None or instrument.right is None:
         return None
     over = spot - float(instrument.strike)
@@ -57,8 +60,13 @@ def told_by_twin(
     twin = twin_of(instrument)
     if twin is None:
         return None
-    quotes = (market.quotes.get(twin.key), held.get(twin.key))
-    middles = [told for quote in quotes if quote is not None and (told := _told(twin, quote, feeds)) is not None]
+    streamed, kept = market.quotes.get(twin.key), held.get(twin.key)
+    quotes = []
+    if streamed is not None and feeds.serves(streamed.source):
+        quotes.append(streamed)
+    if kept is not None and (kept.source == source or kept.source in feeds.live):
+        quotes.append(kept)
+    middles = [told for quote in quotes if (told := _told(twin, quote, feeds)) is not None]
     return max(middles, key=lambda told: told.time, default=None)
 
 

@@ -43,16 +43,22 @@ def value_positions(
     """`positions` with Greeks and reasons filled in; order and length are kept."""
     feeds = Feeds.of(sources, now, rules, market_open=market_open)
     valued: list[Position] = []
-    needs: list[Need] = []
+    wanted: list[Need] = []
     told: _Told = {}
-    quotes = quotes_held(positions)
     for row, position in enumerate(positions):
         held, need = _checked(position, market, feeds, told), None
         if held.instrument.is_option and not held.reasons:
             held, need = _chosen(row, held, market, feeds)
         valued.append(held)
         if need is not None:
-            needs.append(_by_twin(need, held, market, quotes, feeds))
+            wanted.append(need)
+    trusted = (told for told, held in zip(positions, valued, strict=True) if not held.reasons)
+    quotes = quotes_held(trusted) if wanted else {}
+    needs = [_by_twin(need, valued[need.row], market, quotes, feeds) for need in wanted]
+    for need in needs:
+        if need.vol is None and need.target is None:
+            valued[need.row] = _noted(valued[need.row], "no quote or mark to imply a volatility from")
+    needs = [need for need in needs if need.vol is not None or need.target is not None]
     for row, greeks in closed_form(needs, market, now).items():
         held = valued[row]
         note = () if greeks is not None else ("its price fits no volatility",)
@@ -62,9 +68,9 @@ def value_positions(
 
 def _by_twin(need: Need, position: Position, market: Market, quotes: Mapping[str, Quote], feeds: Feeds) -> Need:
     """`need`, asked of the twin's price where that says more; a mark is asked only where nobody quotes either."""
-    if need.target is None:
+    if need.vol is not None:
         return need
-    twin = told_by_twin(need.instrument, need.spot, market, quotes, feeds)
+    twin = told_by_twin(need.instrument, position.source, need.spot, market, quotes, feeds)
     if twin is None:
         return need
     quoted = market.prices[position.instrument.underlying]
@@ -79,13 +85,19 @@ def _with_neighbours(valued: list[Position], market: Market, feeds: Feeds) -> tu
         return tuple(valued)
     told: dict[tuple[str, date | None], list[Position]] = {}
     for held in valued:
-        if held.instrument.is_option and not held.reasons and held.greeks is not None and held.greeks.iv:
+        if held.instrument.is_option and not held.reasons and _volatility(held):
             told.setdefault((held.instrument.underlying, held.instrument.expiry), []).append(held)
     needs = [need for row in silent if (need := _by_neighbour(row, valued[row], told, market, feeds)) is not None]
     for row, greeks in closed_form(needs, market, feeds.now).items():
         if greeks is not None:
             valued[row] = replace(valued[row], greeks=greeks)
     return tuple(valued)
+
+
+def _volatility(position: Position) -> float | None:
+    """That of its Greeks, None where they tell none."""
+    iv = None if position.greeks is None else finite(position.greeks.iv)
+    return iv if iv is not None and iv > 0 else None
 
 
 def _by_neighbour(
@@ -234,7 +246,7 @@ def _prepared(
     if repriced is not None:
         return bare, repriced
     if target is None or target <= 0:
-        return _noted(bare, "no quote or mark to imply a volatility from"), None
+        return bare, Need(row, instrument, spot, None, None, "model", quoted.time)
     return _noted(bare, f"its own price is {_age(marked, feeds)} old"), None
 
 

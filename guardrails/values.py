@@ -52,7 +52,8 @@ class Greeks:
     theta: float | None
     iv: float | None
     source: str
-    """`tastytrade`, `ibkr`, `statement`, `model` (own closed form), `repriced` (own, from the last volatility)"""
+    """`tastytrade`, `ibkr`, `statement`, `model` (ours, from a price), `repriced` (ours, from the last
+    volatility), `neighbour` (ours, from the volatility of the nearest strike)"""
     time: datetime
     rho: float | None = None
 
@@ -231,6 +232,21 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Dividend:
+    """What one share pays in cash, once: ahead, or the last one that was paid."""
+
+    ex_date: date
+    """exchange date from whose first trade on the share is worth less"""
+    amount: float
+    currency: str
+    source: str
+    time: datetime
+    """when the source said so"""
+    estimated: bool = False
+    """nobody has announced it"""
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """Levels, prices, betas and rates, each with source and time. Keys are canonical symbols (`SPX`, `/ESZ26`)."""
 
@@ -254,6 +270,10 @@ class Market:
     """streamed quotes of options by `Instrument.key`, whoever holds them"""
     open: bool | None = None
     """whether this source's market trades now, when the exchange calendar does not decide (the demo never closes)"""
+    dividends: Mapping[str, tuple[Dividend, ...]] = field(default_factory=dict)
+    """by underlying symbol: the next ones that are known, and the last one paid"""
+    yields: Mapping[str, Observed] = field(default_factory=dict)
+    """dividend yield by underlying symbol, fraction a year, continuous; 0 says that it pays none"""
 
 
 class SourceState(StrEnum):

@@ -14,7 +14,7 @@ from pages import _past
 from pages._moment import full_time
 from pages._parts import header, text
 
-OF_THE_PAST = ("Risk", "Positions", "Limits", "Data")
+OF_THE_PAST = ("Risk", "Positions", "Scenarios", "Limits", "Data")
 """titles of the pages that show a past moment; the others stay of now and say so"""
 OTHERS = {"History": "This page shows all that is stored."}
 
@@ -62,7 +62,7 @@ def controls(past: _past.Past) -> None:
 def door(service: Engine) -> None:
     """Draw the small door into the past."""
     with st.popover("", icon=":material/history:", help="Look back at an earlier moment", key="past_door"):
-        st.markdown("Show Risk, Positions, Limits and Data as they were at this time in New York (ET).")
+        st.markdown("Show Risk, Positions, Scenarios, Limits and Data as they were at this time in New York (ET).")
         with st.container(horizontal=True):  # side by side: the calendar unfolds below
             picked = picker("past_first", service.now())
             if st.button("Show the past", key="past_open", type="primary"):

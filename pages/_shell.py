@@ -23,6 +23,7 @@ page = st.navigation(
     [
         st.Page("risk.py", title="Risk", icon=":material/traffic:", default=True),
         st.Page("positions.py", title="Positions", icon=":material/table_rows:"),
+        st.Page("scenarios.py", title="Scenarios", icon=":material/ssid_chart:"),
         st.Page("limits.py", title="Limits", icon=":material/rule:"),
         st.Page("history.py", title="History", icon=":material/timeline:"),
         st.Page("connections.py", title="Connections", icon=":material/cable:"),

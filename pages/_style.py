@@ -46,6 +46,11 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
 .st-key-past_door button { padding: .25rem .5rem; }
 [data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] * {
   color: light-dark(#ffffff, #10141a) !important; }
+.pg-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(185px, 1fr)); gap: .4rem 1.2rem;
+  font-variant-numeric: tabular-nums; }
+.pg-moves { display: grid; grid-template-columns: repeat(6, minmax(90px, 1fr)); max-width: 900px; gap: .3rem 1rem;
+  font-variant-numeric: tabular-nums; padding-bottom: .3rem; }
+.pg-figures b { font-size: 1.1rem; }
 .pg-rule { padding: .5rem 0; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
 @media (max-width: 1150px) {
   .pg-limit { grid-template-columns: 6.6rem minmax(10rem, 13rem) 6rem 6.4rem 1fr; gap: .2rem .6rem; }

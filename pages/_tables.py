@@ -109,6 +109,8 @@ def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], qu
         "Greeks from": [greeks_from(row, quiet_after) for row in ordered],
         "DTE": [days(row.dte) for row in ordered],
         "Mark": [row.mark for row in ordered],
+        MODEL: [modelled(row)[0] for row in ordered],
+        RESIDUAL: [modelled(row)[1] for row in ordered],
     }
     for field, (title, _) in SUMS.items():
         columns[title] = [figure(row, field) for row in ordered]
@@ -124,6 +126,14 @@ def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], qu
     columns["Source"] = [row.source for row in ordered]
     columns["Key"] = [row.key for row in ordered]
     return pd.DataFrame(columns)
+
+
+MODEL, RESIDUAL = "Model", "Model − market"
+
+
+def modelled(row: PositionRow) -> tuple[Number, Number]:
+    """Price of one unit by our model, and the whole position's value by it minus that of the market."""
+    return (row.model, row.residual) if row.kind in _OPTIONS else (row.mark, 0.0)
 
 
 WIDE, WIDER = 110, 165
@@ -165,6 +175,12 @@ def formats() -> dict[str, ColumnConfig]:
     config["IV %"] = column.NumberColumn(format="%.1f", help="Implied volatility a year, in percent.")
     config["Age s"] = column.NumberColumn(format="%.0f", help="Seconds since the Greeks were computed.")
     config["Mark"] = column.NumberColumn(format="%.2f", help="Price of one unit.")
+    config[MODEL] = column.NumberColumn(
+        format="%.2f", help="Price of one unit by our model at the volatility shown; the mark for what is no option."
+    )
+    config[RESIDUAL] = column.NumberColumn(
+        format="localized", step=0.01, help="Whole position, US dollars: our model minus the market."
+    )
     config["DTE"] = column.TextColumn(
         alignment="right", help="Calendar days to expiry; of a package, to that of its first leg."
     )

@@ -15,6 +15,7 @@ from pages._filters import choose, follow
 from pages._moment import Moment, day_and_time
 from pages._parts import counted, limit_row, needs_you, nothing_yet, pill, text, total, unset_row, use_of
 from pages._past import every, seen
+from pages._stress import account_words, if_it_moves
 
 FAMILIES = {
     "Margin": (
@@ -27,6 +28,12 @@ FAMILIES = {
         "Daily loss = (net liquidation at the start of the session + cash flows − now) / start. "
         "Drawdown = (peak − now) / peak, cash flows taken out. "
         "Day P&L = net liquidation − that of the end of the session before − cash flows, against the positions' sum.",
+    ),
+    "Stress": (
+        ("stress_excess", "stress_ladder", "stress_scenarios", "model_residual"),
+        "Every position revalued as if the market had moved. Loss = −(value then − value now). "
+        "Excess then = excess now + maintenance now + P&L of the account − our estimate of its margin there × "
+        "max(1, the broker's figure now / our estimate now).",
     ),
     "Expiry of short options": (
         ("short_option_expiry",),
@@ -70,7 +77,7 @@ SUMS_OF_ACCOUNT = {
 }
 
 
-def account_tile(row: AccountRow, now_words: str, *, past: bool) -> None:
+def account_tile(row: AccountRow, stress_words: str, now_words: str, *, past: bool) -> None:
     with st.container(border=True):
         name = (
             f'<span><b>{text(row.broker)} {text(row.account)}</b> <span class="pg-soft">{text(now_words)}</span></span>'
@@ -98,6 +105,7 @@ def account_tile(row: AccountRow, now_words: str, *, past: bool) -> None:
         cushion = f"Cushion {wording.percent(row.cushion)} at its worst"
         sma = "" if row.sma is None else f" · SMA {wording.money(row.sma)}"
         st.caption(f"{cushion} · maintenance {wording.money(row.maintenance)}{sma}{change} · {restrictions(row)}")
+        st.caption(stress_words)
 
 
 def restrictions(row: AccountRow) -> str:
@@ -245,8 +253,12 @@ def risk() -> None:
     st.subheader("What needed you then" if moment.past else "What needs you now")
     needs_you(replace(moment, snapshot=snapshot), part=drawn.on)
     with st.grid(max(min(len(snapshot.accounts), 3), 1), min_column_width=430):
+        stressed = {row.account: row for row in snapshot.stress.accounts}
         for row in snapshot.accounts:
-            account_tile(row, f"figures and margin {wording.age(row.age_seconds)} old", past=moment.past)
+            stress = account_words(stressed.get(f"{row.broker} {row.account}"), row.broker, snapshot.stress)
+            account_tile(row, stress, f"figures and margin {wording.age(row.age_seconds)} old", past=moment.past)
+    st.subheader("If the market had moved then" if moment.past else "If the market moves (with volatility)")
+    st.html(if_it_moves(moment.snapshot.stress))
     st.subheader("Limits")
     limits(snapshot)
     st.subheader("Expiring")

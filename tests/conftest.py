@@ -1,4 +1,4 @@
-"""The databases that the tests of the store run on."""
+"""What all tests need: compiled kernels, and the databases that the tests of the store run on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from guardrails.pricing import compiled
 from tests.postgres import Server, start_server
 from tests.stored import OnServer
+
+
+def pytest_configure() -> None:
+    """The kernels before the first test, in the process that starts the workers first: no test sees them come."""
+    compiled.prepare()
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from guardrails.assess import Assessment
 from guardrails.errors import MatrixError
 from guardrails.findings import Level
 from guardrails.http import readyz
-from guardrails.matrix import LIMIT_KEYS, REGIME_NAMES, RiskMatrix, explain
+from guardrails.matrix import LIMIT_KEYS, REGIME_NAMES, SCENARIO_NAMES, RiskMatrix, explain
 from guardrails.matrix.schema import DataRules, Override, Regime, RegimeRules
 from guardrails.memory import Memory
 from guardrails.settings import Settings, load_settings
@@ -108,6 +108,9 @@ STOCK_LOSS = HEALTHY.account(IBKR, net_liquidation=490_000.0, day_pnl=-10_000.0)
 """2 % of the session's start, which our own quotes confirm"""
 AM_PUT = HEALTHY.add("am", option("SPX   261218P05500000", -1, "-0.2 0.0005 4 -1 0.18"))
 """21 trading days, as the AAPL put; the put near expiry has 5"""
+SHORT_CALLS = HEALTHY.add("calls", option("SPXW  261218C06000000", -1, "0.5 0.001 6 -2 0.18"))
+BLIND_PUT = HEALTHY.add("blind", option("AAPL  270115P00010000", 1))
+"""a long put that costs 10 dollars a share at most, on an expiry where no volatility is known: a sixth of the book"""
 RED = {"green_min": 0.5, "green_max": 1.0, "red_min": 0.0, "red_max": 2.0}
 WIDE = GENEROUS["theta_vega_ratio"]
 
@@ -172,6 +175,21 @@ LIMITS: Mapping[str, Limit] = {
     "max_daily_loss_pct": Limit("daily_loss", 0.019, Level.BREACH, STOCK_LOSS, {}, Level.WATCH),
     "watch_daily_loss_pct": Limit("daily_loss", 0.021, Level.OK, STOCK_LOSS, {}, Level.WATCH),
     "max_drawdown_pct": Limit("drawdown", 0.019, Level.BREACH, STOCK_LOSS),
+    # at -10 % the healthy book loses about 9 % of its net liquidation, at -50 % more than 45 %
+    "stress.ladder.0.index": Limit(
+        "stress_ladder", -0.5, Level.BREACH, beside={"stress.ladder.0.max_loss_pct_nlv": 0.2}
+    ),
+    "stress.ladder.0.max_loss_pct_nlv": Limit("stress_ladder", 0.05, Level.BREACH),
+    **{
+        f"stress.stress_loss_pct_nlv.{name}": Limit("stress_scenarios", 0.0001, Level.BREACH)
+        for name in SCENARIO_NAMES
+        if name != "april_2025"  # a rise, in which this book gains
+    },
+    "stress.stress_loss_pct_nlv.april_2025": Limit("stress_scenarios", 0.0, Level.BREACH, SHORT_CALLS),
+    "stress.min_excess_after": Limit("stress_excess", [-0.5], Level.BREACH),
+    "stress.max_unvalued_share": Limit(
+        "stress_ladder", 0.16, Level.UNKNOWN, BLIND_PUT, {"stress.max_unvalued_share": 0.17}
+    ),
 }
 
 
@@ -180,8 +198,8 @@ def leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
     for name, info in model.model_fields.items():
         path = f"{above}{info.alias or name}"
         inner = list(_models(info.annotation))
-        if inner:
-            yield from leaves(inner[0], f"{path}.")
+        if inner:  # of a list of groups the first item stands for all
+            yield from leaves(inner[0], f"{path}.0." if "tuple" in str(info.annotation) else f"{path}.")
         else:
             yield path
 
@@ -450,8 +468,8 @@ def test_allowed_strategies_are_read_aloud() -> None:
 
 
 def test_the_format_version_is_checked() -> None:
-    with pytest.raises(MatrixError, match="version: must be 1"):
-        edited({"version": 2})
+    with pytest.raises(MatrixError, match="version: must be 2"):
+        edited({"version": 3})
 
 
 def test_any_edit_changes_the_version_on_every_finding() -> None:
@@ -466,6 +484,7 @@ def test_any_edit_changes_the_version_on_every_finding() -> None:
 
 OPEN = "2026-11-18T10:30"
 HEAD = "Account,Symbol,Type,Quantity,Exp Date,Strike Price,Call/Put,Mark\n"
+LISTED = "style,right,underlying,strike,expiry,rate,dividend_yield,volatility\n"
 
 
 @pytest.fixture
@@ -481,6 +500,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "book.csv").write_text(HEAD + "5WT00001,AAPL,STOCK,10,,,,250.00\n", encoding="utf-8")
     (tmp_path / "prices.csv").write_text("symbol,price,beta,time\nAAPL,300,1.2,2026-11-18T15:30:00Z\n")
     opened_log(tmp_path / "old.db").dispose()
+    for name, expiry in (("options.csv", "2026-12-18"), ("other.csv", "2026-12-31")):
+        (tmp_path / name).write_text(LISTED + f"european,C,100,100,{expiry},0.04,0,0.2\n")
     return tmp_path
 
 
@@ -708,6 +729,9 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("backfill", "vix"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--vix", "v.csv")),
     ("backfill", "vix3m"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--vix3m", "v.csv")),
     ("backfill", "tastytrade"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--tastytrade")),
+    ("value", "file"): (("value", "options.csv", "--at", OPEN), ("value", "other.csv", "--at", OPEN)),
+    ("value", "at"): (("value", "options.csv", "--at", OPEN), ("value", "options.csv", "--at", "2026-11-19T10:30")),
+    ("value", "as_json"): (("value", "options.csv", "--at", OPEN), ("value", "options.csv", "--at", OPEN, "--json")),
     ("audit verify", "database"): (("audit", "verify"), ("audit", "verify", "--database", "old.db")),
     ("replay", "begin"): (("replay", "--from", OPEN), ("replay", "--from", LATER)),
     ("replay", "end"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--to", OPEN)),

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from adapters.demo.market import UNDERLYINGS, Levels, surface
+from adapters.demo.market import INDEX, UNDERLYINGS, YIELD, Levels, surface
 from guardrails import calendar
 
 
@@ -31,20 +31,20 @@ class Published:
     """market value in billions of dollars"""
     earnings: tuple[int, str, bool] | None = None
     """days ahead, time of day (`BTO` before the open, `AMC` after the close), estimated"""
-    dividend: int | None = None
-    """days to the next ex-dividend date"""
+    dividend: tuple[int, float] | None = None
+    """days to the next ex-dividend date, dollars paid each quarter; None: it pays none"""
 
 
 PUBLISHED: Mapping[str, Published] = {
     "SPX": Published(0.105, 0.420, 0.101, 1.0, 0.0),
-    "SPY": Published(0.105, 0.420, 0.101, 1.0, 690.0, dividend=29),
-    "QQQ": Published(0.130, 0.450, 0.148, 0.94, 400.0, dividend=31),
-    "AAPL": Published(0.175, 0.480, 0.165, 0.68, 3_990.0, earnings=(68, "AMC", True), dividend=80),
-    "MSFT": Published(0.160, 0.400, 0.177, 0.71, 3_810.0, earnings=(61, "AMC", True), dividend=2),
-    "NVDA": Published(0.300, 0.820, 0.395, 0.66, 4_530.0, earnings=(5, "AMC", False), dividend=17),
+    "SPY": Published(0.105, 0.420, 0.101, 1.0, 690.0, dividend=(29, 2.04)),
+    "QQQ": Published(0.130, 0.450, 0.148, 0.94, 400.0, dividend=(31, 0.76)),
+    "AAPL": Published(0.175, 0.480, 0.165, 0.68, 3_990.0, earnings=(68, "AMC", True), dividend=(80, 0.26)),
+    "MSFT": Published(0.160, 0.400, 0.177, 0.71, 3_810.0, earnings=(61, "AMC", True), dividend=(2, 0.91)),
+    "NVDA": Published(0.300, 0.820, 0.395, 0.66, 4_530.0, earnings=(5, "AMC", False), dividend=(17, 0.01)),
     "AMZN": Published(0.210, 0.520, 0.232, 0.69, 2_410.0, earnings=(66, "AMC", True)),
-    "JPM": Published(0.165, 0.460, 0.150, 0.62, 845.0, earnings=(48, "BTO", True), dividend=44),
-    "XOM": Published(0.170, 0.390, None, 0.34, 500.0, earnings=(70, "BTO", True)),
+    "JPM": Published(0.165, 0.460, 0.150, 0.62, 845.0, earnings=(48, "BTO", True), dividend=(44, 1.50)),
+    "XOM": Published(0.170, 0.390, None, 0.34, 500.0, earnings=(70, "BTO", True), dividend=(85, 1.03)),
 }
 """every underlying of the demo; the correlation of XOM is near the least that a beta is believed at"""
 
@@ -85,8 +85,13 @@ def _item(name: str, levels: Levels, today: date, now: datetime, last_close: dat
             "late-flag": 0,
             "time-of-day": time_of_day,
         }
+    paid = 0.0
     if known.dividend is not None:
-        item["dividend-ex-date"] = _session(today, known.dividend).isoformat()
+        days, paid = known.dividend
+        item["dividend-ex-date"] = _session(today, days).isoformat()
+    item["dividend-rate-per-share"] = f"{paid:.2f}"
+    item["dividend-yield"] = f"{YIELD if name == INDEX else 4.0 * paid / it.price:.9f}"
+    item["dividend-updated-at"] = last_close.isoformat()
     return item
 
 

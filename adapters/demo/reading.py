@@ -212,6 +212,18 @@ def _tastytrade_market(sent: tastytrade_wire.Messages, events: _Events) -> Marke
             for row in sent.metrics
             if (found := tastytrade_metrics.to_metrics(row, "tastytrade", time)) is not None
         },
+        dividends={
+            symbol: paid
+            for row in sent.metrics
+            if (symbol := tastytrade_metrics.symbol_of(row, time)) is not None
+            and (paid := tastytrade_metrics.to_dividends(row, "tastytrade", time)) != ()
+        },
+        yields={
+            symbol: share
+            for row in sent.metrics
+            if (symbol := tastytrade_metrics.symbol_of(row, time)) is not None
+            and (share := tastytrade_metrics.to_yield(row, "tastytrade", time)) is not None
+        },
     )
 
 

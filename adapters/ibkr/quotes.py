@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from typing import Protocol
 
@@ -62,6 +62,19 @@ class Computation(Protocol):
     def undPrice(self) -> float | None: ...  # noqa: D102, N802
 
 
+class SentDividends(Protocol):
+    """IBKR's tick 59, which generic tick 456 asks for."""
+
+    @property
+    def past12Months(self) -> float | None: ...  # noqa: D102, N802
+    @property
+    def next12Months(self) -> float | None: ...  # noqa: D102, N802
+    @property
+    def nextDate(self) -> date | None: ...  # noqa: D102, N802
+    @property
+    def nextAmount(self) -> float | None: ...  # noqa: D102, N802
+
+
 class Ticker(Protocol):
     """The fields of an ib_async ticker that count here."""
 
@@ -77,7 +90,22 @@ class Ticker(Protocol):
     halted: float
 
     @property
+    def dividends(self) -> SentDividends | None: ...  # noqa: D102
+    @property
     def modelGreeks(self) -> Computation | None: ...  # noqa: D102, N802
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """What a share pays, in its own currency; None where IBKR does not say."""
+
+    year: float | None
+    """sum over the next twelve months, else over the past"""
+    next_date: date | None
+    """IBKR says only "the next single dividend date"; taken as the ex-date"""
+    next_amount: float | None
+    time: datetime
+    """since when it has said this"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +129,7 @@ class Quote:
     time: datetime | None = None
     """arrival of the last tick, dated back by `DELAY` when the data is delayed; None when nothing arrived"""
     data_type: DataType = DataType.LIVE
+    payout: Payout | None = None
     computation: object | None = field(default=None, compare=False, repr=False)
     """the very object the Greeks came from, to tell whether they were sent again"""
 
@@ -122,8 +151,23 @@ def read_quote(ticker: Ticker, before: Quote | None) -> Quote:
         underlying_price=None if computed is None else _above_zero(computed.undPrice),
         time=time,
         data_type=data_type,
+        payout=_payout(ticker.dividends, time, None if before is None else before.payout),
         computation=computed,
     )
+
+
+def _payout(sent: SentDividends | None, time: datetime | None, before: Payout | None) -> Payout | None:
+    """What is said now; what was said before stands while nothing is, and keeps its time while it is the same."""
+    if sent is None or time is None:
+        return before
+    year = _not_negative(sent.next12Months)
+    year = _not_negative(sent.past12Months) if year is None else year
+    told = sent.nextDate  # with a time of day, should IBKR ever send one, it is a datetime
+    day = told.date() if isinstance(told, datetime) else told
+    amount = _not_negative(sent.nextAmount)
+    if before is not None and (before.year, before.next_date, before.next_amount) == (year, day, amount):
+        return before
+    return Payout(year, day, amount, time)
 
 
 def _data_type(number: int) -> DataType:

@@ -25,6 +25,8 @@ HANDOVER = timedelta(seconds=3)
 """how long a line taken up again has to say as much as was known before"""
 DWELL, RETRY = timedelta(seconds=5), timedelta(seconds=60)
 """how long a line stays with one contract while others wait, and after what time a refused one is asked for again"""
+_DIVIDENDS = "456"
+"""generic tick "IB Dividends", asked for with the line of a share"""
 
 
 class Streams:
@@ -133,7 +135,8 @@ class Streams:
         if delayed:
             ib.reqMarketDataType(DataType.DELAYED)
         self._session.contract_errors.pop(con_id, None)  # it was about the line before
-        self._tickers[con_id] = ib.reqMktData(self.contracts[con_id])
+        contract = self.contracts[con_id]
+        self._tickers[con_id] = ib.reqMktData(contract, _DIVIDENDS if contract.secType == "STK" else "")
         self.active[con_id] = self._session.clock()
         self._first_asked.setdefault(con_id, self.active[con_id])
         if delayed:

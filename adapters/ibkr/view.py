@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -11,7 +12,7 @@ import ib_async
 from adapters.ibkr import money, rows
 from adapters.ibkr.contracts import described, figures
 from adapters.ibkr.directory import Directory
-from adapters.ibkr.quotes import Quote, apply, to_price
+from adapters.ibkr.quotes import Payout, Quote, apply, price_of, to_price
 from adapters.trust import NO_CURRENCY
 from guardrails.calendar import exchange_date
 from guardrails.errors import SymbolError
@@ -19,6 +20,7 @@ from guardrails.instruments import Kind
 from guardrails.values import (
     Account,
     AccountId,
+    Dividend,
     Market,
     Observed,
     Position,
@@ -117,6 +119,8 @@ def market_of(heard: Heard, positions: Sequence[Position]) -> Market:
         vix3m_closes=heard.closes.get("VIX3M", ()),
         prices=prices,
         fx=fx,
+        dividends=dict(_dividends(heard)),
+        yields=dict(_yields(heard)),
     )
 
 
@@ -181,6 +185,28 @@ def _prices(heard: Heard) -> Iterator[tuple[str, Price]]:
         price = None if quote is None else to_price(quote, SOURCE)
         if price is not None:
             yield symbol, price
+
+
+def _payouts(heard: Heard) -> Iterator[tuple[str, Quote, Payout, str]]:
+    """Underlyings of which IBKR says what they pay, with the currency it is paid in."""
+    for symbol, con_id in heard.directory.underlyings.items():
+        quote, listing = heard.quotes.get(con_id), heard.directory.listings.get(con_id)
+        if quote is not None and quote.payout is not None and listing is not None and listing.contract is not None:
+            yield symbol, quote, quote.payout, listing.contract.currency
+
+
+def _dividends(heard: Heard) -> Iterator[tuple[str, tuple[Dividend, ...]]]:
+    for symbol, _, payout, currency in _payouts(heard):
+        if payout.next_date is not None and payout.next_amount:
+            yield symbol, (Dividend(payout.next_date, payout.next_amount, currency, SOURCE, payout.time),)
+
+
+def _yields(heard: Heard) -> Iterator[tuple[str, Observed]]:
+    """What a year pays over the price, continuous."""
+    for symbol, quote, payout, _ in _payouts(heard):
+        price = price_of(quote)
+        if payout.year is not None and price:
+            yield symbol, Observed(math.log1p(payout.year / price), payout.time, SOURCE)
 
 
 def _from_model(position: Position, quote: Quote | None, prices: dict[str, Price]) -> None:

@@ -7,12 +7,13 @@ be true in its unit is None.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
 from adapters.tastytrade.fields import day, flag, moment, number, underlying
 from guardrails.calendar import exchange_date
-from guardrails.values import Metrics, Observed
+from guardrails.values import Dividend, Metrics, Observed
 
 Record = Mapping[str, object]
 _POINTS = 100.0
@@ -23,6 +24,8 @@ _MOST_VOLATILITY = 20.0
 """2,000 % a year; nothing listed has had more for thirty days"""
 _UNIT_FACTOR = 5.0
 """two 30-day volatilities of one underlying do not differ by as much, a percent and a fraction do by a hundred"""
+_MOST_YIELD = 0.3
+"""fraction; what is larger was meant in percent, or is of a company that will not pay it again"""
 _AHEAD = timedelta(hours=1)
 """a time further ahead of ours than clocks differ is no time at which this can have been said"""
 _TIMES_OF_DAY = {
@@ -76,6 +79,33 @@ def to_beta(record: Record, source: str, read: datetime) -> Observed | None:
     """Beta to the S&P 500 with the time it was computed at; None without either."""
     beta, time = number(record.get("beta")), _stamp(record, "beta-updated-at", read)
     return None if beta is None or time is None else Observed(beta, time, source)
+
+
+def to_dividends(record: Record, source: str, read: datetime) -> tuple[Dividend, ...]:
+    """The last or next dividend, and the one after it where a later date is named; empty when it says none.
+
+    `dividend-rate-per-share` is one payment, not the year's: recorded for AAPL 0.24 of 0.96. `dividend-ex-date` stays
+    where it was until the next is known, and `dividend-next-date` is often left from years ago (recorded: 2022-08-05
+    beside an ex-date of 2023-05-12), so it counts only when it is later. tastytrade lists US shares: US dollars.
+    """
+    amount, ex_date = number(record.get("dividend-rate-per-share")), day(record.get("dividend-ex-date"))
+    time = _stamp(record, "dividend-updated-at", read) or _stamp(record, "updated-at", read)
+    if amount is None or amount <= 0 or ex_date is None or time is None:
+        return ()
+    told, following = Dividend(ex_date, amount, "USD", source, time), day(record.get("dividend-next-date"))
+    if following is None or following <= ex_date:
+        return (told,)
+    return told, Dividend(following, amount, "USD", source, time, estimated=True)
+
+
+def to_yield(record: Record, source: str, read: datetime) -> Observed | None:
+    """The dividend yield, sent as a fraction a year, as a continuous one; None without it or its time.
+
+    `annual-dividend-per-share` is no help: recorded as 0.0 for a share that pays.
+    """
+    value = _within(record, "dividend-yield", 0.0, _MOST_YIELD)
+    time = _stamp(record, "dividend-updated-at", read) or _stamp(record, "updated-at", read)
+    return None if value is None or time is None else Observed(math.log1p(value), time, source)
 
 
 def _stamp(record: Record, name: str, read: datetime) -> datetime | None:

@@ -16,6 +16,7 @@ from guardrails import calendar
 from guardrails.instruments import Instrument, Kind
 from guardrails.values import (
     Account,
+    Dividend,
     Greeks,
     Market,
     Metrics,
@@ -174,13 +175,21 @@ def _account(book: Book, own: Iterable[Position], now: datetime) -> Account:
 def _market(said: Heard, prices: Mapping[str, Price], today: date) -> Market:
     measured: dict[str, Metrics] = {}
     betas: dict[str, Observed] = {}
+    yields: dict[str, Observed] = {}
+    dividends: dict[str, tuple[Dividend, ...]] = {}
     for record, read in said.metrics.values():
         symbol = metrics.symbol_of(record, read)
         found, beta = metrics.to_metrics(record, SOURCE, read), metrics.to_beta(record, SOURCE, read)
         if found is not None:
             measured[found.symbol] = found
-        if beta is not None and symbol is not None:
+        if symbol is None:
+            continue
+        if beta is not None:
             betas[symbol] = beta
+        if (paid := metrics.to_dividends(record, SOURCE, read)) != ():
+            dividends[symbol] = paid
+        if (share := metrics.to_yield(record, SOURCE, read)) is not None:
+            yields[symbol] = share
     return Market(
         vix=_level(prices.get("VIX")),
         vix3m=_level(prices.get("VIX3M")),
@@ -192,6 +201,8 @@ def _market(said: Heard, prices: Mapping[str, Price], today: date) -> Market:
         metrics=measured,
         greeks={key: said.greeks[streamer] for streamer, key in said.plan.options.items() if streamer in said.greeks},
         quotes={key: said.quotes[streamer] for streamer, key in said.plan.options.items() if streamer in said.quotes},
+        dividends=dividends,
+        yields=yields,
     )
 
 

@@ -25,6 +25,9 @@ CLOSE_NODES, MOST_NODES = 10, 100
 _MOST_DIVES = 1500
 """looked into for that first one"""
 MOST_PIVOTS = 4000
+"""of one relaxation"""
+MOST_WORK = 2e7
+"""numbers that all pivots after the first relaxation may touch: about 50 ms; a watch must not wait for a proof"""
 _STALLED = 40
 """pivots without gain after which Bland's rule, slower but safe from cycles, takes over"""
 
@@ -128,9 +131,9 @@ def solve(program: Program, below: float = math.inf) -> Solution:
     open_nodes, proven = [_first(program, scale)], True
     if not _improve(open_nodes[0]):
         return Solution(best, proven=False)
-    found = math.isfinite(below)
+    found, work = math.isfinite(below), 0.0
     left, gap = (MOST_NODES if found else _MOST_DIVES), CLOSELY
-    while open_nodes and left:
+    while open_nodes and left and work < MOST_WORK:
         left -= 1
         gap = NEARLY if found and left < MOST_NODES - CLOSE_NODES else gap
         node = open_nodes.pop()
@@ -142,7 +145,8 @@ def solve(program: Program, below: float = math.inf) -> Solution:
             left, found = left if found else MOST_NODES, True
             continue
         children = [node.with_bound(split, up=up) for up in (False, True)]
-        told = [_restore(child) for child in children]
+        pivots, told = zip(*(_restore(child) for child in children), strict=True)
+        work += sum(pivots) * node.cells.size
         proven = proven and None not in told
         alive = [child for child, works in zip(children, told, strict=True) if works]
         open_nodes += sorted(alive, key=lambda child: -child.cost)  # the cheaper one is looked into first
@@ -183,19 +187,19 @@ def _improve(tableau: _Tableau) -> bool:
     return False
 
 
-def _restore(tableau: _Tableau) -> bool | None:
-    """Dual simplex after a bound was added; False when nothing satisfies it, None when it did not get there."""
-    for _ in range(MOST_PIVOTS):
+def _restore(tableau: _Tableau) -> tuple[int, bool | None]:
+    """Dual simplex after a bound was added: pivots, and whether it is satisfied; None when it did not get there."""
+    for pivots in range(MOST_PIVOTS):
         row = int(np.argmin(tableau.cells[:-1, -1]))
         if tableau.cells[row, -1] >= -TINY:
-            return True
+            return pivots, True
         entries = tableau.cells[row, :-1]
         usable = np.flatnonzero(entries < -TINY)
         if not len(usable):
-            return False
+            return pivots, False
         ratios = np.maximum(tableau.cells[-1, usable], 0.0) / -entries[usable]
         tableau.pivot(row, int(usable[np.argmin(ratios)]))
-    return None
+    return MOST_PIVOTS, None
 
 
 def _broken(tableau: _Tableau, whole: NDArray[np.bool_]) -> int | None:

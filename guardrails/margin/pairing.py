@@ -9,7 +9,7 @@ short one. Index options are spread only with options that settle alike (at the 
 That division is an integer program (`integer_program`). It starts from everything uncovered, then from the best
 division in pairs, so it never costs more than either. Any other division is among its solutions, so none is cheaper
 (to a thousandth for a few legs, to a hundredth for dozens) unless the search was cut short, which `Pairing.proven`
-says. Two simplifications can only cost more: stock covers options of one multiplier, and an index is never covered by
+says; it is when there are more than two dozen options on one name. Two simplifications can only cost more: stock covers options of one multiplier, and an index is never covered by
 an ETF.
 """
 
@@ -31,6 +31,8 @@ from guardrails.margin.packages import Package, Pairing, largest_loss
 from guardrails.margin.rates import rates
 
 _LEAST_AMOUNT = 1e-9
+MOST_TOGETHER = 24
+"""options of one underlying that are searched together; the work grows with a high power of it"""
 
 
 def pair(legs: Sequence[Leg]) -> Pairing:
@@ -72,15 +74,41 @@ def _pair_underlying(legs: Sequence[Leg], rows: Sequence[int]) -> tuple[list[Pac
     for scale in order:
         options = classes[scale]
         lots = np.floor(abs(shares) / legs[options[0]].multiplier + _LEAST_AMOUNT) if scale == order[0] else 0.0
-        group = _Group(legs, options, stock[0] if lots else None, float(np.sign(shares) * lots))
-        packages += group.packages()
-        proven = proven and group.proven
+        parts = _parts(legs, options)
+        for place, part in enumerate(parts):
+            mine = lots if place == len(parts) - 1 else min(lots, _coverable(legs, part, shares))
+            lots -= mine
+            group = _Group(legs, part, stock[0] if mine else None, float(np.sign(shares) * mine))
+            packages += group.packages()
+            proven = proven and group.proven and len(parts) == 1
     used = sum(package.amounts[0] for package in packages if not legs[package.legs[0]].is_option)
     rest = shares - used
     if stock and abs(rest) > _LEAST_AMOUNT:
         kind = Kind.STOCK if rest > 0.0 else Kind.SHORT_STOCK
         packages.append(Package(kind, (stock[0],), (rest,), abs(rest) * legs[stock[0]].fx))
     return packages, proven
+
+
+def _parts(legs: Sequence[Leg], options: Sequence[int]) -> list[list[int]]:
+    """`options` in parts that can be searched: of one expiry, calls and puts equally far from the money together.
+
+    What is in different parts is never paired, which can only cost more.
+    """
+    if len(options) <= MOST_TOGETHER:
+        return [list(options)]
+    sides: dict[tuple[date, float], list[int]] = {}
+    for row in sorted(options, key=lambda row: abs(legs[row].strike - legs[row].spot)):
+        sides.setdefault((legs[row].instrument.expiry or date.max, legs[row].sign), []).append(row)
+    parts: dict[tuple[date, int], list[int]] = {}
+    for (expiry, _), rows in sorted(sides.items()):
+        for place, row in enumerate(rows):
+            parts.setdefault((expiry, place // (MOST_TOGETHER // 2)), []).append(row)
+    return list(parts.values())
+
+
+def _coverable(legs: Sequence[Leg], part: Sequence[int], shares: float) -> float:
+    """Short contracts of `part` that stock of the sign of `shares` covers."""
+    return sum(-legs[row].quantity for row in part if legs[row].quantity < 0 < legs[row].sign * shares)
 
 
 class _Group:

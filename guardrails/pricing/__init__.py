@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from guardrails.pricing.columns import DAYS_PER_YEAR, Array, Axes, Options, Sensitivities
-from guardrails.pricing.european import implied_vol, normal_cdf, normal_pdf, price, sensitivities
+from guardrails.pricing.european import grid, price, sensitivities
+from guardrails.pricing.implied import implied_vol
+from guardrails.pricing.normal import normal_cdf, normal_pdf
 
 __all__ = [
     "DAYS_PER_YEAR",
@@ -11,6 +13,7 @@ __all__ = [
     "Axes",
     "Options",
     "Sensitivities",
+    "grid",
     "implied_vol",
     "normal_cdf",
     "normal_pdf",

@@ -1,7 +1,7 @@
 """The compiled kernels, once they are there: numba compiles at the first start and keeps the result on disk.
 
 Until then, and where numba is not installed, the same formulas run in numpy. Nobody waits but who asks to (`prepare`).
-The folder of the cache is named by a hash of the kernels' text, because numba does not see that a function called by a
+The folder of the cache is named by a hash of this room's text, because numba does not see that a function called by a
 cached one has changed.
 """
 
@@ -80,8 +80,7 @@ def _keep_cache_apart() -> None:
 
     if os.environ.get("NUMBA_CACHE_DIR"):
         return
-    folder = Path(__file__).parent / "kernels"
     text = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         text.update(path.read_bytes())
     numba.config.CACHE_DIR = str(user_cache_path("portfolio-guardrails") / f"kernels-{text.hexdigest()[:16]}")  # type: ignore[attr-defined]  # set at run time

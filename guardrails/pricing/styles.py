@@ -7,7 +7,7 @@ cash before expiry, of either style: the lattice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,15 @@ class Styles:
         counts = np.diff(self.dividends.first)[rows]
         begin = np.concatenate(([0], np.cumsum(counts)))
         entries = np.repeat(self.dividends.first[rows] - begin[:-1], counts) + np.arange(begin[-1])
-        chosen = Dividends(begin, self.dividends.years[entries], self.dividends.amount[entries])
+        paid = self.dividends
+        chosen = Dividends(begin, paid.years[entries], paid.amount[entries], paid.spacing)
         return Styles(self.american[rows], chosen)
+
+    def later(self, years: Array) -> Styles:
+        """As seen `years` (one for each option) from now: dividends are nearer, and those behind no longer count."""
+        paid = self.dividends
+        nearer = paid.years - np.repeat(years, np.diff(paid.first))
+        return Styles(self.american, replace(paid, years=nearer))
 
 
 def plain(american_style: Mask) -> Styles:

@@ -240,7 +240,7 @@ def _margined(book: Book, account: Account) -> Margined:
     legs = tuple(
         replace(leg, price=float(known)) if leg.is_option else leg for leg, known in zip(legs, price, strict=True)
     )
-    points = 1.0 + np.array([rates.moves(leg.instrument) for leg in legs]).reshape(len(legs), -1)
+    points = 1.0 + np.array([rates.moves(leg.instrument) for leg in legs]).reshape(len(legs), rates.POINTS)
     values = _values(book, rows, legs, points, moves(book, [Shock("now")]), 0)
     uncertain = portfolio.exposures.beta_low != portfolio.exposures.beta_high
     pairing = steady([leg for leg in legs if leg.instrument.kind not in FUTURES])

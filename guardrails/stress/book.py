@@ -14,6 +14,7 @@ import numpy as np
 from guardrails.columns import Array, Columns, Index, Mask
 from guardrails.portfolio import Portfolio
 from guardrails.pricing import Options, styles
+from guardrails.pricing.dividends_layout import COARSE
 from guardrails.stress.neighbours import fill_from_neighbours
 from guardrails.terms import Terms, terms_of
 from guardrails.valuation import price_of
@@ -76,7 +77,7 @@ def book_of(portfolio: Portfolio) -> Book:
     """The columns of `portfolio`; the only place that looks at its positions one by one."""
     columns = portfolio.exposures.columns
     instruments = [position.instrument for position in portfolio.positions]
-    terms = terms_of(instruments, columns.spot, portfolio.market, portfolio.time)
+    terms = terms_of(instruments, columns.spot, portfolio.market, portfolio.time, COARSE)
     quoted = np.array([math.nan if (p := price_of(position)) is None else p for position in portfolio.positions])
     vol, assumed = fill_from_neighbours(np.where(columns.iv > 0, columns.iv, math.nan), terms.options, columns)
     by_model = styles.price(terms.options, terms.styles, vol)
@@ -95,7 +96,7 @@ def book_of(portfolio: Portfolio) -> Book:
 def _vol_betas(portfolio: Portfolio, vol: Array) -> Array:
     """Median implied volatility of what is held on an underlying over the VIX, within `VOL_BETA`; 1 without either."""
     columns, vix = portfolio.exposures.columns, portfolio.market.vix
-    known = np.isfinite(vol)
+    known = np.isfinite(vol) & ~columns.doubtful
     ratios = np.ones(len(columns.underlyings))
     if vix is None or vix.value <= 0:
         return ratios[columns.underlying]

@@ -10,10 +10,10 @@ import numpy as np
 from guardrails.columns import Mask
 from guardrails.exposures import measure_exposures
 from guardrails.portfolio import Portfolio
-from guardrails.pricing import Options
 from guardrails.products import BROAD_INDEX_GROUPS, SP500
 from guardrails.stress.book import Book
 from guardrails.stress.shocks import Shock
+from guardrails.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def _rows(value: Any, rows: Mask, portfolio: Portfolio) -> Any:
     """A field of a Book for the rows of its part."""
     if isinstance(value, Portfolio):
         return portfolio
-    if isinstance(value, Options):
-        return Options(**{field.name: getattr(value, field.name)[rows] for field in fields(Options)})
+    if isinstance(value, Terms):
+        return value.at(np.flatnonzero(rows))
     if isinstance(value, np.ndarray) and value.shape[:1] == rows.shape:
         return value[rows]
     raise TypeError(f"a part of a Book cannot be made: it has a field of type {type(value).__name__}")

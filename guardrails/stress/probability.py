@@ -48,7 +48,7 @@ def at_the_money(book: Book, axis: Axis, days: float) -> Volatility | None:
     for symbol in sorted(market.metrics, key=lambda symbol: symbol != axis.name):
         published = market.metrics[symbol].iv_30d
         if group_of(symbol) == group and published is not None and published > 0:
-            return Volatility(published, f"30-day implied volatility of {symbol}, {published:.1%}")
+            return Volatility(published, f"30-day implied volatility of {symbol}, {100 * published:.1f} %")
     return None
 
 
@@ -93,7 +93,7 @@ def _held(book: Book, axis: Axis, days: float) -> Volatility | None:
     row = int(rows[np.lexsort((distance[rows], apart[rows]))[0]])
     value = float(book.vol[row])
     label = book.portfolio.positions[row].instrument.label
-    return Volatility(value, f"implied volatility of {label}, {value:.1%}")
+    return Volatility(value, f"implied volatility of {label}, {100 * value:.1f} %")
 
 
 def _weight(intervals: tuple[tuple[float, float], ...], vol: float, years: float, carry: float) -> float:

@@ -18,7 +18,8 @@ from guardrails.stress.shocks import Moves
 from guardrails.terms import Terms
 
 NODES = 9
-"""volatilities walked for one option; an error of about 1e-5 of the spot over a factor of ten in volatility"""
+"""volatilities walked for one option: worst error 1.3e-5 of the spot along the curve and over the named days, 4e-5 over
+a factor of nine in volatility, where exercise sets in (root mean square 5e-6), and 8e-4 over a factor of 150"""
 _CHEBYSHEV = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
 _WEIGHTS = np.where(np.arange(NODES) % 2, -1.0, 1.0) * np.where(np.isin(np.arange(NODES), (0, NODES - 1)), 0.5, 1.0)
 
@@ -41,7 +42,8 @@ def _direct(terms: Terms, where: Moves, rows: Index) -> Array:
     width = where.spot.shape[1]
     repeated = terms.at(np.repeat(rows, width))
     moved = _moved(repeated, where.rate[rows].ravel(), where.spot[rows].ravel(), where.years[rows].ravel())
-    return styles.price(moved, repeated.styles, where.vol[rows].ravel()).reshape(len(rows), width)
+    style = repeated.styles.later(repeated.options.years - moved.years)
+    return styles.price(moved, style, where.vol[rows].ravel()).reshape(len(rows), width)
 
 
 def _moved(terms: Terms, rate: Array, spot: Array, years: Array) -> Options:

@@ -31,6 +31,8 @@ PRICES = {
 """figure -> tick number when live, when delayed"""
 GREEKS = {"bid_greeks": (10, 80), "ask_greeks": (11, 81), "last_greeks": (12, 82), "model": (13, 83)}
 VOLUME, LAST_TIME, HALTED = (8, 74), (45, 88), (49, 90)
+DIVIDENDS = 59
+"""text: sum of the past year, of the next, date and amount of the next one"""
 GREEK_FIELDS = ("iv", "delta", "price", "pvDividend", "gamma", "vega", "theta", "undPrice")
 UNSET_GREEKS = {"iv": -1.0, "price": -1.0, "pvDividend": -1.0, "undPrice": -1.0}
 """how IBKR says "not computed" for these; -2 for the others"""
@@ -50,6 +52,8 @@ class Line:
 
     req_id: int
     con_id: int
+    ticks: str = ""
+    """generic ticks asked for, with commas between"""
     served: int = 0
     """market data type given; 0 when the line was refused"""
     updates: list[bytes] = field(default_factory=list)
@@ -68,12 +72,12 @@ def req_mkt_data(session: Session, fields: Fields) -> None:
         fields.take(4 * fields.whole())
     if fields.flag():
         fields.take(3)
-    _ticks, snapshot = fields.word(), fields.flag()
+    ticks, snapshot = fields.word(), fields.flag()
     refusal = _invalid(session, asked)
     if refusal:
         session.send(messages.error(req_id, *refusal))
         return
-    line = Line(req_id, asked.con_id or _only(session, asked))
+    line = Line(req_id, asked.con_id or _only(session, asked), ticks)
     if not snapshot:
         session.lines[req_id] = line
         session.tws.count_lines()
@@ -171,6 +175,8 @@ def picture(session: Session, line: Line, quote: Row) -> list[bytes]:
         ticks.append(frame(45, 6, line.req_id, HALTED[late], float(quote["halted"])))
     if "last" in quote:
         ticks.append(frame(46, 6, line.req_id, LAST_TIME[late], int(session.tws.clock().timestamp())))
+    if "dividends" in quote and "456" in line.ticks.split(","):
+        ticks.append(frame(46, 6, line.req_id, DIVIDENDS, quote["dividends"]))
     for name, numbers in GREEKS.items():
         if quote.get(name) is not None:
             ticks += _greeks(session, line, numbers[late], quote[name])

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 PAGES = {
     "Risk": "What needs you now",
     "Positions": "Where the risk sits",
+    "Scenarios": re.compile("What hurts most|kernels are being compiled"),
     "Limits": "In force: ",
     "Connections": "Sources",
     "Data": "Coverage",
