@@ -9,8 +9,8 @@ short one. Index options are spread only with options that settle alike (at the 
 That division is an integer program (`integer_program`). It starts from everything uncovered, then from the best
 division in pairs, so it never costs more than either. Any other division is among its solutions, so none is cheaper
 (to a thousandth for a few legs, to a hundredth for dozens) unless the search was cut short, which `Pairing.proven`
-says; it is when there are more than two dozen options on one name. Two simplifications can only cost more: stock covers options of one multiplier, and an index is never covered by
-an ETF.
+says; it is when there are more than two dozen options on one name. Two simplifications can only cost more: stock covers
+options of one multiplier, and an index is never covered by an ETF.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ left out: between the bounds that no option price can leave, it may still prove 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Book:
     """unit price as the market has it: the middle of the quote, else the mark"""
     vol_beta: Array
     """points that the volatility of the row's underlying moves for one point of the index"""
+    priced: dict[bytes, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """unit prices of all rows by `Moves.key`, remembered because several ask for the same shocks of this Book"""
 
     @property
     def columns(self) -> Columns:

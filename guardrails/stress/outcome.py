@@ -20,6 +20,8 @@ from guardrails.stress.shocks import Moves, Shock, moves
 from guardrails.stress.unit_prices import after
 from guardrails.values import AccountId
 
+MOST_PRICED = 256
+"""shocks whose prices a Book remembers: those of one cycle, which several ask for"""
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """where between its bounds a beta that is not known is tried"""
 
@@ -139,9 +141,18 @@ def prices_after(book: Book, where: Moves, only: Mask | None = None) -> Array:
     known = np.isfinite(book.base) & (True if only is None else only)
     rows = np.flatnonzero(columns.is_option & known)
     value = np.where((columns.is_linear & known)[:, None], where.spot, math.nan)
-    if len(rows):
-        chosen = Moves(where.spot[rows], where.vol[rows], where.years[rows], where.rate[rows])
-        value[rows] = after(book.terms.at(rows), chosen)
+    if not len(rows):
+        return value
+    keys = [where.key(place) for place in range(where.spot.shape[1])]
+    new = np.array([place for place, key in enumerate(keys) if key not in book.priced], dtype=np.intp)
+    if len(new):
+        cells = np.ix_(rows, new)
+        value[cells] = after(book.terms.at(rows), Moves(*(each[cells] for each in where.columns)))
+    for place, key in enumerate(keys):
+        if key in book.priced:
+            value[rows, place] = book.priced[key][rows]
+        elif only is None and len(book.priced) < MOST_PRICED:
+            book.priced[key] = value[:, place].copy()
     return value
 
 

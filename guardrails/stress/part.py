@@ -72,7 +72,9 @@ def part_of(book: Book, rows: Mask) -> Book:
     portfolio = replace(
         whole, positions=positions, exposures=measure_exposures(positions, whole.market, whole.time), stress="a part"
     )
-    return Book(**{field.name: _rows(getattr(book, field.name), rows, portfolio) for field in fields(Book)})
+    return Book(
+        **{field.name: _rows(getattr(book, field.name), rows, portfolio) for field in fields(Book) if field.init}
+    )
 
 
 def _rows(value: Any, rows: Mask, portfolio: Portfolio) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -58,6 +59,18 @@ class Moves:
     vol: Array
     years: Array
     rate: Array
+
+    @property
+    def columns(self) -> tuple[Array, Array, Array, Array]:
+        """Spot, volatility, years and rate."""
+        return self.spot, self.vol, self.years, self.rate
+
+    def key(self, place: int) -> bytes:
+        """What tells the shock at `place` from every other that moves any row elsewhere."""
+        text = blake2b(digest_size=16)
+        for column in self.columns:
+            text.update(column[:, place].tobytes())
+        return text.digest()
 
 
 def moves(book: Book, shocks: Sequence[Shock], blend: float = 0.0) -> Moves:
