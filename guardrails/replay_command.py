@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from guardrails import replay_words
 from guardrails.comparison import Comparison, compare
 from guardrails.matrix import RiskMatrix
+from guardrails.pricing import compiled
 from guardrails.settings import Settings
 from guardrails.store.books import book_of
 from guardrails.store.database import SERVER, open_database, parsed
@@ -43,6 +44,7 @@ class Asked:
 
 def answer(asked: Asked, settings: Settings, clock: Callable[[], datetime], *, as_json: bool) -> int:
     """Print what came of it and give the exit code; StoreError when the store cannot be read."""
+    compiled.prepare()  # a year is thousands of books to revalue
     book = book_of(settings.guardrails_sources, settings.guardrails_demo_scenario).key
     with _reading(asked, settings, clock) as reading, _progress() as seen, frozen():
         found = _found(asked, reading, book, seen)

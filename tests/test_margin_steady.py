@@ -105,6 +105,10 @@ def test_two_brokers_share_no_answer() -> None:
     short = option("SPX 261218 P 5500", -1, 40.0, 6000.0)
     plain, house = total([short]), total([replace(short, broker="tastytrade")])
     assert (plain, house) == (pytest.approx(100 * (40 + 550)), pytest.approx(100 * (40 + 1_000)))
+    # nor does it know a calendar of index options: the exchange asks nothing where the long put outlives the short one
+    calendar = [short, option("SPX 270115 P 5500", 1, 60.0, 6000.0)]
+    assert total(calendar) == pytest.approx(0.0)
+    assert total([replace(leg, broker="tastytrade") for leg in calendar]) == pytest.approx(100 * (40 + 1_000))
 
 
 def test_what_is_remembered_cannot_be_changed_by_who_was_told() -> None:

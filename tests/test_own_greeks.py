@@ -6,12 +6,14 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import QuantLib as ql  # noqa: N813  # as everybody calls it
 
+from guardrails.instruments import Instrument, Kind, Right, Settlement
 from guardrails.symbols import occ
 from guardrails.twins import twin_of
 from guardrails.valuation import NEAR, value_positions
@@ -147,6 +149,26 @@ def test_figures_are_as_old_as_the_older_of_twin_and_underlying() -> None:
     ago = timedelta(seconds=40)
     found = valued(held(), where=at(quotes={CALL: quoted(black(1, 6200, 0.17), ago)}))[0]
     assert greeks(found).time == NOW - ago
+
+
+def test_each_need_of_a_book_is_answered_by_itself() -> None:
+    old = held("SPXW  261218P05700000", greeks=replace(BROKER, iv=0.23, time=NOW - OLD))
+    rows = [old, held("SPXW  261218P05800000", **around(black(-1, 5800, 0.21))), silent(5600), held(PUT)]
+    found = valued(*rows, where=at(quotes={CALL: quoted(black(1, 6200, 0.17))}))
+    assert [greeks(row).iv for row in found] == pytest.approx([0.23, 0.21, 0.23, 0.17])
+    assert [greeks(row).source for row in found] == ["repriced", "model", "neighbour", "model"]
+
+
+@pytest.mark.parametrize("price", [-37.0, 0.0])
+def test_a_future_below_zero_is_priced_by_no_lognormal(price: float) -> None:
+    thing = Instrument(
+        Kind.FUTURE_OPTION, "./LOZ26 261218C5", "/CLF27", "LO", date(2026, 12, 18), Decimal(5), Right.CALL,
+        Settlement.PHYSICAL,
+    )  # fmt: skip
+    given = replace(held(CALL, mark=1.0, multiplier=1000.0), instrument=thing)
+    found = valued(given, where=at(**{"/CLF27": price}))[0]
+    assert found.greeks is None
+    assert found.notes == ("no price of /CLF27",)
 
 
 # --- what a twin may tell ---
