@@ -19,6 +19,8 @@ from guardrails.values import Dividend, Market, finite
 
 MOST_OF_SPOT = 0.3
 """a dividend that is a larger share of the price than this, or a yield a year, is not believed"""
+LEAST_AMOUNT = 1e-4
+"""of one payment in currency units; what is less is no dividend"""
 OLDEST = timedelta(days=400)
 """a last ex-date further back says nothing of the next: who pays once a year has paid since, or stopped"""
 _A_YEAR = (1, 2, 4, 12)
@@ -113,8 +115,8 @@ def _believed(told: Iterable[Dividend], spot: float | None, notes: list[str]) ->
     """Those that can be true, by ex-date."""
     for dividend in sorted(told, key=lambda dividend: dividend.ex_date):
         amount, what = finite(dividend.amount), f"the dividend of {dividend.ex_date:%d %b %Y}"
-        if amount is None or amount <= 0:
-            notes.append(f"{what} is left out: its amount is {dividend.amount:g}, which must be above 0")
+        if amount is None or amount < LEAST_AMOUNT:
+            notes.append(f"{what} is left out: its amount is {dividend.amount:g}, the least is {LEAST_AMOUNT:g}")
         elif spot is not None and amount > MOST_OF_SPOT * spot:
             notes.append(f"{what} is left out: {amount:g} is over {MOST_OF_SPOT:.0%} of the price {spot:g}")
         elif dividend.currency != "USD":
@@ -129,9 +131,10 @@ def _frequency(last: Dividend, share: float | None, spot: float | None, notes: l
         notes.append("how often it pays is not known: no dividend yield, or no price")
         return None
     payments = math.expm1(share) * spot / last.amount
-    nearest = min(_A_YEAR, key=lambda each: abs(math.log(payments / each)))
-    if 1 / _OFF <= payments / nearest <= _OFF:
-        return nearest
+    if payments > 0:  # the product of tiny numbers is 0
+        nearest = min(_A_YEAR, key=lambda each: abs(math.log(payments / each)))
+        if 1 / _OFF <= payments / nearest <= _OFF:
+            return nearest
     notes.append(
         f"how often it pays is not known: a yield of {share:.2%} is {payments:.1f} payments of {last.amount:g}"
     )

@@ -13,8 +13,9 @@ multiplier, S the price of what the position is struck on:
 
 What is missing is not zero: it widens the interval [low, high] in which the truth lies, by what is still known (a
 long call's delta lies in 0..1, its vega below S sqrt(T) n(0)), and the row is marked missing. A missing beta is
-bounded at 0 and 2, applied after netting within the underlying. Volatility products are bounded at beta -8 to 0 (they
-gain when the index falls) and their vega may add to, but never offset, equity-index vega.
+bounded at 0 and 2, times the leverage of a listed fund, applied after netting within the underlying. Volatility
+products are bounded at beta -8 to 0 (they gain when the index falls) and their vega may add to, but never offset,
+equity-index vega.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from datetime import datetime
 import numpy as np
 
 from guardrails.columns import Array, Columns, Index, Mask, classes, read_columns
-from guardrails.products import SP500, VOLATILITY_GROUP, group_of
+from guardrails.products import LEVERAGED_FUNDS, SP500, VOLATILITY_GROUP, group_of
 from guardrails.values import Market, Position
 
 BUCKETS = ("0-7", "8-30", "31-60", "60+")
@@ -232,6 +233,18 @@ class _Measures:
         return Measure(low, high, missing)
 
 
+def missing_beta(name: str) -> tuple[float, float]:
+    """Bounds of a beta that is not known: a leveraged or inverse fund moves by that many times what it follows.
+
+    What a fund on bonds, goods or currencies follows may move either way when shares fall.
+    """
+    fund = LEVERAGED_FUNDS.get(name)
+    if fund is None:
+        return MISSING_BETA
+    far = max(MISSING_BETA) * fund.leverage
+    return (min(0.0, far), max(0.0, far)) if fund.on_shares else (-abs(far), abs(far))
+
+
 def _betas(groups: Sequence[str], market: Market, columns: Columns) -> tuple[Array, Array, tuple[str, ...]]:
     low, high, unweighted = [], [], []
     underlyings = columns.underlyings
@@ -245,10 +258,10 @@ def _betas(groups: Sequence[str], market: Market, columns: Columns) -> tuple[Arr
         if group == VOLATILITY_GROUP:
             bounds = LEVERED_VOLATILITY_BETA.get(name, VOLATILITY_BETA)
         elif known is None:
-            bounds = (0.0, 0.0) if cash else MISSING_BETA
+            bounds = (0.0, 0.0) if cash else missing_beta(name)
         else:
             bounds = (known, known)
-        if bounds is MISSING_BETA:
+        if known is None and group != VOLATILITY_GROUP and not cash:
             unweighted.append(name)
         low.append(bounds[0])
         high.append(bounds[1])

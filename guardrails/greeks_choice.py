@@ -20,6 +20,8 @@ from guardrails.intake import CLOCK_SKEW
 from guardrails.matrix import DataRules
 from guardrails.values import Greeks, Position, Source, SourceState, finite
 
+HIGHEST_VOL = 5.0
+"""a vendor's volatility above 500 % a year is not believed: it is a per cent taken for a fraction, or a sentinel"""
 _SLACK = 0.02
 """vendors round, and a deep American put may show a delta a little beyond 1"""
 _MUTE = (SourceState.DOWN, SourceState.STALE, SourceState.CONNECTING)
@@ -103,7 +105,7 @@ def choose(position: Position, streamed: Greeks | None, feeds: Feeds) -> Choice:
         if greeks is None:
             continue
         if not _possible(greeks, position, feeds):
-            notes.append(f"Greeks of {greeks.source} cannot be true or are dated in the future")
+            notes.append(f"Greeks of {greeks.source} {_fault(greeks)}")
             continue
         if greeks is streamed and not _complete(greeks) and feeds.serves(greeks.source):
             notes.append(f"{greeks.source} streams no figures for it")
@@ -148,11 +150,24 @@ def _complete(greeks: Greeks) -> bool:
 
 
 def _possible(greeks: Greeks, position: Position, feeds: Feeds) -> bool:
-    """Whether no figure contradicts what an option is: |delta| up to 1 on its own side, gamma and vega not negative."""
+    """Whether no figure contradicts what an option is: |delta| up to 1 on its own side, gamma and vega not negative,
+    and a volatility that there can be; none is told by None or NaN."""
     toward = -1.0 if position.instrument.right is Right.PUT else 1.0
     return (
         not feeds.ahead(greeks.time)
+        and not _absurd(greeks.iv)
         and (greeks.delta is None or -_SLACK <= greeks.delta * toward <= 1.0 + _SLACK)
         and (greeks.gamma is None or greeks.gamma >= -_SLACK)
         and (greeks.vega is None or greeks.vega >= -_SLACK)
     )
+
+
+def _absurd(volatility: float | None) -> bool:
+    return volatility is not None and not math.isnan(volatility) and not 0.0 < volatility <= HIGHEST_VOL
+
+
+def _fault(greeks: Greeks) -> str:
+    """Why Greeks that are not `_possible` are not believed."""
+    if greeks.iv is not None and _absurd(greeks.iv):
+        return f"cannot be true: a volatility of {100 * greeks.iv:g} % is not above 0 % and at most {HIGHEST_VOL:.0%}"
+    return "cannot be true or are dated in the future"

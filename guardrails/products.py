@@ -36,7 +36,7 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {
     "NDX": ("QQQ", "XND"),
     "RUT": ("IWM", "MRUT"),
     "DJX": ("DIA",),
-    "VIX": ("VXX", "UVXY", "SVXY", "VIXY", "UVIX", "SVIX"),
+    "VIX": ("VXX", "UVXY", "SVXY", "VIXY", "UVIX", "SVIX", "VXZ", "VIXM"),
 }
 """what joins a group besides the index itself, its option roots and its futures"""
 _ABROAD = ("ESTX50", "N225", "K200", "CAC40")
@@ -62,6 +62,16 @@ class FutureSpec:
     quoted_in_cents: bool
     months_ahead: int = 0
     """contract month minus month of the last trade: CLZ26 stops trading in November"""
+
+
+@dataclass(frozen=True, slots=True)
+class LeveragedFund:
+    """A listed fund that moves by a multiple of what it follows each day."""
+
+    leverage: float
+    """how many times, negative against it"""
+    on_shares: bool
+    """whether it follows shares, which move with the market; False: bonds, goods, currencies, volatility"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,13 @@ CLASS_SHARES: Mapping[str, str] = MappingProxyType({row["root"]: row["symbol"] f
 INDICES = frozenset(root.underlying for root in INDEX_ROOTS.values()).union(_UNOPTIONED_INDICES, _ABROAD)
 """symbols that are an index, not a share"""
 
+LEVERAGED_FUNDS: Mapping[str, LeveragedFund] = MappingProxyType({
+    row["symbol"]: LeveragedFund(float(row["leverage"]), row["on"] == "shares")
+    for row in _rows("leveraged_funds.csv")
+})  # fmt: skip
+"""leveraged and inverse funds by symbol, from memory of their prospectuses; what is not listed counts once. Those short
+volatility are not here: they ask for no less margin than others"""
+
 _OPTION_CODES: tuple[tuple[re.Pattern[str], OptionCode], ...] = tuple(
     (
         re.compile(row["codes"]),
@@ -150,6 +167,12 @@ def future_multiplier(root: str, *, quoted_in_cents: bool = True) -> float | Non
     if spec is None:
         return None
     return spec.multiplier if quoted_in_cents or not spec.quoted_in_cents else spec.multiplier * 100.0
+
+
+def leverage_of(symbol: str) -> float | None:
+    """How many times what it follows a listed leveraged or inverse fund moves, negative against it; None of others."""
+    fund = LEVERAGED_FUNDS.get(symbol)
+    return None if fund is None else fund.leverage
 
 
 @lru_cache(maxsize=4096)

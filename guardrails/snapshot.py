@@ -287,12 +287,17 @@ class AccountStressRow:
     zero_down: Number
     """index level below the present one at which excess liquidity is zero, by our estimate"""
     zero_up: Number
-    """and above; null when there is none within the range searched, or it is not known (then `reason`)"""
+    """and above; null when there is none within the range searched, when it is not known (then `reason`), and when
+    no level of now is known of the index (then `down` and `up` still say returns)"""
     searched: tuple[float, float]
     """index returns between which it was looked for"""
     next_margin_change: datetime | None
     reason: str = ""
     """why the distance is not known; else empty"""
+    down: Number = None
+    """index return below zero, fraction, at which excess liquidity is zero; known also without a level of the index"""
+    up: Number = None
+    """and above"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +307,7 @@ class StressNow:
     reason: str = ""
     """why nothing is known; else empty"""
     index: Number = None
-    """level of the S&P 500 now"""
+    """level of the S&P 500 now; null when what is known of it is not of now"""
     curve: tuple[StressRow, ...] = ()
     """by index return, falling to rising, with the volatility that comes with it"""
     scenarios: tuple[StressRow, ...] = ()

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from guardrails import wording
 from guardrails.greeks_choice import Feeds
+from guardrails.twins import middle_of
 from guardrails.values import Position, Quote, finite
 
 _WORTHLESS = 0.10
@@ -48,8 +49,8 @@ def with_streamed_quote(position: Position, quote: Quote | None, feeds: Feeds) -
 
 
 def _priced(bid: float, ask: float) -> bool:
-    """Whether the middle is a price: two sides, or no bid and an ask of next to nothing."""
-    return 0 < bid <= ask or (bid == 0 < ask <= _WORTHLESS)
+    """Whether the middle is a price: two sides not absurdly apart, or no bid and an ask of next to nothing."""
+    return middle_of(bid, ask) is not None or (bid == 0 < ask <= _WORTHLESS)
 
 
 def _quoted(position: Position) -> datetime | None:

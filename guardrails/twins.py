@@ -1,10 +1,13 @@
-"""The option of the same strike and expiry on the other side: of the two, that out of the money tells the volatility.
+"""The option of the same strike and expiry on the other side, which may tell the volatility of one in the money.
 
 An option deep in the money is nearly all intrinsic value: its quote is wide, and a cent of it is points of volatility.
+That out of the money is asked where it says more: where the own quote is no price or clearly older, or where half the
+spread of the twin is no more points of volatility than half of its own (see `guardrails.closed_form`).
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +15,10 @@ from datetime import datetime
 
 from guardrails.greeks_choice import Feeds
 from guardrails.instruments import Instrument, Right
-from guardrails.values import Market, Position, Quote, finite
+from guardrails.values import Market, Position, Quote
 
+WIDEST, LEAST_WIDTH = 5.0, 1.0
+"""a quote whose ask is more than so many times its bid, and more than so much above it, says nothing"""
 _SYMBOL = re.compile(r"(?P<before>.*\d{6})(?P<right>[CP])(?P<strike>[\d.]+)")
 _OTHER = {Right.CALL: Right.PUT, Right.PUT: Right.CALL}
 
@@ -24,7 +29,23 @@ class Told:
 
     instrument: Instrument
     middle: float
+    half_spread: float
     time: datetime
+
+
+def middle_of(bid: float | None, ask: float | None) -> float | None:
+    """The middle of a quote that is a price: two-sided, not crossed and not absurdly wide; else None.
+
+    0.05/0.15 and 0.20/1.15 are the quotes of cheap options and count; 0.05/60 is a market maker who is not there.
+    """
+    if bid is None or ask is None or not 0 < bid <= ask < math.inf or too_wide(bid, ask):
+        return None
+    return (bid + ask) / 2.0
+
+
+def too_wide(bid: float, ask: float) -> bool:
+    """Whether the middle of a two-sided quote says nothing."""
+    return ask > WIDEST * bid and ask - bid > LEAST_WIDTH
 
 
 def twin_of(instrument: Instrument) -> Instrument | None:
@@ -48,7 +69,7 @@ def quotes_held(positions: Iterable[Position]) -> Mapping[str, Quote]:
 def told_by_twin(
     instrument: Instrument, source: str, spot: float, market: Market, held: Mapping[str, Quote], feeds: Feeds
 ) -> Told | None:
-    """The middle of the twin's quote, where `instrument` is in the money and the quote two-sided and of now.
+    """The youngest quote of the twin, where `instrument` is in the money and the quote is a price and of now.
 
     What `source`, which holds the instrument, says of the twin too is as old as that; other sources must stream.
     """
@@ -71,9 +92,9 @@ def told_by_twin(
 
 
 def _told(twin: Instrument, quote: Quote, feeds: Feeds) -> Told | None:
-    bid, ask = finite(quote.bid), finite(quote.ask)
-    if bid is None or ask is None or not 0 < bid <= ask or feeds.ahead(quote.time) or quote.source in feeds.mute:
+    middle = middle_of(quote.bid, quote.ask)
+    if middle is None or quote.ask is None or feeds.ahead(quote.time) or quote.source in feeds.mute:
         return None
     if quote.source in feeds.live and feeds.quiet(quote.time):
         return None
-    return Told(twin, (bid + ask) / 2.0, quote.time)
+    return Told(twin, middle, quote.ask - middle, quote.time)

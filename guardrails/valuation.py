@@ -2,8 +2,8 @@
 
 Order of trust: the stream's Greeks, then those of the broker that holds the option, while they are fresh (see
 `guardrails.greeks_choice`); our model at the most recent volatility of either (`repriced`); our model at the
-volatility implied by a price (`model`): the quote of the option or of its twin, whichever is out of the money, or the
-mark; at that of the nearest strike of the same expiry (`neighbour`); else none. Staleness belongs to streams: in a
+volatility implied by a price (`model`): the quote of the option or of its twin, whichever tells it more narrowly, or
+the mark; at that of the nearest strike of the same expiry (`neighbour`); else none. Staleness belongs to streams: in a
 closed market, and in a statement, figures are as old as they are meant to be. What has not ticked for too long on a
 live stream is not known. A whole source that is silent or gone is not handled here: it is a gap of the book (see
 `guardrails.assess`).
@@ -22,7 +22,7 @@ from guardrails.columns import spot_of
 from guardrails.greeks_choice import Feeds, choose, last_volatility
 from guardrails.matrix import DataRules
 from guardrails.streamed_quotes import with_streamed_quote
-from guardrails.twins import quotes_held, told_by_twin
+from guardrails.twins import middle_of, quotes_held, told_by_twin, too_wide
 from guardrails.values import Greeks, Market, Position, Quote, Source, finite
 
 NEAR = 0.10
@@ -56,9 +56,9 @@ def value_positions(
     quotes = quotes_held(trusted) if wanted else {}
     needs = [_by_twin(need, valued[need.row], market, quotes, feeds) for need in wanted]
     for need in needs:
-        if need.vol is None and need.target is None:
+        if need.vol is None and need.target is None and need.twin is None:
             valued[need.row] = _noted(valued[need.row], "no quote or mark to imply a volatility from")
-    needs = [need for need in needs if need.vol is not None or need.target is not None]
+    needs = [need for need in needs if need.vol is not None or need.target is not None or need.twin is not None]
     for row, greeks in closed_form(needs, market, now).items():
         held = valued[row]
         note = () if greeks is not None else ("its price fits no volatility",)
@@ -67,14 +67,25 @@ def value_positions(
 
 
 def _by_twin(need: Need, position: Position, market: Market, quotes: Mapping[str, Quote], feeds: Feeds) -> Need:
-    """`need`, asked of the twin's price where that says more; a mark is asked only where nobody quotes either."""
+    """`need` with the twin's price, where that may say more; a mark is asked only where nobody quotes either.
+
+    Quotes whose times differ by no more than `stale_after_seconds` are of one moment, and the narrower counts; else the
+    younger does.
+    """
     if need.vol is not None:
         return need
     twin = told_by_twin(need.instrument, position.source, need.spot, market, quotes, feeds)
     if twin is None:
         return need
+    half_spread = math.inf
+    if position.ask is not None and (middle := middle_of(position.bid, position.ask)) is not None:
+        lag = (_price_time(position) - twin.time).total_seconds()
+        if lag > feeds.rules.stale_after_seconds:
+            return need
+        if lag >= -feeds.rules.stale_after_seconds:
+            half_spread = position.ask - middle
     quoted = market.prices[position.instrument.underlying]
-    return replace(need, twin=twin.instrument, target=twin.middle, time=min(quoted.time, twin.time))
+    return replace(need, half_spread=half_spread, twin=replace(twin, time=min(quoted.time, twin.time)))
 
 
 def _with_neighbours(valued: list[Position], market: Market, feeds: Feeds) -> tuple[Position, ...]:
@@ -122,10 +133,20 @@ def _by_neighbour(
 
 
 def price_of(position: Position) -> float | None:
-    """Price of one unit: the middle of a two-sided quote, else the mark; None when neither is a price."""
-    if position.bid is not None and position.ask is not None and 0 < position.bid <= position.ask:
-        return (position.bid + position.ask) / 2.0
-    return position.mark
+    """Price of one unit: the middle of a two-sided quote, else the mark; None when neither is a price.
+
+    Where the quote is too wide to be one (see `middle_of`), a mark that is only its middle is none either.
+    """
+    middle = middle_of(position.bid, position.ask)
+    if middle is not None or position.mark is None or not _quoted_too_wide(position):
+        return position.mark if middle is None else middle
+    echoed = ((position.bid or 0.0) + (position.ask or 0.0)) / 2.0
+    return None if abs(position.mark - echoed) <= 0.01 * echoed else position.mark
+
+
+def _quoted_too_wide(position: Position) -> bool:
+    bid, ask = position.bid, position.ask
+    return bid is not None and ask is not None and 0 < bid <= ask < math.inf and too_wide(bid, ask)
 
 
 def _checked(position: Position, market: Market, feeds: Feeds, told: _Told) -> Position:
@@ -214,7 +235,7 @@ def _ticked(position: Position, believed: Sequence[Greeks], quote: Quote | None,
     if quote is not None and feeds.serves(quote.source):
         times.append(quote.time)
     if position.quote_time is not None or position.mark is not None:
-        times.append(_price_time(position))
+        times.append(position.quote_time or _price_time(position))
     return max((time for time in times if not feeds.ahead(time)), default=None)
 
 
@@ -241,6 +262,8 @@ def _prepared(
         if not (streaming and feeds.quiet(volatility.time)):
             return bare, repriced
     target, marked = price_of(bare), _price_time(bare)
+    if _quoted_too_wide(bare):
+        bare = _noted(bare, f"its quote {bare.bid:g}/{bare.ask:g} is too wide to be a price")
     if target is not None and target > 0 and not (streaming and feeds.quiet(marked)):
         return bare, Need(row, instrument, spot, None, target, "model", min(quoted.time, marked))
     if repriced is not None:
@@ -252,6 +275,8 @@ def _prepared(
 
 def _price_time(position: Position) -> datetime:
     """When the price of `price_of` was said, as far as that is known."""
+    if _quoted_too_wide(position) and position.mark_time is not None:
+        return position.mark_time
     return position.quote_time or position.mark_time or position.time
 
 

@@ -20,6 +20,8 @@ from guardrails.pricing import Array, Options, Sensitivities, compiled
 from guardrails.value_rows import Listed, Refused, read
 
 EXIT_ALL, EXIT_SOME = 0, 3
+_WIDE = 1000
+"""columns to print in: in a pipe or a narrow window a figure is never cut short"""
 MANY = 5000
 """rows for which the compiled kernels are worth waiting for"""
 
@@ -84,7 +86,8 @@ def _valued(listed: Sequence[Listed], *, american: bool) -> list[Row]:
         *(
             np.array([getattr(row, name) for row in listed])
             for name in ("sign", "spot", "strike", "years", "rate", "carry")
-        )
+        ),
+        on_future=np.array([row.on_future for row in listed]),
     )
     given = np.array([math.nan if row.volatility is None else row.volatility for row in listed])
     target = np.array([math.nan if row.price is None else row.price for row in listed])
@@ -140,7 +143,7 @@ def _entry(row: Row) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[Row], ignored: Sequence[str]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=_WIDE)
     table = Table(box=None, pad_edge=False)
     for name in ("line", "price", "delta", "gamma", "vega/point", "theta/day", "rho/point", "volatility"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -157,5 +160,7 @@ def _print(rows: Sequence[Row], ignored: Sequence[str]) -> None:
     if ignored:
         console.print(f"columns not read: {', '.join(ignored)}", markup=False, soft_wrap=True)
     console.print(
-        "Greeks per unit, long; vega per volatility point, theta per calendar day, rho per 1 % of rate.", markup=False
+        "Greeks per unit, long; vega per volatility point, theta per calendar day, rho per 1 % of rate.",
+        markup=False,
+        soft_wrap=True,
     )

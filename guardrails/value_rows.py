@@ -41,6 +41,8 @@ class Listed:
     rate: float
     carry: float
     """rate less dividend yield; 0 on a forward or future (Black-76)"""
+    on_future: bool
+    """whether the row gives a forward or future: a share whose yield equals the rate has a carry of 0 too"""
     volatility: float | None
     price: float | None
 
@@ -156,7 +158,8 @@ def _row(line: int, names: list[str], cells: list[str], now: datetime) -> Listed
     if row.problems:
         return Refused(line, tuple(row.problems))
     volatility, price = (amount, None) if given == "volatility" else (None, amount)
-    return Listed(line, style == "american", RIGHTS[right], spot, strike, years, rate, carry, volatility, price)
+    american, on_future = style == "american", on == "forward"
+    return Listed(line, american, RIGHTS[right], spot, strike, years, rate, carry, on_future, volatility, price)
 
 
 def _dividend_yield(row: _Cells) -> float:

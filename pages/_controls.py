@@ -1,15 +1,20 @@
-"""The sliders of the Scenarios page and what they ask."""
+"""The sliders of the Scenarios page and what they ask.
+
+A named scenario takes the place of the sliders: they are hidden, keep where they stood, and its own moves are said.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from guardrails import wording
+from guardrails.exposures import Interval
 from guardrails.stress.cases import Case
+from guardrails.stress.part import Axis
 from guardrails.stress.scenarios import TITLES
 from pages._dollars import move_words, points_words
 from pages._scenarios import RISES, Bench, Question
@@ -21,7 +26,7 @@ START = -5.0
 _INDEX, _NAME = (-40.0, 20.0), (-60.0, 60.0)
 """ends of the price slider, per cent"""
 _WITHOUT_OPTIONS, _LONGEST = timedelta(days=30), timedelta(days=800)
-_DAY_HELP = "The chosen date, at the close in New York; the first day is now. It begins at the next expiry."
+_DAY_HELP = "The chosen date, at the close in New York; the first day is now."
 _FOLLOW_HELP = (
     "As it did with the index since 1993. The volatility of a single name does not by any rule that could be stated."
 )
@@ -37,6 +42,21 @@ class Asked:
     """whether a named scenario stands in for the sliders"""
     paid: float | None
     """dollars gained since the positions were opened, when curves count from there"""
+
+    @property
+    def total(self) -> Interval:
+        """P&L of what is asked, dollars, counted as the curves are."""
+        paid, total = self.paid or 0.0, self.case.total
+        return replace(total, low=total.low + paid, high=total.high + paid)
+
+    @property
+    def who(self) -> str:
+        """What asks, in the captions of the pictures."""
+        return title_of(self.case) if self.named else "the sliders"
+
+    def is_on(self, axis: Axis) -> bool:
+        """Whether what is asked is a move of `axis` and has a place in its pictures."""
+        return not self.named or self.case.shock.alone == axis.group
 
     @property
     def since(self) -> str:
@@ -55,6 +75,12 @@ def controls(bench: Bench) -> Asked:
         key=f"case_{key}",
         help="A named scenario moves the index and everything with it, at once; it stands in for the sliders.",
     )
+    if choice in named:
+        keep(key)
+        with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+            paid = counted_from(bench)
+        question = stands_in(bench, named[choice], (second, third, fourth))
+        return Asked(question, named[choice], named=True, paid=paid)
     with st.container(horizontal=True, vertical_alignment="center", gap="large"):
         follow = st.toggle(
             "Volatility follows the price",
@@ -65,44 +91,76 @@ def controls(bench: Bench) -> Asked:
         )
         paid = counted_from(bench)
     follow = follow and bench.axis.is_broad
-    disabled = choice in named
-    move = price_slider(bench, second, disabled=disabled, key=f"move_{key}")
-    rise = bench.rise(move) if follow else rise_slider(third, disabled=disabled, key=f"rise_{key}")
+    move = price_slider(bench, second, key=f"move_{key}")
+    followed = f"followed_{key}"
+    if not follow and followed in st.session_state:  # volatility stays where following has brought it
+        st.session_state[f"rise_{key}"] = within_slider(st.session_state.pop(followed))
+    rise = bench.rise(move) if follow else rise_slider(third, key=f"rise_{key}")
     if follow:
+        st.session_state[followed] = rise
         vix = "" if bench.vix is None else f"; VIX is {bench.vix:.1f}"
         third.markdown(f"Volatility  \n**{points_words(rise)}** comes with {move_words(move)}{vix}")
     question = Question(move, rise, follow, day_slider(bench, fourth))
-    return Asked(question, named[choice] if disabled else bench.asked(question), disabled, paid)
+    return Asked(question, bench.asked(question), named=False, paid=paid)
 
 
-def price_slider(bench: Bench, place: DeltaGenerator, *, disabled: bool, key: str) -> float:
+def stands_in(bench: Bench, case: Case, places: tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator]) -> Question:
+    """Say where the sliders would stand in `case`; return it: all at once, now."""
+    shock = case.shock
+    on_axis = shock.alone == bench.axis.group
+    name = bench.axis.name if on_axis else shock.alone or "Index"
+    price, volatility, date_of = places
+    price.markdown(f"{name}  \n**{move_words(shock.index)}**")
+    volatility.markdown(f"Volatility  \n**{points_words(shock.vol)}**")
+    date_of.markdown("Date  \n**now**, all at once")
+    return Question(shock.index if on_axis else 0.0, shock.vol, follow=False, day=bench.today)
+
+
+def keep(key: str) -> None:
+    """Keep where the hidden sliders of an axis stood: what a run does not draw is forgotten otherwise."""
+    for name in (f"move_{key}", f"rise_{key}", f"follow_{key}", "day"):
+        if name in st.session_state:
+            st.session_state[name] = st.session_state[name]
+
+
+def moved_by(case: Case) -> str:
+    """What a named scenario moves."""
+    return case.shock.alone or "the index"
+
+
+def within_slider(rise: float) -> float:
+    """`rise` (fraction) in points to a tenth, between the ends of the slider."""
+    return min(max(round(100.0 * rise, 1), 100.0 * float(RISES[0])), 100.0 * float(RISES[-1]))
+
+
+def price_slider(bench: Bench, place: DeltaGenerator, *, key: str) -> float:
     """Draw the slider of the price; return the move, fraction."""
     low, high = _NAME if bench.axis.group else _INDEX
+    st.session_state.setdefault(key, START)
     moved = "Every underlying moves by its beta." if not bench.axis.group else "Nothing else moves."
     percent = place.slider(
-        f"Price of {bench.axis.name}", low, high, START, 0.5, format="%+.1f %%", key=key, disabled=disabled,
+        f"Price of {bench.axis.name}", low, high, step=0.5, format="%+.1f %%", key=key,
         help=f"Return of {bench.axis.name}. {moved}",
     )  # fmt: skip
     return float(percent) / 100.0
 
 
-def rise_slider(place: DeltaGenerator, *, disabled: bool, key: str) -> float:
+def rise_slider(place: DeltaGenerator, *, key: str) -> float:
     """Draw the slider of volatility; return its rise, fraction."""
-    low, high = round(100 * RISES[0]), round(100 * RISES[-1])
+    st.session_state.setdefault(key, 0.0)
     points = place.slider(
-        "Volatility, points", low, high, 0, 1, format="%+d", key=key, disabled=disabled,
+        "Volatility, points", 100.0 * float(RISES[0]), 100.0 * float(RISES[-1]), step=0.1, format="%+.1f", key=key,
         help="Rise of 30-day volatility; shorter expiries move more, longer ones less.",
     )  # fmt: skip
     return float(points) / 100.0
 
 
 def day_slider(bench: Bench, place: DeltaGenerator) -> date:
-    """Draw the slider of the date, up to the last expiry; where it stood in another part of the book it stays."""
-    ends = bench.first_and_last()
-    start, last = (bench.today + _WITHOUT_OPTIONS,) * 2 if ends is None else ends
+    """Draw the slider of the date, from now to the last expiry; where it stood in another part of the book it stays."""
+    last = bench.last_expiry() or bench.today + _WITHOUT_OPTIONS
     last = max(min(last, bench.today + _LONGEST), bench.today + timedelta(days=1))
     kept = st.session_state.get("day")
-    start = min(max(kept if isinstance(kept, date) else start, bench.today), last)
+    start = min(max(kept if isinstance(kept, date) else bench.today, bench.today), last)
     st.session_state["day"] = start
     chosen = place.slider("Date", bench.today, last, format="ddd D MMM", key="day", help=_DAY_HELP)
     return chosen if isinstance(chosen, date) else start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from pages._parts import text
 from pages._scenarios import Bench
 
 _ENDLESS = "no limit above"
+_LEAST_SURE, _MOST_SURE = 0.01, 0.99
 _DEVIATION = "one standard deviation: two times in three"
 
 
@@ -28,19 +30,19 @@ class Figure:
     more: str = ""
 
 
-def figures_html(bench: Bench, asked: Asked, lines: Mapping[str, Curve]) -> str:
-    """HTML of all figures."""
+def figures_html(bench: Bench, asked: Asked, lines: Mapping[str, Curve], *, old: bool = False) -> str:
+    """HTML of all figures, grey-striped where what they rest on is `old`."""
     blocks = "".join(
         f'<div><div class="pg-soft">{text(one.name)}</div><div><b>{text(one.value)}</b></div>'
         f'<div class="pg-soft">{text(one.more)}</div></div>'
         for one in (
-            Figure(f"P&L: {what(bench, asked)}", within(asked.case.total), share_words(bench, asked)),
+            Figure(f"P&L: {what(bench, asked)}", within(asked.total), share_words(bench, asked)),
             *ends(bench, asked, lines),
             chance(bench, asked, lines),
             expected(bench, asked),
         )
     )
-    return f'<div class="pg-figures">{blocks}</div>'
+    return f'<div class="pg-figures{" pg-silent" if old else ""}">{blocks}</div>'
 
 
 def what(bench: Bench, asked: Asked) -> str:
@@ -54,10 +56,11 @@ def what(bench: Bench, asked: Asked) -> str:
 
 def share_words(bench: Bench, asked: Asked) -> str:
     """How much of the whole book's net liquidation the scenario costs; nothing when that is not known."""
-    worth, total = bench.whole.portfolio.net_liquidation, asked.case.total.known
+    worth, total = bench.whole.portfolio.net_liquidation, asked.total.known
+    since = f"from {asked.since}"
     if worth is None or worth <= 0 or total is None:
-        return "from now"
-    return f"from now, {wording.percent(total / worth)} of net liquidation"
+        return since
+    return f"{since}, {wording.percent(total / worth)} of net liquidation"
 
 
 def ends(bench: Bench, asked: Asked, lines: Mapping[str, Curve]) -> list[Figure]:
@@ -65,8 +68,7 @@ def ends(bench: Bench, asked: Asked, lines: Mapping[str, Curve]) -> list[Figure]
     line = lines.get(_payoff.EXPIRY)
     if line is None:
         return []
-    without = f", without {len(bench.unvalued)} not revalued" if bench.unvalued else ""
-    since = f"from {asked.since}{without}"
+    since = f"from {asked.since}{_without(bench)}"
     worst = end_words(bench, line, least)
     ruin = between(*sorted(at_zero(line.move, side) for side in (line.low, line.high)))
     down = f"; {ruin} where {bench.axis.name} is 0" if worst.startswith(_ENDLESS) else ""
@@ -79,6 +81,8 @@ def ends(bench: Bench, asked: Asked, lines: Mapping[str, Curve]) -> list[Figure]
 
 def chance(bench: Bench, asked: Asked, lines: Mapping[str, Curve]) -> Figure:
     """Probability of a profit on the chosen date and at expiry, with the volatility it rests on."""
+    if not lines:
+        return Figure("Chance of a profit", "not known", "nothing of what is chosen can be revalued")
     question = asked.question
     horizons = [(_payoff.CHOSEN, f"on {day_words(bench, question.day)}", bench.days_to(question.day))]
     if (last := bench.last_days()) is not None and _payoff.EXPIRY in lines:
@@ -88,11 +92,13 @@ def chance(bench: Bench, asked: Asked, lines: Mapping[str, Curve]) -> Figure:
         vol = bench.volatility(days)
         if days > 0 and vol is not None:
             low, high = chance_of_profit(lines[name], vol.value, days, bench.carry())
-            said.append(f"{_percents(low, high)} {when}")
-            bases.append(vol.words)
+            said.append(f"{_percents(low, high) if lines[name].known else 'not known'} {when}")
+            bases.append(f"{vol.words}, {vol.report}" if vol.report else vol.words)
     if not said:
         return Figure("Chance of a profit", "not known", "no implied volatility at the money is known")
-    return Figure("Chance of a profit", " · ".join(said), f"lognormal at {'; '.join(dict.fromkeys(bases))}")
+    return Figure(
+        "Chance of a profit", " · ".join(said), f"lognormal at {'; '.join(dict.fromkeys(bases))}{_without(bench)}"
+    )
 
 
 def expected(bench: Bench, asked: Asked) -> Figure:
@@ -105,11 +111,23 @@ def expected(bench: Bench, asked: Asked) -> Figure:
         return Figure(name, "not known", "no implied volatility at the money is known")
     if days <= 0:
         return Figure("Expected move", "none", "the chosen date is now")
-    return Figure(name, " to ".join(_level(bench, end) for end in expected_move(vol.value, days)), _DEVIATION)
+    more = f"{_DEVIATION}; {vol.report}" if vol.report else _DEVIATION
+    return Figure(name, " to ".join(_level(bench, end) for end in expected_move(vol.value, days)), more)
+
+
+def chance_words(share: float) -> str:
+    """`62 %`; a model of the market knows no certainty, so it ends at `over 99 %` and `under 1 %`."""
+    if math.isnan(share):
+        return "not known"
+    if share > _MOST_SURE:
+        return "over 99 %"
+    return "under 1 %" if share < _LEAST_SURE else f"{100 * share:.0f} %"
 
 
 def evens_words(bench: Bench, line: Curve) -> str:
     """`5,862 · 6,141`; ranges where a beta is not known."""
+    if not line.known:
+        return "not known"
     low, high = (break_evens(line.move, side) for side in (line.low, line.high))
     if len(low) != len(high):
         return "not known"
@@ -119,6 +137,8 @@ def evens_words(bench: Bench, line: Curve) -> str:
 
 def end_words(bench: Bench, line: Curve, reads: Callable[[Array, Array], Extreme]) -> str:
     """`+$3.1k at 5,900`, `no limit above SPX 6,480`; a range where a beta is not known."""
+    if not line.known:
+        return "not known"
     low, high = reads(line.move, line.low), reads(line.move, line.high)
     endless = [one for one in (low, high) if not one.limited]
     if endless:
@@ -128,9 +148,13 @@ def end_words(bench: Bench, line: Curve, reads: Callable[[Array, Array], Extreme
     return f"{amounts} at {_level(bench, low.move)}" if line.certain else amounts
 
 
+def _without(bench: Bench) -> str:
+    return f", without {len(bench.unvalued)} not revalued" if bench.unvalued else ""
+
+
 def _level(bench: Bench, move: float) -> str:
     level = bench.axis.at(move)
-    return move_words(move) if level is None else level_words("", level).strip()
+    return move_words(move) if level is None else f"{level_words('', level).strip()} ({move_words(move)})"
 
 
 def _either(one: str, other: str) -> str:
@@ -138,4 +162,4 @@ def _either(one: str, other: str) -> str:
 
 
 def _percents(low: float, high: float) -> str:
-    return _either(*(f"{100 * share:.0f} %" for share in (low, high)))
+    return _either(*(chance_words(share) for share in (low, high)))

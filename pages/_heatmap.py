@@ -6,6 +6,7 @@ usually does with the move, a frame where the sliders stand. As with the payoff,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ PALETTES = {
 }
 """colours from the worst loss over nothing to the best gain, by theme"""
 INKS = ("#000000", "#ffffff")
+_IN_LINES = "replace(datum.text, regexp(' (?=[^ ]*$)'), '|')"
 FRAMES = {"light": "#10141a", "dark": "#ffffff"}
 
 
@@ -36,18 +38,19 @@ def heat_data(
 ) -> pd.DataFrame:
     """One row a cell: columns are moves, rows rises of volatility from the highest down."""
     low, high = found.at(columns, found.rise)
-    most = max(float(np.abs(low).max()), float(np.abs(high).max()), 1.0)
+    most = max(float(np.abs(side[np.isfinite(side)]).max(initial=1.0)) for side in (low, high))
     rows = []
     for j in range(len(found.rise))[::-1]:
         for i, move in enumerate(columns):
             usual = follows is not None and _nearest(columns, found.rise, float(move), follows(float(move)))[1] == j
             least, best = float(low[i, j]), float(high[i, j])
-            fill = shade(float(np.cbrt((least + best) / 2.0 / most)), theme)
+            known = math.isfinite(least) and math.isfinite(best)
+            fill = shade(float(np.cbrt((least + best) / 2.0 / most)) if known else 0.0, theme)
             where = level_words(axis.name, axis.at(float(move)))
             rows.append({
                 "move": f"{move_words(float(move))}|{_level(axis, float(move))}",
                 "rise": points_words(float(found.rise[j])),
-                "text": short(least) if short(least) == short(best) else f"{short(least)}|{short(best)}",
+                "text": _ends(least, best) if known else between(least, best),
                 "fill": fill,
                 "ink": max(INKS, key=lambda ink: contrast(ink, fill)),
                 "usual": usual,
@@ -84,8 +87,10 @@ def heat_spec(axis: Axis, theme: str) -> dict[str, Any]:
             {"transform": [{"filter": "datum.here"}],
              "mark": {"type": "rect", "cornerRadius": 3, "fillOpacity": 0, "stroke": frame, "strokeWidth": 4},
              "encoding": here},
-            {"mark": {"type": "text", "fontSize": 11, "lineBreak": "|"}, "encoding": {
-                **here, "text": {"field": "text"}, "color": {"field": "ink", "type": "nominal", "scale": None}}},
+            {"transform": [{"calculate": _IN_LINES, "as": "lines"}],  # `at most −$3.0k` is wider than its cell
+             "mark": {"type": "text", "lineBreak": "|", "fontSize": {"expr": "indexof(datum.lines, '|') < 0 ? 11 : 9"}},
+             "encoding": {**here, "text": {"field": "lines"},
+                          "color": {"field": "ink", "type": "nominal", "scale": None}}},
         ],
     }  # fmt: skip
 
@@ -101,6 +106,10 @@ def contrast(one: str, other: str) -> float:
     """Of two colours, by WCAG 2: 1 to 21."""
     low, high = sorted(_luminance(colour) for colour in (one, other))
     return (high + 0.05) / (low + 0.05)
+
+
+def _ends(least: float, best: float) -> str:
+    return short(least) if short(least) == short(best) else f"{short(least)}|{short(best)}"
 
 
 def _luminance(colour: str) -> float:

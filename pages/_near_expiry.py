@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
+from guardrails import wording
 from guardrails.exposures import Interval
 from guardrails.findings import Level
 from guardrails.stress.near_expiry import DAYS, SEARCHED, Doubling, Line, NearExpiry
@@ -15,6 +17,9 @@ from pages._dollars import level_words, move_words, short, within
 from pages._parts import pill, text
 
 _DOLLARS = st.column_config.NumberColumn(format="localized", step=1)
+_COLUMNS: dict[str, ColumnConfig] = {
+    "Contracts, net": st.column_config.TextColumn(alignment="right"), "Gamma 1 %": _DOLLARS, "Theta $/day": _DOLLARS
+}  # fmt: skip
 
 
 def near_section(found: NearExpiry) -> None:
@@ -31,14 +36,14 @@ def near_section(found: NearExpiry) -> None:
     with left:
         st.dataframe(
             table(found.expiries, strikes=False), key="near_expiries", hide_index=True, placeholder="?",
-            column_config={"Gamma 1 %": _DOLLARS, "Theta $/day": _DOLLARS}, alt="Gamma and theta by expiry",
+            column_config=_COLUMNS, alt="Gamma and theta by expiry",
         )  # fmt: skip
         nothing = '<span class="pg-soft">Nothing chosen is short gamma within these days.</span>'
         st.html("".join(map(doubling_words, found.doublings)) or nothing)
     with right:
         st.dataframe(
             table(found.strikes, strikes=True), key="near_strikes", hide_index=True, placeholder="?",
-            column_config={"Gamma 1 %": _DOLLARS, "Theta $/day": _DOLLARS}, alt="Gamma and theta by strike",
+            column_config=_COLUMNS, alt="Gamma and theta by strike",
         )  # fmt: skip
 
 
@@ -48,12 +53,23 @@ def table(lines: Sequence[Line], *, strikes: bool) -> pd.DataFrame:
     if strikes:
         columns["Underlying"] = [line.name for line in lines]
         columns["Strike"] = [line.strike for line in lines]
-    columns["Contracts, net"] = [line.contracts for line in lines]
+    columns["Contracts, net"] = [contracts_words(line) for line in lines]
     columns["Gamma 1 %"] = [line.gamma.known for line in lines]
     columns["Theta $/day"] = [line.theta.known for line in lines]
     if any(line.gamma.known is None or line.theta.known is None for line in lines):
         columns["Not known"] = [_bounds(line) for line in lines]
     return pd.DataFrame(columns)
+
+
+def contracts_words(line: Line) -> str | None:
+    """`−2`, `+1: 3 long, 2 short`, `2 long, 2 short` where they add up to nothing; None when it is not known."""
+    if line.contracts is None:
+        return None
+    net = wording.quantity(line.contracts)
+    if not (line.long and line.short):
+        return net
+    sides = f"{wording.quantity(line.long)} long, {wording.quantity(line.short)} short"
+    return f"{'+' if line.contracts > 0 else ''}{net}: {sides}" if line.contracts else sides
 
 
 def doubling_words(one: Doubling) -> str:

@@ -46,6 +46,8 @@ class Past:
     before: datetime | None = None
     after: datetime | None = None
     """the moments stored before and after, as far as was known when it was read"""
+    captured: Captured | None = None
+    """what the Snapshot that is shown was made of, still packed; None when there is nothing to show"""
 
     @property
     def time(self) -> datetime:
@@ -201,7 +203,7 @@ def _unpacked(captured: Captured, asked: datetime, content: str | None) -> Past:
         # stepping goes on from the capture that cannot be read
         return _nothing(captured.time, f"{why} Nothing is shown in its place.")
     matrix, problem = _matrix(content)
-    return Past(asked, then(snapshot, matrix), captured.matrix_version, problem)
+    return Past(asked, then(snapshot, matrix), captured.matrix_version, problem, captured=captured)
 
 
 def _matrix(content: str | None) -> tuple[RiskMatrix | None, str]:

@@ -139,7 +139,10 @@ def _grid(lines: Mapping[str, Curve], reach: tuple[float, float]) -> Array:
 
 
 def _read(line: Curve, moves: Array) -> tuple[Array, Array]:
-    return np.interp(moves, line.move, line.low), np.interp(moves, line.move, line.high)
+    """Both sides of the line; NaN, which draws nothing, where it is not known."""
+    with np.errstate(invalid="ignore"):
+        low, high = (np.interp(moves, line.move, side) for side in (line.low, line.high))
+    return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
 
 
 def _x(axis: Axis, move: float) -> float:

@@ -14,18 +14,18 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from guardrails import calendar
-from guardrails.columns import Array
+from guardrails.columns import Array, Mask
 from guardrails.exposures import Interval
 from guardrails.stress.book import Book
 from guardrails.stress.cases import Case, case_of, gap_case, spreads_case
 from guardrails.stress.near_expiry import NearExpiry, near_expiry
 from guardrails.stress.part import Axis, model_against_market, part_of
 from guardrails.stress.payoff import Curve, at_expiry, first_days, last_days, open_pnl
-from guardrails.stress.probability import Volatility, at_the_money, carry_of, expected_move
-from guardrails.stress.response import coordinated
+from guardrails.stress.probability import Volatility, at_the_money, carry_of, expected_move, with_report
+from guardrails.stress.response import coordinated, level_of
 from guardrails.stress.scenarios import index_shock, named_shocks
 from guardrails.stress.shocks import Shock
-from guardrails.stress.surface import Surface, surface
+from guardrails.stress.surface import Surface, revaluable, surface
 
 INDEX_MOVES = np.array([-40, -30, -25, -20, -15, -12, -10, -8, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 5, 7, 10]) / 100.0
 """columns of the heat map when the index moves"""
@@ -62,12 +62,15 @@ class Bench:
     axis: Axis
     book: Book = field(init=False)
     """what of it can be revalued"""
+    valued: Mask = field(init=False)
+    """which rows of the whole those are"""
     residual: float | None = field(init=False)
     """model against market"""
     _known: dict[tuple[object, ...], Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.book = part_of(self.whole, self.whole.valued)
+        self.valued = revaluable(self.whole, self.axis)
+        self.book = part_of(self.whole, self.valued)
         self.residual = model_against_market(self.whole)
 
     @property
@@ -83,14 +86,18 @@ class Bench:
     @property
     def unvalued(self) -> tuple[str, ...]:
         """Labels of the positions that cannot be revalued."""
-        rows = np.flatnonzero(~self.whole.valued)
+        rows = np.flatnonzero(~self.valued)
         return tuple(self.whole.portfolio.positions[row].instrument.label for row in rows)
 
     @property
+    def has_curves(self) -> bool:
+        """Whether anything that moves can be revalued: else a curve would lie at zero, which nobody knows."""
+        return bool((~self.book.columns.is_cash).any())
+
+    @property
     def vix(self) -> float | None:
-        """VIX as it stands."""
-        vix = self.whole.portfolio.market.vix
-        return None if vix is None else vix.value
+        """VIX as it stands; None where it is not known."""
+        return level_of(self.whole.portfolio.market)
 
     def rise(self, move: float) -> float:
         """What volatility does when the axis moves."""
@@ -100,11 +107,10 @@ class Bench:
         """Calendar days from the book to the close of `day`; 0 today."""
         return 0.0 if day <= self.today else (calendar.at(day, _CLOSE) - self.now).total_seconds() / 86_400.0
 
-    def first_and_last(self) -> tuple[date, date] | None:
-        """The first and the last expiry; None without options."""
+    def last_expiry(self) -> date | None:
+        """The day of the last expiry, today when that has passed; None without options."""
         held = [p.instrument.expiry for p in self.book.portfolio.positions if p.instrument.is_option]
-        days = [day for day in held if day is not None]
-        return (max(min(days), self.today), max(*days, self.today)) if days else None
+        return max((max(day, self.today) for day in held if day is not None), default=None)
 
     def last_days(self) -> float | None:
         """Calendar days to the last settlement."""
@@ -128,7 +134,12 @@ class Bench:
 
     def volatility(self, days: float) -> Volatility | None:
         """What probabilities over `days` rest on."""
-        return self.once(("volatility", days), lambda: at_the_money(self.whole, self.axis, days))
+
+        def make() -> Volatility | None:
+            found = at_the_money(self.whole, self.axis, days)
+            return None if found is None else with_report(self.whole, self.axis, days, found)
+
+        return self.once(("volatility", days), make)
 
     def carry(self) -> float:
         """Drift of the price."""

@@ -24,6 +24,7 @@ from guardrails.stress.standing import Standing
 from pages import _engine
 from pages._away import away, failed
 from pages._moment import Moment, clock, full_time
+from pages._past import looked_at
 
 _NOTHING = "Nothing can be revalued"
 
@@ -52,9 +53,9 @@ class ShownBook:
 
 
 def shown_book(service: Engine, moment: Moment) -> ShownBook:
-    """The book of `moment`; reads the database where the engine has none, so never from a fragment that ticks."""
+    """The book of `moment`; reads the database where neither engine nor session has it: never from a fragment."""
     if moment.past:
-        return _captured(service, moment.now, "the book as captured")
+        return _of_the_past(service)
     assessment, watched_by = service.assessment, service.health().watched_by
     if assessment is not None and not service.restored and not watched_by:
         return of(assessment.portfolio, f"the book of {clock(assessment.portfolio.time)}")
@@ -71,9 +72,31 @@ def waits(service: Engine, moment: Moment) -> bool:
     return own and assessment is not None and assessment.portfolio.stress == COMPILING
 
 
+def has_newer(service: Engine, portfolio: Portfolio) -> bool:
+    """Whether drawing the page anew would show a later book than `portfolio`; reads no database."""
+    if service.health().watched_by:  # that program goes on capturing
+        return True
+    assessment = service.assessment
+    return assessment is not None and not service.restored and assessment.portfolio.time > portfolio.time
+
+
 def of(portfolio: Portfolio, words: str, *, captured: bool = False) -> ShownBook:
     """`portfolio` as it may be shown."""
     return ShownBook(portfolio, words, compiling=portfolio.stress == COMPILING, captured=captured)
+
+
+def _of_the_past(service: Engine) -> ShownBook:
+    """The book of the past moment that the session looks at, from what was read of it."""
+    past, stored = looked_at(), _engine.stored()
+    if past is None or past.captured is None or stored is None:
+        return ShownBook(None, f"{_NOTHING}: nothing is known of that moment.")
+    if compiled.state() is compiled.State.COMPILING:
+        return ShownBook(None, COMPILING, compiling=True)
+    try:
+        portfolio = _made_again(stored, past.captured, past.moment.matrix or service.matrix)
+    except GuardrailsError as error:
+        return ShownBook(None, f"{_NOTHING}: {error}")
+    return of(portfolio, f"the book as captured {full_time(past.captured.time)}", captured=True)
 
 
 def _captured(service: Engine, time: datetime, lead: str) -> ShownBook:
@@ -90,13 +113,17 @@ def _captured(service: Engine, time: datetime, lead: str) -> ShownBook:
             if captured is None:
                 return ShownBook(None, f"{_NOTHING}: {lead}, but no moment is stored yet.")
             text = matrix_text(connection, stored.book, captured.matrix_version)
-        key = (str(stored.database.folder), stored.book, captured.time.isoformat(), captured.matrix_version)
-        portfolio = _judged(key, captured, _matrix(text, service.matrix))
+        portfolio = _made_again(stored, captured, _matrix(text, service.matrix))
     except (SQLAlchemyError, OSError) as error:
         return ShownBook(None, f"{_NOTHING}: {failed(stored, error, service.now())}")
     except GuardrailsError as error:
         return ShownBook(None, f"{_NOTHING}: {error}")
     return of(portfolio, f"{lead} {full_time(captured.time)}", captured=True)
+
+
+def _made_again(stored: _engine.Stored, captured: Captured, matrix: RiskMatrix) -> Portfolio:
+    key = (str(stored.database.folder), stored.book, captured.time.isoformat(), captured.matrix_version)
+    return _judged(key, captured, matrix)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

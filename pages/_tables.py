@@ -109,8 +109,8 @@ def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], qu
         "Greeks from": [greeks_from(row, quiet_after) for row in ordered],
         "DTE": [days(row.dte) for row in ordered],
         "Mark": [row.mark for row in ordered],
-        MODEL: [modelled(row)[0] for row in ordered],
-        RESIDUAL: [modelled(row)[1] for row in ordered],
+        MODEL: [of_option(row, row.model) for row in ordered],
+        RESIDUAL: [of_option(row, row.residual) for row in ordered],
     }
     for field, (title, _) in SUMS.items():
         columns[title] = [figure(row, field) for row in ordered]
@@ -128,12 +128,15 @@ def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], qu
     return pd.DataFrame(columns)
 
 
-MODEL, RESIDUAL = "Model", "Model − market"
+MODEL, RESIDUAL = "Model", "Model − market, $"
 
 
-def modelled(row: PositionRow) -> tuple[Number, Number]:
-    """Price of one unit by our model, and the whole position's value by it minus that of the market."""
-    return (row.model, row.residual) if row.kind in _OPTIONS else (row.mark, 0.0)
+def of_option(row: PositionRow, value: Number) -> str | None:
+    """`value` to the cent, padded so that it sorts by size; None where it is not known, nothing for what is no option:
+    no model is asked for its price, which is not the same as agreeing with it."""
+    if row.kind not in _OPTIONS:
+        return ""
+    return None if value is None else f"{value:>14.2f}"
 
 
 WIDE, WIDER = 110, 165
@@ -175,11 +178,11 @@ def formats() -> dict[str, ColumnConfig]:
     config["IV %"] = column.NumberColumn(format="%.1f", help="Implied volatility a year, in percent.")
     config["Age s"] = column.NumberColumn(format="%.0f", help="Seconds since the Greeks were computed.")
     config["Mark"] = column.NumberColumn(format="%.2f", help="Price of one unit.")
-    config[MODEL] = column.NumberColumn(
-        format="%.2f", help="Price of one unit by our model at the volatility shown; the mark for what is no option."
+    config[MODEL] = column.TextColumn(
+        alignment="right", help="Price of one option by our model at the volatility shown; empty for anything else."
     )
-    config[RESIDUAL] = column.NumberColumn(
-        format="localized", step=0.01, help="Whole position, US dollars: our model minus the market."
+    config[RESIDUAL] = column.TextColumn(
+        alignment="right", help="Whole position, US dollars: our model minus the market; options only."
     )
     config["DTE"] = column.TextColumn(
         alignment="right", help="Calendar days to expiry; of a package, to that of its first leg."

@@ -8,14 +8,27 @@ import pandas as pd
 import streamlit as st
 
 from guardrails import calendar, wording
+from guardrails.checks import NOT_CLEARED
 from guardrails.findings import Finding, Level, worst
 from guardrails.snapshot import AccountRow, PositionRow, Snapshot
 from pages._engine import engine
 from pages._filters import choose, follow
-from pages._moment import Moment, day_and_time
-from pages._parts import counted, limit_row, needs_you, nothing_yet, pill, text, total, unset_row, use_of
+from pages._moment import Moment, day_and_time, urgent
+from pages._parts import (
+    SHOWN,
+    counted,
+    findings_list,
+    limit_row,
+    needs_you,
+    nothing_yet,
+    pill,
+    text,
+    total,
+    unset_row,
+    use_of,
+)
 from pages._past import every, seen
-from pages._stress import account_words, if_it_moves
+from pages._stress import account_words, folded, if_it_moves, of_each, old_data, titled
 
 FAMILIES = {
     "Margin": (
@@ -137,9 +150,25 @@ def family_html(findings: list[Finding]) -> str:
     return "".join(rows)
 
 
+def needs(moment: Moment, snapshot: Snapshot, *, part: bool) -> None:
+    """Draw what needs a person, stress folded; what does not fit unfolds and says how much of it is a breach."""
+    urgency = folded(urgent(snapshot.findings))
+    shown = [one for one in urgency if NOT_CLEARED not in one.evidence][:SHOWN] or urgency[:SHOWN]
+    quiet = [one for one in snapshot.findings if one.level.rank < Level.WATCH.rank]
+    needs_you(replace(moment, snapshot=replace(snapshot, findings=(*shown, *quiet))), part=part)
+    more, rest = st.container(), [one for one in urgency if one not in shown]
+    if rest:
+        breaches = sum(one.level is Level.BREACH for one in rest)
+        waiting = sum(NOT_CLEARED in one.evidence for one in rest)
+        words = [f"{breaches} of them BREACH"] if breaches else []
+        words += [f"{waiting} of them cannot be cleared while data is missing"] if waiting else []
+        with more.expander(", ".join([f"{len(rest)} more", *words]), key="more_findings"):
+            st.html(findings_list(rest))
+
+
 def limits(snapshot: Snapshot) -> None:
     for family, (checks, formula) in FAMILIES.items():
-        findings = [finding for finding in snapshot.findings if finding.check in checks]
+        findings = [titled(finding) for finding in snapshot.findings if finding.check in checks]
         left, right = st.columns([1, 5], vertical_alignment="top")
         left.markdown(f"**{family}**", help=formula)
         right.html(family_html(findings) or '<span class="pg-soft">nothing judged yet</span>')
@@ -251,14 +280,14 @@ def risk() -> None:
     follow(drawn, moment.snapshot)
     snapshot = drawn.narrowed(moment.snapshot)
     st.subheader("What needed you then" if moment.past else "What needs you now")
-    needs_you(replace(moment, snapshot=snapshot), part=drawn.on)
+    needs(moment, snapshot, part=drawn.on)
+    old = old_data(moment)
     with st.grid(max(min(len(snapshot.accounts), 3), 1), min_column_width=430):
-        stressed = {row.account: row for row in snapshot.stress.accounts}
-        for row in snapshot.accounts:
-            stress = account_words(stressed.get(f"{row.broker} {row.account}"), row.broker, snapshot.stress)
+        for row, known in zip(snapshot.accounts, of_each(snapshot.accounts, snapshot.stress), strict=True):
+            stress = account_words(known, row.broker, snapshot.stress, old.get("", old.get(row.source, "")))
             account_tile(row, stress, f"figures and margin {wording.age(row.age_seconds)} old", past=moment.past)
     st.subheader("If the market had moved then" if moment.past else "If the market moves (with volatility)")
-    st.html(if_it_moves(moment.snapshot.stress))
+    st.html(if_it_moves(moment.snapshot.stress, tuple(old.values())))
     st.subheader("Limits")
     limits(snapshot)
     st.subheader("Expiring")

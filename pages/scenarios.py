@@ -29,7 +29,8 @@ from pages._near_expiry import near_section
 from pages._parts import counted, nothing_yet, pill, text
 from pages._past import every, file_name, seen
 from pages._scenarios import Bench
-from pages._shown_book import ShownBook, shown_book, waits
+from pages._shown_book import ShownBook, has_newer, shown_book, waits
+from pages._stress import old_of
 
 OLD_SECONDS = 60.0
 """a book older than this is drawn grey-striped: it may have moved"""
@@ -55,16 +56,26 @@ def say(words: str) -> None:
 
 
 @st.fragment(run_every=every(service))
-def state(portfolio: Portfolio, words: str, residual: str) -> None:
+def state(shown: ShownBook, chosen: int, residual: str) -> None:
     """Draw when the book is of; this ticks, the figures do not."""
-    moment = seen(service)
+    moment, portfolio = seen(service), shown.portfolio
+    if portfolio is None:
+        return
     age = (moment.now - portfolio.time).total_seconds()
-    old = bool(moment.trouble) or age > OLD_SECONDS
-    parts = [f"<b>{text(words[0].upper() + words[1:])}</b>"]
+    told = tuple(words.split(": ")[0] for words in moment.trouble)  # the book says the same of a silent source
+    trouble = (*moment.trouble, *(words for words in old_of(portfolio) if not words.startswith(told)))
+    old = bool(trouble) or (age > OLD_SECONDS and not moment.past)
+    parts = [f"<strong>⚠ {text(words)}</strong>" for words in trouble]
+    parts.append(f"<b>{text(shown.words[0].upper() + shown.words[1:])}</b>")
     if not moment.past:
-        parts.append(f"{wording.age(max(age, 0.0))} old" + (": Refresh to compute with the book of now" if old else ""))
-    parts += [text(counted(len(portfolio.positions), "position")), text(residual)]
-    look = "pg-bar pg-silent" if old and not moment.past else "pg-bar"
+        newer = age > OLD_SECONDS and has_newer(service, portfolio)
+        parts.append(
+            f"{wording.age(max(age, 0.0))} old" + (": Refresh to compute with the book of now" if newer else "")
+        )
+    held = len(portfolio.positions)
+    of_all = "" if chosen == held else f" of {held:,}"
+    parts += [f"{chosen:,}{of_all} {'position' if held == 1 else 'positions'}", text(residual)]
+    look = "pg-bar pg-silent" if old else "pg-bar"
     st.html(
         f'<section class="{look}" aria-label="The book shown">{"".join(f"<span>{p}</span>" for p in parts)}</section>'
     )
@@ -103,6 +114,11 @@ def bench_of(shown: ShownBook, rows: Mask) -> Bench | None:
     return Bench(part, axis_of(standing.book.portfolio, held.pop() if len(held) == 1 else "")) if held else None
 
 
+def said_beside(bench: Bench, portfolio: Portfolio) -> str:
+    """What stands beside every figure: how far model and market are apart, and the age of data that is not of now."""
+    return ". ".join((residual_words(bench), *(f"Old data: {words}" for words in old_of(portfolio))))
+
+
 def residual_words(bench: Bench) -> str:
     """`Model vs broker now: 0.4 %`."""
     if bench.residual is None:
@@ -115,9 +131,10 @@ def not_in_it(bench: Bench) -> None:
     if not bench.unvalued:
         return
     names = wording.names([*dict.fromkeys(bench.unvalued)], 8)
+    curves = "The curves and the map are without them" if bench.has_curves else "There is no curve and no map"
     say(
-        f"{counted(len(bench.unvalued), 'position')} cannot be revalued: {names}. The curves and the map are without "
-        "them; the P&L of a scenario has the bounds no price can leave, and is a range."
+        f"{counted(len(bench.unvalued), 'position')} cannot be revalued: {names}. {curves}; "
+        "the P&L of a scenario has the bounds no price can leave, and is a range."
     )
 
 
@@ -204,13 +221,14 @@ def page(moment: Moment) -> None:
         )  # fmt: skip
         st.write(empty)
         return
-    residual = residual_words(bench)
+    residual = said_beside(bench, shown.portfolio)
     left, right = st.columns([9, 1], vertical_alignment="center")
     with left:
-        state(shown.portfolio, shown.words, residual)
-    right.button("Refresh", icon=":material/refresh:", help="Compute with the book of now; the sliders stay.")
+        state(shown, len(bench.whole.portfolio.positions), residual_words(bench))
+    if not moment.past:  # the past does not change
+        right.button("Refresh", icon=":material/refresh:", help="Compute with the book of now; the sliders stay.")
     not_in_it(bench)
-    board(bench, residual, moment)
+    board(bench, residual, moment, old=moment.old or bool(old_of(shown.portfolio)))
     scenarios_section(bench, residual, moment)
     near_section(bench.near())
     assumptions(shown, bench)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from guardrails.pricing import compiled
 from tests.postgres import Server, start_server
@@ -13,8 +17,25 @@ from tests.stored import OnServer
 
 
 def pytest_configure() -> None:
-    """The kernels before the first test, in the process that starts the workers first: no test sees them come."""
+    """The kernels before the first test, in the process that starts the workers first: no test sees them come.
+
+    And no example is timed: how long one takes says how busy the machine is.
+    """
     compiled.prepare()
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scanned_once() -> Iterator[None]:
+    """Streamlit looks through every installed package for components at each new page under test: a quarter second."""
+    if "streamlit" not in sys.modules:
+        yield
+        return
+    scanner = importlib.import_module("streamlit.components.v2.manifest_scanner")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanner, "scan_component_manifests", cache(scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -32,13 +32,21 @@ def captured(inputs: Inputs, result: Assessment) -> Captured:
 
 
 def lived(
-    words: Iterable[tuple[datetime, View]], matrix: RiskMatrix, memory: Memory | None = None, every: int = 1
+    words: Iterable[tuple[datetime, View]],
+    matrix: RiskMatrix,
+    memory: Memory | None = None,
+    every: int = 1,
+    *,
+    compiling: bool = False,
 ) -> list[Captured]:
-    """One cycle per word with the memory handed on; each `every`th is captured, from the first on."""
+    """One cycle per word with the memory handed on; each `every`th is captured, from the first on.
+
+    While `compiling` nothing is revalued, which is most of the work: for what does not rest on stress.
+    """
     memory, found = memory or Memory(), []
     for nth, (now, view) in enumerate(words):
-        inputs = Inputs((view,), memory, now)
-        result = assess(inputs.views, matrix, memory, now)
+        inputs = Inputs((view,), memory, now, compiling=compiling)
+        result = assess(inputs.views, matrix, memory, now, compiling=compiling)
         if nth % every == 0:
             found.append(captured(inputs, result))
         memory = result.memory

@@ -58,6 +58,8 @@ class Player:
     runs: int = 0
     telemetry: Telemetry = field(init=False)
     numbers: Numbers = field(init=False)
+    compiling: bool = False
+    """revalues nothing, which is most of the work, so every stress limit is UNKNOWN"""
 
     def __post_init__(self) -> None:
         self.restart()
@@ -72,8 +74,8 @@ class Player:
     def play(self, now: datetime) -> Snapshot:
         """One moment."""
         view = said(self.source, now)
-        inputs = Inputs((view,), self.memory, now)
-        result = assess(inputs.views, self.matrix, inputs.memory, now)
+        inputs = Inputs((view,), self.memory, now, compiling=self.compiling)
+        result = assess(inputs.views, self.matrix, inputs.memory, now, compiling=self.compiling)
         self.memory = result.memory
         changes = tuple(Change(c.time, c.old, c.new, c.cause, c.targets) for c in result.changes)
         self.changes = (*reversed(changes), *self.changes)[:20]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -32,6 +31,7 @@ from guardrails.store.schema import BOOKS
 from guardrails.values import Account, AccountId, Market, Observed, Source, SourceState, View
 from tests.books import IBKR, NOW, SHARED, TASTY
 from tests.brokers.tasty import Tasty
+from tests.command import called
 from tests.stored import Lock, ask, opened
 from tests.tasty import REFRESH, SECRET, Clock, reading, settled
 from tests.tasty import opened as opened_book
@@ -499,12 +499,8 @@ class Command:
             self._monkeypatch.setenv(name, value)
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
-        self._monkeypatch.setattr(sys, "argv", ["guardrails", "backfill", *arguments])
-        with pytest.raises(SystemExit) as leaving:
-            cli.main()
-        said = self._capsys.readouterr()
-        assert isinstance(leaving.value.code, int)
-        return leaving.value.code, said.out + said.err
+        code, out, err = called(self._monkeypatch, self._capsys, "backfill", *arguments)
+        return code, out + err
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         return ask(self.folder / "data", query)

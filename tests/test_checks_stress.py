@@ -18,7 +18,7 @@ from guardrails.limits import Limits
 from guardrails.matrix import PRESETS
 from guardrails.portfolio import Portfolio
 from guardrails.values import Account, Position
-from tests.books import IBKR, TASTY, account, book, market, option, stock, with_limits
+from tests.books import IBKR, NOW, TASTY, account, book, market, option, stock, with_limits
 from tests.stressed import standing, stress_limits, stressed
 
 Check = Callable[[Portfolio, Limits], list[Finding]]
@@ -76,6 +76,14 @@ def test_a_breach_says_what_to_close_and_what_it_gives_back() -> None:
     assert (finding.evidence["index_return"], finding.evidence["unvalued_share"]) == (-0.1, 0.0)
 
 
+def test_an_advisory_limit_that_is_broken_has_no_room() -> None:
+    limits = stress_limits()
+    advisory = replace(limits, matrix=limits.matrix.model_copy(update={"advisory": ("stress",)}))
+    finding = rung("-10 %", stock("SPY", 200, 600.0), limits=advisory)
+    assert (finding.level, finding.headroom) == (Level.WATCH, pytest.approx(-2_000.0))
+    assert finding.next_action.startswith("Closing 34 of SPY gives back $2,040")
+
+
 def test_closing_all_of_the_worst_may_not_be_enough() -> None:
     held = [stock("SPY", 200, 600.0), stock("SPY", 190, 600.0, TASTY)]
     finding = rung("-10 %", *held, accounts=[account(), account(TASTY, 1_000.0)])
@@ -112,9 +120,13 @@ def test_a_rung_that_the_standing_stress_has_not_is_revalued() -> None:
 @pytest.mark.parametrize("reason", [COMPILING, "the book cannot be revalued (ValueError); see the log"])
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_book_that_is_not_revalued_is_unknown_with_the_reason(check: Check, reason: str) -> None:
-    finding = only(check, replace(book(stock("SPY", 1, 600.0)), stress=reason), NAMED)
-    assert finding.level is Level.UNKNOWN
-    assert reason in finding.message
+    held = (stock("SPY", 1, 600.0), option("SPXW  261218P05500000", 1, "-0.1 0 0 0 0.18", mark=30.0))
+    found = check(replace(book(*held), stress=reason), NAMED)
+    assert {finding.level for finding in found} == {Level.UNKNOWN}
+    todo = "Wait a minute; it is compiled once." if reason == COMPILING else "Report this; treat the limit as not met."
+    assert {finding.next_action for finding in found} == {todo}
+    assert all(reason in finding.message for finding in found)
+    assert [f.subject for f in found] == [f.subject for f in check(stressed(*held, limits=NAMED), NAMED)]
 
 
 @pytest.mark.parametrize("check", CHECKS[:3])
@@ -173,11 +185,44 @@ def test_what_is_known_may_prove_a_breach_beside_it() -> None:
     assert rung("-5 %", replace(shares, quantity=5_900 / 30), BLIND, at=AAPL).level is Level.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("held", "limits", "subject", "asked"),
+    [
+        (stock("XYZ", 1_500, 50.0), NAMED, "portfolio:SPX -10 %", "Find the beta of XYZ, or close what rests on it."),
+        (
+            option("SPY   270115P00600000", -40, "-0.5 0.01 0.9 -0.1 0.15", mark=15.0),
+            NAMED,
+            "portfolio:spreads_widen",
+            "Find the quote of SPY 15Jan27 600P, or close what rests on it.",
+        ),
+    ],
+)
+def test_what_is_missing_is_named(held: Position, limits: Limits, subject: str, asked: str) -> None:
+    portfolio = stressed(held, at=market(XYZ=50.0), limits=limits)
+    finding = {f.subject: f for f in run(portfolio, limits, CHECKS)}[subject]
+    assert finding.level is Level.UNKNOWN
+    assert finding.next_action == asked
+
+
+def test_without_a_vix_of_now_it_is_the_vix_that_is_asked_for() -> None:
+    """A fund of VIX futures goes where volatility goes, which nobody knows without a VIX."""
+    where = replace(market(VXX=40.0), vix=None, vix3m=None)
+    finding = rung("-10 %", stock("VXX", -100, 40.0), at=where)
+    assert finding.level is Level.UNKNOWN
+    assert "a VIX of now" in finding.next_action
+
+
+def test_without_an_account_a_broker_is_to_be_connected() -> None:
+    finding = only(stress_excess, stressed(accounts=[]), NAMED)
+    assert (finding.subject, finding.next_action) == ("portfolio", "Connect a broker.")
+
+
 def test_a_position_that_nothing_bounds_is_unknown() -> None:
     loose = replace(stock("AAPL", 100, 250.0), multiplier=None)
     for finding in stress_ladder(stressed(loose, at=AAPL), stress_limits()):
         assert finding.level is Level.UNKNOWN
-        assert "is not known" in finding.message
+        # how many shares a contract is is not known, but that a holder loses when they fall is
+        assert ("is at most $0" if "−" in finding.message.split(",")[0] else "is at least $0") in finding.message
         assert "AAPL" in finding.next_action
 
 
@@ -212,7 +257,7 @@ def test_one_name_gapping_both_sides() -> None:
 
 def test_quotes_that_widen_both_sides() -> None:
     """One option quoted 0.40 wide; what the scenario makes of it is its own, here that it is held against the limit."""
-    held = option("SPXW  261218P05500000", -1, "-0.1 0 0 0 0.18", bid=4.7, ask=5.1, mark=4.9)
+    held = option("SPXW  261218P05500000", -1, "-0.1 0 0 0 0.18", bid=4.7, ask=5.1, mark=4.9, quote_time=NOW)
     portfolio = stressed(held)
     loss = (
         -standing(portfolio)
@@ -250,6 +295,16 @@ def test_excess_both_sides(excess: float, level: Level) -> None:
     assert finding.value == pytest.approx(excess - 4_500.0)
     assert finding.subject == "account:IBKR •••4567"
     assert "by our estimate" in finding.message
+
+
+def test_excess_that_is_gone_already_is_not_green_where_a_move_brings_it_back() -> None:
+    """100 SPY short gain 12,000 and free 3,600 of margin (30 %) at -20 %: 1,000 short now, 14,600 to spare then."""
+    limits = stress_limits(after=[-0.20])
+    owner = account(IBKR, 17_000.0, -1_000.0)
+    finding = only(stress_excess, stressed(stock("SPY", -100, 600.0), accounts=[owner]), limits)
+    assert finding.value == pytest.approx(14_600.0)
+    assert finding.level is Level.WATCH
+    assert "below zero already" in finding.message
 
 
 def test_the_worst_of_the_moves_counts() -> None:
@@ -297,7 +352,7 @@ def put(mark: float | None, quantity: float = -1, **more: object) -> Position:
     return option("SPXW  261218P05500000", quantity, "-0.1 0 0 0 0.18", mark=mark, **more)
 
 
-MODEL = float(standing(stressed(put(5.0))).book.base[0])
+MODEL = float(standing(stressed(put(5.0))).book.as_told[0])
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from guardrails.snapshot import from_json
 from guardrails.store.evidence import HEAD_FILE
 from guardrails.values import Source, SourceState, Stream, View
 from tests.books import NOW, ROOT, account, stock
+from tests.command import called
 from tests.healthy import SHIPPED, edited_text
 from tests.test_evidence import opened, write
 from tests.test_look import Feed, Live, ibkr, tasty
@@ -67,12 +68,7 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     def call(*arguments: str, matrix: str | None = None) -> tuple[int, str, str]:
         if matrix is not None:
             (home / "risk_matrix.yaml").write_text(matrix, encoding="utf-8")
-        monkeypatch.setattr(sys, "argv", ["guardrails", *arguments])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        told = capsys.readouterr()
-        assert isinstance(leaving.value.code, int)
-        return leaving.value.code, told.out, told.err
+        return called(monkeypatch, capsys, *arguments)
 
     return call
 
@@ -86,7 +82,7 @@ def test_ok_is_0(run: Run) -> None:
     assert out.startswith("● OK")
 
 
-# the demo holds at most 30 contracts of one line; WATCH starts at 80 %
+# the demo holds at most 5 contracts of one line; WATCH starts at 80 %
 @pytest.mark.parametrize(("spare", "code"), [(1.5, 0), (1.0, 1), (0.9, 2)])
 def test_watch_is_1_and_breach_is_2(run: Run, spare: float, code: int) -> None:
     largest = max(

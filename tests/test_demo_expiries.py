@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.demo import expiries
-from adapters.demo.book import IBKR, deal
+from adapters.demo.book import IBKR, Line, deal
 from guardrails import calendar
-from guardrails.instruments import Kind, Settlement
+from guardrails.instruments import Kind, Right, Settlement
 from guardrails.products import group_of
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_e_mini_weeklies_are_named_by_the_week_of_the_month(today: date, days: i
 @given(MOMENTS)
 def test_the_book_can_be_dealt_at_any_moment(now: datetime) -> None:
     lines = deal(now)
-    assert 25 <= len(lines) <= 35
+    assert 35 <= len(lines) <= 45
     today = calendar.exchange_date(now)
     keys = [(line.account, line.instrument.key) for line in lines]
     assert len(set(keys)) == len(keys)
@@ -77,6 +77,19 @@ def test_the_book_can_be_dealt_at_any_moment(now: datetime) -> None:
     short = [line.instrument for line in lines if line.quantity < 0 and line.instrument.is_option]
     alarmed = [(held.underlying, _days(held, now)) for held in short if _days(held, now) <= 6]
     assert alarmed == [("SPY", 4)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(MOMENTS)
+def test_every_short_option_is_covered_within_its_package(now: datetime) -> None:
+    packages: dict[tuple[str, str], list[Line]] = {}
+    for line in deal(now):
+        packages.setdefault((line.account, line.package), []).append(line)
+    for lines in packages.values():
+        shares = sum(line.quantity for line in lines if line.instrument.kind is Kind.EQUITY)
+        for right in Right:
+            held = sum(line.quantity for line in lines if line.instrument.right is right)
+            assert held + (max(shares, 0) / 100 if right is Right.CALL else 0) >= 0
 
 
 @settings(max_examples=50, deadline=None)

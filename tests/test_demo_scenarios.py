@@ -70,10 +70,11 @@ def test_calm_carries_a_believable_load(start: datetime) -> None:
     result = played("calm", 10, start)
     measured = ("beta_delta", "short_vega", "gamma", "near_expiry_gamma")
     use = {check: of(result, check)[0].evidence["use"] for check in measured}
-    assert 0.40 < use["beta_delta"] < 0.80
-    assert 0.40 < use["short_vega"] < 0.80
-    assert 0.40 < use["gamma"] < 0.80
-    assert 0.20 < use["near_expiry_gamma"] < 0.80
+    assert 0.15 < use["beta_delta"] < 0.80
+    assert 0.15 < use["short_vega"] < 0.80
+    assert 0.20 < use["gamma"] < 0.80
+    assert 0.05 < use["near_expiry_gamma"] < 0.80
+    assert 0.60 < max(finding.evidence["use"] for finding in of(result, "stress_ladder")) < 0.80
     total = result.snapshot.totals.net_liquidation
     assert total is not None
     assert 400_000 < total < 440_000
@@ -86,21 +87,21 @@ def test_calm_stays_calm_through_a_morning() -> None:
 
 
 @EVERY_CLOCK
-def test_selloff_breaks_delta_vega_margin_and_the_daily_loss(start: datetime) -> None:
+def test_selloff_breaks_the_daily_loss_of_both_accounts_and_uses_up_the_stress_limits(start: datetime) -> None:
     result = played("selloff", 100, start)
-    breached = loud(result)["BREACH"]
-    assert {"beta_delta", "short_vega", "margin_utilisation", "margin_cushion", "daily_loss", "drawdown"} <= breached
-    assert all(finding.level is Level.BREACH for finding in of(result, "daily_loss"))
+    assert [finding.level for finding in of(result, "daily_loss")] == [Level.BREACH, Level.BREACH]
+    assert "margin_utilisation" in loud(result)["BREACH"] | loud(result)["WATCH"]
+    assert max(finding.evidence["use"] for finding in of(result, "stress_ladder")) > 0.70
     assert loud(result)["UNKNOWN"] == set()
 
 
-def test_selloff_turns_the_regime_after_two_readings_and_then_breaks_gamma() -> None:
+def test_selloff_turns_the_regime_after_two_readings_and_then_breaks_delta() -> None:
     before, after = played("selloff", 100), played("selloff", 600)
     assert before.snapshot.regime.name == "low_volatility"
-    assert "gamma" not in loud(before)["BREACH"]
+    assert "beta_delta" not in loud(before)["BREACH"]
     assert after.snapshot.regime.name == "high_volatility"
     assert after.snapshot.regime.overlay
-    assert {"gamma", "near_expiry_gamma"} <= loud(after)["BREACH"]
+    assert {"beta_delta", "margin_utilisation", "daily_loss"} <= loud(after)["BREACH"]
 
 
 @EVERY_CLOCK
@@ -113,14 +114,16 @@ def test_crash_starts_in_crisis(start: datetime) -> None:
 
 
 @EVERY_CLOCK
-def test_crash_ends_with_the_look_ahead_under_water(start: datetime) -> None:
-    result = played("crash", 130, start)
-    ibkr, tastytrade = result.snapshot.accounts
+def test_crash_ends_with_little_excess_ahead_and_quotes_too_wide_to_leave_by(start: datetime) -> None:
+    calm, crash = played("calm", 0, start).snapshot.accounts[0], played("crash", 130, start)
+    ibkr = crash.snapshot.accounts[0]
+    assert calm.excess_look_ahead is not None
     assert ibkr.excess_look_ahead is not None
-    assert ibkr.excess_look_ahead < 0
-    assert tastytrade.cushion is not None
-    assert tastytrade.cushion < 0.25
-    assert {"margin_cushion", "daily_loss", "drawdown", "short_vega", "beta_delta"} <= loud(result)["BREACH"]
+    assert ibkr.excess_look_ahead < 0.6 * calm.excess_look_ahead
+    assert "margin_cushion" in loud(crash)["WATCH"] | loud(crash)["BREACH"]
+    assert {"daily_loss", "beta_delta", "margin_utilisation", "stress_scenarios"} <= loud(crash)["BREACH"]
+    broken = [finding.subject for finding in of(crash, "stress_scenarios") if finding.level is Level.BREACH]
+    assert broken == ["portfolio:spreads_widen"]
 
 
 @EVERY_CLOCK
@@ -128,7 +131,10 @@ def test_a_silent_feed_clears_nothing(start: datetime) -> None:
     result = played("stale", 30, start)
     levels = {finding.check: finding.level for finding in result.snapshot.findings}
     assert levels["source_state"] is Level.UNKNOWN
-    for check in ("beta_delta", "short_vega", "gamma", "margin_cushion", "daily_loss", "short_option_expiry"):
+    for check in (
+        "beta_delta", "short_vega", "gamma", "margin_cushion", "daily_loss", "short_option_expiry", "stress_ladder",
+        "stress_scenarios", "stress_excess", "model_residual",
+    ):  # fmt: skip
         assert levels[check] is Level.UNKNOWN
     assert loud(result)["BREACH"] == set()
     assert "tastytrade" in of(result, "source_state")[0].message
@@ -139,12 +145,15 @@ def test_until_the_feed_stops_stale_is_calm() -> None:
 
 
 def test_a_switch_back_is_explained_by_our_own_quotes() -> None:
-    """The account recovers by more than the jump the matrix lets pass, yet its positions say why."""
-    source, memory = DemoSource("crash"), Memory()
+    """Both accounts recover by more than the jump the matrix lets pass, yet their positions say why."""
+    matrix = MATRIX.model_copy(update={"data": MATRIX.data.model_copy(update={"jump_pct_nlv": 0.04})})
+    source, memory, worth = DemoSource("crash"), Memory(), []
     for seconds in range(0, 200, 10):
         now = WEDNESDAY + timedelta(seconds=seconds)
         if seconds == 150:
             source.switch("calm", now)
-        result = assess([asyncio.run(source.view(now))], MATRIX, memory, now)
+        result = assess([asyncio.run(source.view(now))], matrix, memory, now)
         memory = result.memory
+        worth.append([account.net_liquidation or 0.0 for account in result.snapshot.accounts])
+    assert all(after > 1.04 * before for before, after in zip(worth[14], worth[15], strict=True))
     assert {finding.level for finding in of(result, "daily_loss")} == {Level.OK}

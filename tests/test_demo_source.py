@@ -81,7 +81,7 @@ def test_the_day_adds_up_from_the_previous_close(start: datetime) -> None:
 @pytest.mark.parametrize("start", CLOCKS.values(), ids=CLOCKS)
 def test_every_row_is_understood(start: datetime) -> None:
     view = viewed("calm", 2.0, start)
-    assert len(view.positions) == 34
+    assert len(view.positions) == 41
     for position in view.positions:
         assert position.reasons == ()
         assert position.notes == ()
@@ -187,12 +187,24 @@ def test_a_calm_market_stays_calm(seconds: float, scenario: str, seed: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("scenario", "index", "vix"), [("calm", 6800.0, 13.9), ("selloff", 6528.0, 27.0), ("crash", 6188.0, 45.0)]
+    ("scenario", "index", "vix"), [("calm", 6800.0, 13.9), ("selloff", 6494.0, 28.0), ("crash", 6188.0, 45.0)]
 )
 def test_where_the_scenarios_end(scenario: str, index: float, vix: float) -> None:
     levels = levels_at(SCENARIOS[scenario], 7, 120.0)
     assert levels.spots["SPX"] == pytest.approx(index, rel=0.003)
     assert levels.vix == pytest.approx(vix, abs=0.3)
+
+
+def test_quotes_widen_when_vix_rises() -> None:
+    """0.8 % of the price to each side up to VIX 15, in proportion above; ticks matter little to an index put then."""
+
+    def spread(view: View) -> float:
+        put = next(p for p in view.positions if p.instrument.symbol.startswith("SPX   261218P") and p.quantity == -1.0)
+        assert None not in (put.bid, put.ask, put.mark)
+        return (put.ask - put.bid) / put.mark  # type: ignore[operator]  # asserted above
+
+    assert spread(viewed("selloff", 100.0)) == pytest.approx(0.016 * 28 / 15, rel=0.15)
+    assert spread(viewed("crash", 120.0)) == pytest.approx(0.016 * 45 / 15, rel=0.05)
 
 
 def test_the_page_lives() -> None:
@@ -219,7 +231,7 @@ def test_a_switch_starts_the_scenario_at_that_moment() -> None:
     source.switch("selloff", later)
     assert source.scenario == "selloff"
     assert looked(source, later).market.prices["SPX"].value == pytest.approx(6800.0)
-    assert looked(source, later + timedelta(seconds=90)).market.prices["SPX"].value == pytest.approx(6528.0, rel=0.003)
+    assert looked(source, later + timedelta(seconds=90)).market.prices["SPX"].value == pytest.approx(6494.0, rel=0.003)
 
 
 def test_every_scenario_starts_from_the_same_book_and_money() -> None:

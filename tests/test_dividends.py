@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import ib_async
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.demo.source import DemoSource
@@ -199,6 +199,7 @@ days = st.dates(date(1991, 1, 1), date(2060, 1, 1))
 
 @given(st.lists(st.builds(Dividend, days, numbers, st.just("USD"), st.just("x"), st.just(TOLD)), max_size=3),
        st.none() | numbers, st.none() | numbers, st.integers(0, 3000))  # fmt: skip
+@example([Dividend(date(2026, 1, 1), 1e-300, "USD", "x", TOLD)], 1e-200, 1e-200, 0)  # a year pays less than any number
 def test_whatever_is_said_the_answer_is_orderly(
     told: list[Dividend], share: float | None, spot: float | None, ahead: int
 ) -> None:

@@ -450,7 +450,7 @@ def close_to(one: float | None, other: float | None) -> bool:
 @given(broken_books, st.sampled_from((2.0, 0.5, 7.0, 1000.0)))
 def test_scaling_all_quantities_scales_all_sums(positions: list[Position], factor: float) -> None:
     scaled = [replace(p, quantity=None if p.quantity is None else p.quantity * factor) for p in positions]
-    one, other = (world_of(held).assess().snapshot.totals for held in (positions, scaled))
+    one, other = (world_of(held).unstressed().snapshot.totals for held in (positions, scaled))
     for name in SUMS:
         value = getattr(one, name)
         assert close_to(None if value is None else value * factor, getattr(other, name)), name
@@ -461,13 +461,13 @@ def test_scaling_all_quantities_scales_all_sums(positions: list[Position], facto
 @settings(max_examples=50, deadline=None)
 @given(broken_books, broken_books)
 def test_merging_two_brokers_equals_the_sum_of_each(first: list[Position], second: list[Position]) -> None:
-    apart = [world_of(held).assess().snapshot.totals for held in (first, second)]
+    apart = [world_of(held).unstressed().snapshot.totals for held in (first, second)]
     moved = [replace(p, account=TASTY, source="other") for p in second]
     views = [
         replace(world_of(first).view(), accounts=(HEALTHY.accounts[IBKR],)),
         View(Source("other", SourceState.LIVE, NOW), (HEALTHY.accounts[TASTY],), tuple(moved), HEALTHY.market),
     ]
-    merged = assess(views, HEALTHY.matrix, HEALTHY.memory, NOW).snapshot.totals
+    merged = assess(views, HEALTHY.matrix, HEALTHY.memory, NOW, compiling=True).snapshot.totals
     assert merged.net_liquidation == 1_000_000.0
     for name in SUMS:
         values = [getattr(totals, name) for totals in apart]
@@ -497,8 +497,8 @@ MISSING = (
 def test_a_missing_position_clears_nothing(positions: list[Position], missing: Position, size: float) -> None:
     """A breach may become UNKNOWN, because what is missing may be its hedge; nothing becomes calmer than that."""
     large = [replace(p, quantity=(p.quantity or 0.0) * size) for p in positions]
-    before = levels(world_of(large).assess().snapshot.findings)
-    after = levels(world_of([*large, missing]).assess().snapshot.findings)
+    before = levels(world_of(large).findings())
+    after = levels(world_of([*large, missing]).findings())
     for name, level in before.items():
         assert after[name].rank >= min(level.rank, Level.UNKNOWN.rank), name
         if name in NEVER_NETTED:
@@ -564,10 +564,7 @@ def test_every_limit_is_tried_both_ways() -> None:
 def test_a_stricter_limit_never_gives_a_calmer_level(positions: list[Position], key: str, worth: int) -> None:
     base = {**GENEROUS, **{other: pair[0] for other, pair in STRICTER.items()}}
     world = world_of(positions, HEALTHY.account(IBKR, net_liquidation=float(worth)))
-    found = [
-        levels(replace(world, matrix=limited(**{**base, key: value})).assess().snapshot.findings)
-        for value in STRICTER[key]
-    ]
+    found = [levels(replace(world, matrix=limited(**{**base, key: value})).findings()) for value in STRICTER[key]]
     for name, level in found[0].items():
         assert found[1][name].rank >= level.rank, name
 

@@ -73,6 +73,24 @@ def test_the_stream_comes_first_and_the_broker_is_kept_beside_it() -> None:
     assert (found.greeks, found.other_greeks) == (STREAM_SAYS, IBKR_SAYS)
 
 
+@pytest.mark.parametrize("iv", [54.91, 1e6, math.inf, 5.001, 0.0, -0.16])
+def test_a_volatility_that_cannot_be_makes_its_greeks_impossible(iv: float) -> None:
+    found = valued(held(), replace(STREAM_SAYS, iv=iv))
+    assert (found.greeks, found.other_greeks) == (IBKR_SAYS, None)
+    words = f"cannot be true: a volatility of {100 * iv:g} % is not above 0 % and at most 500%"
+    assert found.notes == (f"Greeks of tastytrade {words}",)
+    alone = valued(held(replace(IBKR_SAYS, iv=iv), bid=36.0, ask=37.4, quote_time=NOW))
+    assert alone.greeks is not None
+    assert (alone.greeks.source, alone.greeks.iv) == ("model", pytest.approx(0.16, abs=0.003))
+    assert valued(held(replace(IBKR_SAYS, iv=iv))).greeks is None
+
+
+@pytest.mark.parametrize("iv", [0.001, 5.0, None, math.nan])
+def test_a_volatility_that_can_be_or_is_not_told_does_not(iv: float | None) -> None:
+    said = replace(STREAM_SAYS, iv=iv)
+    assert valued(held(), said).greeks is said
+
+
 def test_without_a_stream_the_broker_counts_and_there_is_nothing_beside_it() -> None:
     found = valued(held())
     assert (found.greeks, found.other_greeks) == (IBKR_SAYS, None)

@@ -357,7 +357,9 @@ def test_contract_that_cannot_be_qualified_is_unknown_alone(tws: Tws) -> None:
 
 
 @pytest.mark.parametrize("fault", ["unset_greeks", "nan_greeks", "sentinel_greeks", "no_greeks"])
-def test_greeks_that_are_none_are_never_zero(tws: Tws, fault: str) -> None:
+def test_greeks_that_are_none_are_never_zero(tws: Tws, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    monkeypatch.setattr("adapters.ibkr.source.GREEKS_SECONDS", 2.0)  # none will come, however long they are waited for
+
     async def work() -> None:
         tws.fault(fault)
         async with reading(tws) as source:

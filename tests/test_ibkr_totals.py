@@ -24,6 +24,8 @@ from tests.brokers.tws_book import Book
 from tests.brokers.tws_dates import is_session, session_before
 from tests.ibkr import MIXED, ROOT
 
+pytestmark = pytest.mark.xdist_group("ibkr_totals")  # in one process, so that the program runs once
+
 ACCOUNTS = ("DU1234567", "DU7654321")
 MAIN, OTHER = "•••4567", "•••4321"
 AM_PUT = 700000002

@@ -186,7 +186,7 @@ def test_the_row_says_levels_and_the_next_switch() -> None:
     switch = NOW.replace(hour=21)
     owner = replace(broke(), next_margin_change=switch)
     portfolio = stressed(stock("SPY", 100, 600.0), accounts=[owner])
-    (row,) = account_rows(portfolio)
+    (row,) = account_rows(portfolio, 6_000.0)
     assert row.account == "IBKR •••4567"
     assert row.zero_down == pytest.approx(6_000.0 * 8 / 9, abs=6_000.0 * TOLERANCE)
     assert (row.zero_up, row.searched, row.next_margin_change, row.reason) == (None, SEARCHED, switch, "")
@@ -196,7 +196,7 @@ def test_the_row_says_levels_and_the_next_switch() -> None:
 def test_one_account_dies_though_both_together_would_not() -> None:
     rich = account(TASTY, 1_000_000.0, 1_000_000.0)
     portfolio = stressed(stock("SPY", 100, 600.0), accounts=[broke(), rich])
-    poor_row, rich_row = account_rows(portfolio)
+    poor_row, rich_row = account_rows(portfolio, 6_000.0)
     assert poor_row.zero_down is not None
     assert (rich_row.zero_down, rich_row.zero_up) == (None, None)
 
@@ -229,14 +229,15 @@ def test_without_a_leg_price_there_is_no_distance() -> None:
 
 def test_no_level_of_the_index_is_said() -> None:
     portfolio = stressed(stock("AAPL", 100, 250.0), accounts=[broke()], at=market({"AAPL": 1.0}, AAPL=250.0))
-    prices = {name: price for name, price in portfolio.market.prices.items() if name != "SPX"}
-    (row,) = account_rows(replace(portfolio, market=replace(portfolio.market, prices=prices)))
+    (row,) = account_rows(portfolio, None)
     assert row.zero_down is None
-    assert "level of the S&P 500" in row.reason
+    # 20,000 - 25,000 x - 15,000 / 6,250 x 6,250 (1 - x) is zero at x = 1/2
+    assert row.down == pytest.approx(-0.5, abs=TOLERANCE)
+    assert row.reason == ""
 
 
 def test_nothing_is_told_before_the_book_has_been_revalued() -> None:
-    assert account_rows(replace(stressed(accounts=[broke()]), stress="compiling")) == ()
+    assert account_rows(replace(stressed(accounts=[broke()]), stress="compiling"), 6_000.0) == ()
 
 
 @settings(max_examples=15, deadline=None)

@@ -14,8 +14,8 @@ from guardrails.instruments import Instrument, Kind
 from guardrails.margin import strategy
 from guardrails.margin.integer_program import NEARLY
 from guardrails.margin.legs import Leg
-from guardrails.margin.pairing import pair
-from guardrails.margin.steady import _searched, steady
+from guardrails.margin.pairing import MOST_TOGETHER, pair, searched
+from guardrails.margin.steady import rounded, steady
 from tests.test_margin_strategy import alone, option, stock
 
 SPOTS = {"XYZ": 100.0, "ABC": 250.0}
@@ -24,7 +24,7 @@ FUTURE = Leg(Instrument(Kind.FUTURE, "/ESZ26", "/ESZ26", "/ES"), 1.0, 50.0, 6000
 
 @st.composite
 def books(draw: st.DrawFn, *, prices_round: bool = True) -> list[Leg]:
-    """Options and stock of two names; prices of two digits and underlyings of three, or of many."""
+    """Options and stock of two names; at prices that are rounded already, or at any."""
     tick = 0.0 if prices_round else draw(st.floats(-0.004, 0.004))
     found = []
     for _ in range(draw(st.integers(1, 7))):
@@ -36,13 +36,13 @@ def books(draw: st.DrawFn, *, prices_round: bool = True) -> list[Leg]:
         )
         inside = max(spot - strike if right == "C" else strike - spot, 0.0)
         price = inside + draw(st.sampled_from((0.05, 1.0, 4.0))) * (1.0 + 5.0 * tick)
-        price = float(f"{price:.2g}") if prices_round else price
         held = draw(st.sampled_from((-3, -2, -1, 1, 2)))
         found.append(
             option(f"{name} {draw(st.sampled_from(('261218', '270115')))} {right} {strike}", held, price, spot)
         )
     lots = draw(st.integers(-2, 2))
-    return [*found, *([stock(100.0 * lots, SPOTS["XYZ"] * (1.0 + tick))] if lots else [])]
+    legs = [*found, *([stock(100.0 * lots, SPOTS["XYZ"] * (1.0 + tick))] if lots else [])]
+    return [rounded(leg) for leg in legs] if prices_round else legs
 
 
 def total(legs: list[Leg]) -> float:
@@ -90,14 +90,45 @@ def condor(tick: float = 0.0, size: int = 1) -> list[Leg]:
 
 
 def test_a_tick_asks_no_new_question_and_a_trade_does() -> None:
-    _searched.cache_clear()
+    searched.cache_clear()
     assert total(condor()) == pytest.approx(500.0)
-    searches = _searched.cache_info().misses
+    searches = searched.cache_info().misses
     assert total(condor(0.01)) == pytest.approx(500.0)
-    assert _searched.cache_info().misses == searches
+    assert searched.cache_info().misses == searches
     assert total(condor(size=2)) == pytest.approx(1_000.0)
     assert total(condor(10.0)) == pytest.approx(500.0)
-    assert _searched.cache_info().misses == searches + 2
+    assert searched.cache_info().misses == searches + 2
+
+
+def many(raised: float = 1.0, *, only: int | None = None) -> list[Leg]:
+    """Forty-eight puts of two expiries, every other one sold; `raised` multiplies all prices, or that of `only` one."""
+    return [
+        option(
+            f"XYZ {expiry} P {strike}",
+            (-1) ** strike,
+            (max(strike - 100.0, 0.0) + 3.2) * (raised if only in (None, strike) and expiry == "261218" else 1.0),
+            100.0,
+        )
+        for expiry in ("261218", "270115")
+        for strike in range(88, 112)
+    ]
+
+
+def test_one_tick_asks_about_one_part_only() -> None:
+    searched.cache_clear()
+    steady(many())
+    parts = searched.cache_info().misses
+    assert parts == 2 * 24 / (MOST_TOGETHER / 2)  # of each expiry the nearest twelve, and the rest
+    steady(many(1.5, only=90))
+    assert searched.cache_info().misses == parts + 1
+
+
+def test_a_hundredth_more_for_every_price_asks_hardly_anything_anew() -> None:
+    searched.cache_clear()
+    steady(many())
+    parts = searched.cache_info().misses
+    steady(many(1.01))
+    assert searched.cache_info().misses <= parts + 1
 
 
 def test_two_brokers_share_no_answer() -> None:

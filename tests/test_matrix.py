@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from guardrails.errors import MatrixError
 from guardrails.instruments import Settlement
 from guardrails.matrix import LIMIT_KEYS, REGIME_NAMES, MatrixFile, RiskMatrix, ShortOptionDte, explain, load, parse
 from guardrails.matrix.explain import targets
+from tests.healthy import DUMPER
 
 FILE = Path(__file__).resolve().parents[1] / "risk_matrix.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -26,6 +28,10 @@ RAW = yaml.safe_load(TEXT)
 def edited(old: str, new: str) -> str:
     assert old in TEXT, f"{old!r} is no longer in the shipped matrix"
     return TEXT.replace(old, new, 1)
+
+
+def dumped(data: object) -> str:
+    return yaml.dump(data, Dumper=DUMPER)
 
 
 def line_of(text: str, part: str) -> int:
@@ -136,12 +142,12 @@ KEYS = [path for path in keys_of(RAW) if len(path) < 3 or path[0] != "regimes" o
 @pytest.mark.parametrize("path", KEYS, ids=".".join)
 def test_every_key_of_the_shipped_file_is_known_and_needed(path: tuple[str, ...]) -> None:
     """Misspelling any key is refused by name: none is read and thrown away."""
-    data = yaml.safe_load(TEXT)
+    data = deepcopy(RAW)
     node = data
     for part in path[:-1]:
         node = node[part]
     node[path[-1] + "_x"] = node.pop(path[-1])
-    assert path[-1] + "_x" in "\n".join(problems(yaml.safe_dump(data)))
+    assert path[-1] + "_x" in "\n".join(problems(dumped(data)))
 
 
 LATER = ("greeks_delta_tolerance", "greeks_iv_tolerance", "beta_min_correlation")
@@ -151,12 +157,12 @@ LATER = ("greeks_delta_tolerance", "greeks_iv_tolerance", "beta_min_correlation"
 @pytest.mark.parametrize("path", KEYS, ids=".".join)
 def test_a_missing_key_is_refused(path: tuple[str, ...]) -> None:
     """A file cut short while saving must not mean "no limit"; only words, the override and `LATER` may be left out."""
-    data = yaml.safe_load(TEXT)
+    data = deepcopy(RAW)
     node = data
     for part in path[:-1]:
         node = node[part]
     del node[path[-1]]
-    text = yaml.safe_dump(data)
+    text = dumped(data)
     if "violation_message" in path or path == ("override",) or path[-1] in LATER:
         parse(text)
     else:
@@ -165,9 +171,9 @@ def test_a_missing_key_is_refused(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("key", LIMIT_KEYS)
 def test_null_is_not_set_and_is_said_so(key: str) -> None:
-    data = yaml.safe_load(TEXT)
+    data = deepcopy(RAW)
     data["regimes"]["high_volatility"]["limits"][key] = None
-    matrix = parse(yaml.safe_dump(data))
+    matrix = parse(dumped(data))
     assert getattr(matrix.regime("high_volatility").limits, key) is None
     said = next(s for s in explain(matrix)["high_volatility"] if f"[{key}]" in s)
     assert "not set" in said

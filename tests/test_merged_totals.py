@@ -23,6 +23,8 @@ from tests.brokers.tws import Tws
 from tests.ibkr import mixed
 from tests.tasty import REFRESH, ROOT, SECRET, opened
 
+pytestmark = pytest.mark.xdist_group("merged_totals")  # in one process, so that the program runs once
+
 DELTA = {
     ("IBKR", "AAPL"): 69_000.00,  # 300 x 230
     ("IBKR", "AAPL 240C"): -20_729.67,  # -300 x 0.30043 x 230

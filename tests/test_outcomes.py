@@ -7,7 +7,6 @@ tried in each of the four regimes.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +35,7 @@ from guardrails.values import Greeks, Metrics, Observed, Source, SourceState
 from tests.books import IBKR, MATRIX, NOW, option
 from tests.brokers.tasty import Tasty
 from tests.brokers.tws import Tws
+from tests.command import called
 from tests.healthy import GENEROUS, SHIPPED, SPX_PUT, World, closes, edited, edited_text, healthy, levels
 from tests.ibkr import ACCOUNT, mixed
 from tests.lived import at, keep_past, lived
@@ -69,18 +69,18 @@ def in_regime(name: str, world: World = HEALTHY) -> World:
 
 def level_of(check: str, world: World = HEALTHY) -> Scene:
     """The worst level of one check."""
-    return lambda matrix: levels(replace(world, matrix=matrix).assess().snapshot.findings)[check].value
+    return lambda matrix: levels(replace(world, matrix=matrix).findings())[check].value
 
 
 def regime_of(world: World) -> Scene:
-    return lambda matrix: replace(world, matrix=matrix).assess().snapshot.regime.name
+    return lambda matrix: replace(world, matrix=matrix).unstressed().snapshot.regime.name
 
 
 def told(check: str, world: World = HEALTHY) -> Scene:
     """The messages of one check."""
 
     def scene(matrix: RiskMatrix) -> str:
-        found = replace(world, matrix=matrix).assess().snapshot.findings
+        found = replace(world, matrix=matrix).findings()
         return " ".join(finding.message for finding in found if finding.check == check)
 
     return scene
@@ -108,7 +108,10 @@ STOCK_LOSS = HEALTHY.account(IBKR, net_liquidation=490_000.0, day_pnl=-10_000.0)
 """2 % of the session's start, which our own quotes confirm"""
 AM_PUT = HEALTHY.add("am", option("SPX   261218P05500000", -1, "-0.2 0.0005 4 -1 0.18"))
 """21 trading days, as the AAPL put; the put near expiry has 5"""
-SHORT_CALLS = HEALTHY.add("calls", option("SPXW  261218C06000000", -1, "0.5 0.001 6 -2 0.18"))
+SHORT_CALLS = HEALTHY.add(
+    "calls",
+    option("SPXW  261218C06000000", -1, "0.5 0.001 6 -2 0.18", mark=131.0, bid=130.0, ask=132.0, quote_time=NOW),
+)
 BLIND_PUT = HEALTHY.add("blind", option("AAPL  270115P00010000", 1))
 """a long put that costs 10 dollars a share at most, on an expiry where no volatility is known: a sixth of the book"""
 RED = {"green_min": 0.5, "green_max": 1.0, "red_min": 0.0, "red_max": 2.0}
@@ -306,7 +309,7 @@ def escalated(matrix: RiskMatrix) -> str:
         now = NOW + timedelta(minutes=minutes)
         world = HEALTHY.markets(vix=Observed(31.0, now, "test"))
         world = replace(world, now=now, memory=memory, matrix=matrix, source=Source("test", SourceState.LIVE, now))
-        result = world.assess()
+        result = world.unstressed()
         memory = result.memory
     assert result is not None
     return result.snapshot.regime.name
@@ -314,16 +317,16 @@ def escalated(matrix: RiskMatrix) -> str:
 
 def grace(matrix: RiskMatrix) -> str:
     """Until when a breach caused by the regime alone is not shouted."""
-    before = replace(HEALTHY, matrix=matrix).assess()
+    before = replace(HEALTHY, matrix=matrix).unstressed()
     now = NOW + timedelta(minutes=1)
     crash = HEALTHY.markets(vix=Observed(35.0, now, "test"))
     crash = replace(crash, now=now, matrix=matrix, memory=before.memory, source=Source("test", SourceState.LIVE, now))
-    finding = next(f for f in crash.assess().snapshot.findings if f.check == "position_contracts")
+    finding = next(f for f in crash.findings() if f.check == "position_contracts")
     return str(finding.evidence.get("grace_until"))
 
 
 def reason(matrix: RiskMatrix) -> str:
-    return replace(HEALTHY, matrix=matrix).assess().snapshot.regime.reason
+    return replace(HEALTHY, matrix=matrix).unstressed().snapshot.regime.reason
 
 
 def source(state: SourceState, **ago: float) -> World:
@@ -513,11 +516,7 @@ class Command:
     capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
-        self.monkeypatch.setattr(sys, "argv", ["guardrails", *arguments])
-        with pytest.raises(SystemExit) as leaving:
-            cli.main()
-        assert isinstance(leaving.value.code, int)
-        return leaving.value.code, self.capsys.readouterr().out
+        return called(self.monkeypatch, self.capsys, *arguments)[:2]
 
     def snapshot(self, *arguments: str) -> Any:
         return json.loads(self("check", "--json", "--at", OPEN, *arguments)[1])

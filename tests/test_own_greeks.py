@@ -140,6 +140,67 @@ def test_a_wide_quote_deep_in_the_money_gives_way_to_its_twin() -> None:
     assert found.delta == pytest.approx(-1.0, abs=0.01)
 
 
+@pytest.mark.parametrize(("width", "vol"), [(0.3, 0.17), (0.5, 0.17), (0.6, 0.18), (40.0, 0.18)])
+def test_of_two_quotes_of_one_moment_the_narrower_tells(width: float, vol: float) -> None:
+    """The put is quoted half a dollar wide; put and call of one strike have one vega."""
+    where = at(quotes={CALL: quoted(black(1, 6200, 0.17), width=width)})
+    found = valued(held(**around(black(-1, 6200, 0.18), 0.5)), where=where)[0]
+    assert greeks(found).iv == pytest.approx(vol, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("own", "twin", "widths", "vol"),
+    [
+        (0, 30, (0.4, 0.2), 0.17), (0, 31, (0.4, 0.2), 0.18), (0, 240, (0.4, 0.2), 0.18),
+        (30, 0, (0.2, 0.4), 0.18), (31, 0, (0.2, 0.4), 0.17), (40, 20, (0.2, 0.4), 0.18),
+    ],
+)  # fmt: skip
+def test_a_quote_clearly_younger_tells_whatever_its_width(
+    own: int, twin: int, widths: tuple[float, float], vol: float
+) -> None:
+    """Seconds ago; `stale_after_seconds` is 30. Where neither is clearly younger the narrower counts."""
+    where = at(quotes={CALL: quoted(black(1, 6200, 0.17), timedelta(seconds=twin), width=widths[1])})
+    mine = replace(held(**around(black(-1, 6200, 0.18), widths[0])), quote_time=NOW - timedelta(seconds=own))
+    found = greeks(valued(mine, where=where)[0])
+    assert found.iv == pytest.approx(vol, abs=1e-9)
+    assert found.time == NOW - timedelta(seconds=own if vol == 0.18 else twin)
+
+
+@pytest.mark.parametrize("absurd", [Quote(0.05, 10.0, NOW, "tastytrade"), Quote(0.05, 180.0, NOW, "tastytrade")])
+def test_a_twin_quoted_absurdly_wide_tells_nothing(absurd: Quote) -> None:
+    where = at(quotes={CALL: absurd})
+    assert greeks(valued(held(**around(black(-1, 6200, 0.18), 1.0)), where=where)[0]).iv == pytest.approx(0.18)
+    assert valued(held(), where=where)[0].greeks is None
+
+
+def test_a_twin_whose_price_fits_no_volatility_leaves_it_to_the_own_quote() -> None:
+    where = at(quotes={CALL: quoted(6001.0)})  # a call is worth less than its underlying at 6,000
+    found = valued(held(**around(black(-1, 6200, 0.18))), where=where)[0]
+    assert (greeks(found).iv, found.notes) == (pytest.approx(0.18, abs=1e-9), ())
+
+
+def test_an_own_quote_that_fits_no_volatility_leaves_it_to_a_wider_twin() -> None:
+    where = at(quotes={CALL: quoted(black(1, 6200, 0.17), width=4.0)})
+    found = valued(held(**around(150.0)), where=where)[0]  # surely worth 179.5
+    assert greeks(found).iv == pytest.approx(0.17, abs=1e-9)
+
+
+def test_an_american_option_about_to_be_exercised_is_told_by_a_wider_twin() -> None:
+    """A put on XYZ at 100, struck at 150, is worth its 50 at any usual volatility: its vega is 0, and a cent of it says
+    nothing, also where the cent above 50 fits some high volatility."""
+    put, call = "XYZ   261218P00150000", "XYZ   261218C00150000"
+    where = at(XYZ=100.0, quotes={call: Quote(0.05, 0.15, NOW, "tastytrade")})
+    found = greeks(valued(held(put, **around(50.0, 0.02)), where=where)[0])
+    assert found.iv is not None
+    alone = valued(held(put, **around(50.0, 0.02)), where=at(XYZ=100.0))[0]
+    assert alone.greeks is None or alone.greeks.iv is None
+    above = held(put, **around(50.5, 0.02))
+    by_own = greeks(valued(above, where=at(XYZ=100.0))[0]).iv
+    assert by_own is not None
+    assert by_own > 1.1 * found.iv
+    assert greeks(valued(above, where=where)[0]).iv == pytest.approx(found.iv)
+
+
 def test_an_option_in_the_money_that_nobody_quotes_is_told_by_its_twin() -> None:
     found = greeks(valued(held(), where=at(quotes={CALL: quoted(black(1, 6200, 0.17))}))[0])
     assert (found.source, found.iv) == ("model", pytest.approx(0.17, abs=1e-9))

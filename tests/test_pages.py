@@ -21,7 +21,8 @@ from pages._engine import Wiring
 from tests.books import IBKR, NOW, ROOT, TASTY, account, market, option, stock, view
 
 SHELL = str(ROOT / "pages" / "_shell.py")
-PAGES = ("risk.py", "positions.py", "limits.py", "history.py", "connections.py", "data.py")
+PAGES = ("risk.py", "positions.py", "scenarios.py", "limits.py", "history.py", "connections.py", "data.py")
+MATRIX_FILE = MatrixFile.open(ROOT / "risk_matrix.yaml")
 GREEKS = "-0.20 0.001 0.50 -0.10 0.20"
 
 
@@ -70,7 +71,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         database: Database | None = None,
     ) -> Engine:
         settings = EngineSettings(tmp_path, refresh_seconds=refresh, snapshot_seconds=3600)
-        engine = Engine([Said(words)], MatrixFile.open(ROOT / "risk_matrix.yaml"), settings, Clock())
+        engine = Engine([Said(words)], MATRIX_FILE, settings, Clock())
         monkeypatch.setattr("pages._engine.wiring", lambda: Wiring(engine, None, Settings(), database))
         if run:
             running.append(engine)

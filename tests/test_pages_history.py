@@ -443,12 +443,15 @@ def test_downloads_hold_every_row_of_the_range_and_null_for_unknown(database: Da
 
 # --- what the demo really played ---
 
+ON_PLAYED = pytest.mark.xdist_group("played")
+"""in one process, so that it is played once"""
+
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, datetime]]:
     """The demo for three hours at a step of two minutes: calm, a sleep, a selloff, a feed that falls silent."""
     kept = open_database(tmp_path_factory.mktemp("played"), lambda: NOW)
-    player = Player(kept)
+    player = Player(kept, compiling=True)
     day = calendar.session_of(NOW)
     hours = timedelta(hours=1)
     play_session(
@@ -467,6 +470,7 @@ def of_demo(played: tuple[Database, datetime], back: timedelta) -> Past:
         return _history.read(connection, book_of(("demo",), "calm").key, end - back, end, 120.0)
 
 
+@ON_PLAYED
 def test_a_selloff_of_the_demo_shows_gap_breach_unknown_and_the_change_of_regime(
     played: tuple[Database, datetime],
 ) -> None:
@@ -483,9 +487,10 @@ def test_a_selloff_of_the_demo_shows_gap_breach_unknown_and_the_change_of_regime
     assert not any(run.begin < gap[1] and run.end > gap[0] for run in past.runs)
     for lane in past.lanes:
         assert not any(part.begin < gap[1] and part.end > gap[0] for part in lane.segments)
-    assert float(np.nanmax(past.below_peak)) > 0.05
+    assert float(np.nanmax(past.below_peak)) > 0.02  # its losses are bounded: most of what it is short is covered
 
 
+@ON_PLAYED
 def test_the_accounts_of_the_demo_add_up_to_the_book(played: tuple[Database, datetime]) -> None:
     for back in (timedelta(hours=3), timedelta(days=20)):
         past = of_demo(played, back)
@@ -494,6 +499,7 @@ def test_the_accounts_of_the_demo_add_up_to_the_book(played: tuple[Database, dat
         assert np.allclose(np.asarray(summed)[known], past.totals.figures["net_liquidation"][known])
 
 
+@ON_PLAYED
 def test_months_are_drawn_from_quarters_and_records_dashed_before_them(played: tuple[Database, datetime]) -> None:
     past = of_demo(played, timedelta(days=200))
     figure = _charts.figure_of(past)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from guardrails.assess import COMPILING, Inputs, assess
+from guardrails.exposures import Interval
+from guardrails.findings import Finding, Level
 from guardrails.instruments import Kind
 from guardrails.matrix import parse
 from guardrails.memory import Memory
 from guardrails.pricing import compiled
-from guardrails.snapshot import AccountStressRow, StressNow, StressRow
+from guardrails.snapshot import AccountStressRow, SourceRow, StressNow, StressRow
 from guardrails.store import rows
 from guardrails.store.books import book_of as stored_book
 from guardrails.store.captures import PERIOD, capture_row
@@ -26,12 +29,23 @@ from guardrails.store.inserts import insert
 from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
 from guardrails.store.sharing import CAPTURES
 from guardrails.stress.book import book_of
+from guardrails.stress.near_expiry import Line, near_expiry
 from guardrails.stress.part import axis_of
-from guardrails.values import View
+from guardrails.values import SourceState, View
 from pages import _heatmap, _payoff
 from pages._dollars import between, move_words, row_words, short
+from pages._figures import chance_words
+from pages._near_expiry import contracts_words
 from pages._scenarios import Bench, Question
-from pages._stress import account_words, if_it_moves, liquidation_words, worst_words
+from pages._stress import (
+    account_words,
+    folded,
+    if_it_moves,
+    liquidation_words,
+    statement_words,
+    titled,
+    worst_words,
+)
 from pages._tables import leg_table
 from tests.books import NOW, TASTY, account, book, day, market, option, stock, view
 from tests.stored import MATRIX_TEXT
@@ -142,7 +156,8 @@ def test_a_named_scenario_stands_in_for_the_sliders(start: Start) -> None:
     at = opened(start, a_book())
     at = at.selectbox(key="case_index").set_value("19 Oct 1987").run()
     assert "P&amp;L: 19 Oct 1987" in figures(at)
-    assert at.slider(key="move_index").disabled
+    assert not [one for one in at.slider if one.key in ("move_index", "rise_index", "day")]
+    assert "Ring: 19 Oct 1987" in words(at) or "of 19 Oct 1987 lies beyond the chart" in words(at)
     scenarios = table(at, "Scenario").set_index("Scenario")["P&L at least"]  # nobody quotes: spreads are a range
     assert f"<b>{short(scenarios['19 Oct 1987'])}</b>" in figures(at)
     assert table(at, "Quantity")["P&L"].sum() == pytest.approx(scenarios["19 Oct 1987"])
@@ -151,13 +166,110 @@ def test_a_named_scenario_stands_in_for_the_sliders(start: Start) -> None:
 def test_counted_from_what_was_paid_the_curves_move_by_the_open_pnl(start: Start) -> None:
     at = opened(start, a_book())
     before = figures(at)
+    headline = bench_total(before)
     at = at.segmented_control(key="counted_from").set_value("what was paid").run()
     assert not at.exception
     assert "from what was paid" in figures(at)
-    assert figures(at) != before
+    # (40 - 55) x -200 + (30 - 41) x 200 + (250 - 230) x 100 + (2 - 3) x -100 = 3,000 - 2,200 + 2,000 + 100
+    assert bench_total(figures(at)) == pytest.approx(headline + 2_900, abs=100)
     unpaid = a_book(option("SPXW  261218P05500000", 1, GREEKS, mark=10.0))
     bench = Bench(book_of(book(*unpaid.positions, at=unpaid.market)), axis_of(book(at=market())))
     assert bench.opened() is None
+
+
+def bench_total(html: str) -> float:
+    """Dollars of the headline: `<b>−$1.2k</b>`."""
+    found = html.split("<b>")[1].split("</b>", maxsplit=1)[0].replace("−", "-").replace("$", "").replace("+", "")
+    return float(found.removesuffix("k")) * (1000.0 if found.endswith("k") else 1.0)
+
+
+def test_the_page_opens_on_today(start: Start) -> None:
+    at = opened(start, a_book())
+    assert at.slider(key="day").value == day("2026-11-18")
+    assert "points, now" in figures(at)
+
+
+def test_volatility_stays_where_following_has_brought_it(start: Start) -> None:
+    at = opened(start, a_book())
+    headline = figures(at).split("</b>")[0]
+    at = at.toggle(key="follow_index").set_value(False).run()
+    assert at.slider(key="rise_index").value == pytest.approx(7.9, abs=3.0)
+    assert (
+        figures(at).split("volatility ")[1].split(" points")[0] == headline.split("volatility ")[1].split(" points")[0]
+    )
+    at = at.slider(key="rise_index").set_value(2.0).run()
+    at = at.slider(key="move_index").set_value(-7.0).run()
+    assert at.slider(key="rise_index").value == 2.0
+
+
+def test_the_sliders_come_back_where_they_stood(start: Start) -> None:
+    at = opened(start, a_book())
+    at = at.slider(key="move_index").set_value(-12.0).run()
+    at = at.selectbox(key="case_index").set_value("19 Oct 1987").run()
+    said = words(at)
+    assert "Ring: the sliders" not in said
+    assert "the sliders" not in "".join(one.value for one in at.caption)
+    at = at.selectbox(key="case_index").set_value("Index −5 %").run()
+    assert "Ring: Index −5 %." in words(at)
+    at = at.selectbox(key="case_index").set_value("the sliders").run()
+    assert at.slider(key="move_index").value == -12.0
+
+
+def test_the_count_is_of_what_is_chosen(start: Start) -> None:
+    at = opened(start, a_book())
+    assert "<span>4 positions</span>" in words(at)
+    at = at.multiselect(key="pick_underlying").set_value(["AAPL"]).run()
+    assert "<span>2 of 4 positions</span>" in words(at)
+
+
+def test_a_chance_is_never_certain() -> None:
+    assert [chance_words(share) for share in (0.0, 0.004, 0.01, 0.5, 0.99, 0.996, 1.0, math.nan)] == [
+        "under 1 %", "under 1 %", "1 %", "50 %", "99 %", "over 99 %", "over 99 %", "not known",
+    ]  # fmt: skip
+
+
+def test_stress_of_a_silent_source_says_how_old_its_data_is(start: Start) -> None:
+    silent = replace(
+        a_book(), source=replace(a_book().source, state=SourceState.STALE, time=NOW - timedelta(minutes=9))
+    )
+    at = opened(start, silent)
+    bar = next(e.proto.body for e in at.get("html") if "The book shown" in e.proto.body)
+    assert "pg-silent" in bar
+    assert "9 min" in bar
+    assert "pg-figures pg-silent" in figures(at)
+    assert sum("9 min" in one.value for one in at.caption) >= 3
+    strip = next(e.proto.body for e in shown("risk.py").get("html") if "pg-moves" in e.proto.body)
+    assert "pg-silent" in strip
+    assert "test has gone silent: no data since 10:21:00 ET (9 min)" in strip
+
+
+def test_a_statement_of_another_day_is_old_data() -> None:
+    row = SourceRow("statement:a.csv", "file", 3 * 86_400.0, "")
+    assert statement_words(row, NOW) == "statement:a.csv is of Sun 15 Nov 10:30 ET (3 d old)"
+    assert statement_words(replace(row, age_seconds=60.0), NOW) == ""
+    assert statement_words(replace(row, state="live"), NOW) == ""
+
+
+def rung(name: str, level: Level, use: float, check: str = "stress_ladder") -> Finding:
+    return Finding(check, f"portfolio:{name}", level, -1.0, -1.0, "USD", None, f"P&L at {name}.", {"use": use})
+
+
+def test_rungs_fold_into_their_worst_and_accounts_do_not() -> None:
+    found = [
+        rung("SPX -5 %", Level.BREACH, 1.1), rung("SPX -20 %", Level.BREACH, 2.0), rung("SPX -3 %", Level.UNKNOWN, 0.0),
+        rung("a", Level.BREACH, 1.0, "stress_excess"), rung("b", Level.BREACH, 1.0, "stress_excess"),
+        rung("spreads_widen", Level.WATCH, 0.9, "stress_scenarios"),
+    ]  # fmt: skip
+    assert [one.message for one in folded(found)] == [
+        "P&L at SPX -20 %. And 2 more rungs: 1 BREACH, 1 UNKNOWN.", "P&L at a.", "P&L at b.", "P&L at spreads_widen.",
+    ]  # fmt: skip
+
+
+def test_rungs_and_scenarios_are_called_as_a_person_calls_them() -> None:
+    assert titled(rung("SPX -20 %", Level.OK, 0.1)).subject == "portfolio:SPX −20 %"
+    assert titled(rung("spreads_widen", Level.OK, 0.1, "stress_scenarios")).subject == "portfolio:Spreads widen"
+    other = rung("black_monday_1987", Level.OK, 0.1, "gamma")
+    assert titled(other) is other
 
 
 # --- what is not known ---
@@ -222,7 +334,9 @@ def test_an_old_book_is_striped_and_says_how_old(start: Start) -> None:
     at = shown(PAGE)
     bar = next(e.proto.body for e in at.get("html") if "The book shown" in e.proto.body)
     assert "pg-silent" in bar
-    assert "7 min old: Refresh to compute with the book of now" in bar
+    assert "7 min old" in bar
+    assert "Refresh to" not in bar  # the engine has stopped: there is no later book to compute with
+    assert "pg-figures pg-silent" in figures(at)
 
 
 def test_without_any_book_the_page_says_why(start: Start, tmp_path: Path) -> None:
@@ -242,12 +356,23 @@ def test_without_any_book_the_page_says_why(start: Start, tmp_path: Path) -> Non
 # --- books made again from captures ---
 
 
+def earlier(value: Any) -> Any:
+    """The same as it was said an hour before: what is dated after its capture would not be believed."""
+    if isinstance(value, datetime):
+        return value - timedelta(hours=1)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: earlier(getattr(value, one.name)) for one in fields(value) if one.init})
+    if isinstance(value, Mapping):
+        return {key: earlier(one) for key, one in value.items()}
+    return tuple(earlier(one) for one in value) if isinstance(value, tuple) else value
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Database]:
     """A store with the book as it was an hour ago."""
     database = open_database(tmp_path / "store", lambda: NOW)
     then = NOW - timedelta(hours=1)
-    inputs = Inputs((a_book(),), Memory(), then)
+    inputs = Inputs((earlier(a_book()),), Memory(), then)
     snapshot = assess(inputs.views, parse(MATRIX_TEXT), Memory(), then).snapshot
     with database.writing(durable=False) as connection:
         insert(connection, BOOKS, [rows.book_row(STORED, snapshot)])
@@ -278,6 +403,7 @@ def test_the_past_is_revalued_from_its_capture(start: Start, kept: Database) -> 
     said = words(at)
     assert "The book as captured Wed 18 Nov 2026 09:30:00 ET" in said
     assert "Nothing below is of now." in said
+    assert not [one for one in at.button if one.label == "Refresh"]
     assert len(table(at, "Quantity")) == 4
 
 
@@ -340,6 +466,17 @@ def test_the_map_frames_the_sliders_and_says_both_ends_of_what_is_not_known() ->
     assert data.groupby("move")["usual"].sum().eq(1).all()
 
 
+def test_as_many_long_as_short_is_not_nothing() -> None:
+    line = Line("", day("2026-11-20"), None, 0.0, Interval(0.0, 0.0), Interval(0.0, 0.0), 2.0, 2.0)
+    assert contracts_words(line) == "2 long, 2 short"
+    assert contracts_words(replace(line, contracts=1.0, long=3.0)) == "+1: 3 long, 2 short"
+    assert contracts_words(replace(line, contracts=-2.0, long=0.0)) == "−2"
+    assert contracts_words(replace(line, contracts=None)) is None
+    held = book(option("SPXW  261120P05800000", -2, GREEKS), option("SPXW  261120P05700000", 2, GREEKS))
+    (expiry,) = near_expiry(book_of(held)).expiries
+    assert (expiry.contracts, expiry.long, expiry.short) == (0.0, 2.0, 2.0)
+
+
 # --- Risk and Positions ---
 
 
@@ -382,16 +519,24 @@ def test_ranges_are_said_as_ranges() -> None:
 
 def account_row(**more: Any) -> AccountStressRow:
     row = AccountStressRow("IBKR •••4567", "strategy", 41_200.0, 39_800.0, 35_100.0, 5610.0, 6480.0, (-0.6, 0.4), None)
+    row = replace(row, down=-0.065, up=0.08)
     return replace(row, **more)
 
 
 def test_the_distance_to_liquidation_is_an_estimate_beside_the_brokers_margin() -> None:
     said = account_words(account_row(), "IBKR", StressNow())
-    assert "Zero excess at SPX 5,610 / 6,480 (our estimate)" in said
+    assert "Zero excess at −6.5 % (SPX 5,610) / +8 % (SPX 6,480), our estimate" in said
     assert "we estimate $41,200 (strategy rules), IBKR says $39,800" in said
-    assert liquidation_words(account_row(zero_up=None)) == "Zero excess at SPX 5,610 / none up to +40 % (our estimate)"
-    nowhere = account_row(zero_down=None, zero_up=None)
-    assert liquidation_words(nowhere) == "No zero of excess between −60 % and +40 % (our estimate)"
+    one_side = account_row(zero_up=None, up=None)
+    assert liquidation_words(one_side) == "Zero excess at −6.5 % (SPX 5,610) / none up to +40 %, our estimate"
+    nowhere = account_row(zero_down=None, zero_up=None, down=None, up=None)
+    assert liquidation_words(nowhere) == "No zero of excess between −60 % and +40 %, our estimate"
+    no_level = account_row(zero_down=None, zero_up=None)
+    assert liquidation_words(no_level) == (
+        "Zero excess at −6.5 % / +8 % (level of the S&P 500 not known), our estimate"
+    )
+    of_an_older_version = account_row(down=None, up=None)
+    assert liquidation_words(of_an_older_version) == "Zero excess at SPX 5,610 / SPX 6,480, our estimate"
     unknown = account_row(reason="no margin figure")
     assert liquidation_words(unknown) == "Distance to zero excess not known: no margin figure"
     assert "not known: kernels" in account_words(None, "IBKR", StressNow(reason="kernels"))
@@ -403,11 +548,11 @@ def test_positions_show_model_and_market_beside_each_other(start: Start) -> None
     assert engine.latest is not None
     legs = leg_table(engine.latest.positions, {}, 60.0).set_index("What")
     put = next(row for row in engine.latest.positions if row.label == "SPXW 18Dec26 5800P")
-    assert legs.loc[put.label, "Model"] == put.model is not None
+    assert put.model is not None
+    assert float(legs.loc[put.label, "Model"]) == pytest.approx(put.model, abs=0.005)
     # -2 contracts, 100 each, marked 40
-    assert legs.loc[put.label, "Model − market"] == pytest.approx(-200 * (put.model - 40.0))
-    assert legs.loc["AAPL", "Model"] == 250.0
-    assert legs.loc["AAPL", "Model − market"] == 0.0
+    assert float(legs.loc[put.label, "Model − market, $"]) == pytest.approx(-200 * (put.model - 40.0), abs=0.01)
+    assert list(legs.loc["AAPL", ["Model", "Model − market, $"]]) == ["", ""]
     bare = replace(put, model=None, residual=None)
     assert leg_table([bare], {}, 60.0)["Model"].isna().all()
     assert bare.kind == Kind.INDEX_OPTION
@@ -420,3 +565,13 @@ def test_chances_rest_on_the_vix_where_nothing_is_held_at_the_money() -> None:
     assert found.words == "VIX 17.0"
     none = replace(bench.whole.portfolio, market=replace(bench.whole.portfolio.market, vix=None))
     assert Bench(replace(bench.whole, portfolio=none), bench.axis).volatility(30.0) is None
+
+
+def test_a_move_of_the_index_has_no_place_on_the_axis_of_one_name(start: Start) -> None:
+    at = opened(start, a_book())
+    at = at.multiselect(key="pick_underlying").set_value(["AAPL"]).run()
+    at = at.selectbox(key="case_AAPL").set_value("19 Oct 1987").run()
+    assert not at.exception
+    said = words(at)
+    assert "No ring: 19 Oct 1987 moves the index and not AAPL by itself." in said
+    assert "No frame: 19 Oct 1987 is not on it." in said

@@ -14,15 +14,16 @@ from sqlalchemy import Connection
 from streamlit.testing.v1 import AppTest
 
 from guardrails.engine import Engine, EngineSettings
-from guardrails.matrix import MatrixFile, parse
+from guardrails.matrix import parse
 from guardrails.store.books import book_of
 from guardrails.store.database import open_database
 from pages import _what_if
 from pages._engine import Stored
-from tests.books import MATRIX, NOW, ROOT
+from tests.books import MATRIX, NOW
 from tests.healthy import SHIPPED, edited_text
 from tests.lived import at, keep_past, lived
 from tests.stored import eventually
+from tests.test_pages import MATRIX_FILE
 
 NO_CONTRACTS = edited_text({"regimes.*.limits.max_position_contracts": 0})
 BOOK, WORK = book_of(("demo",), "calm").key, "what_if_work"
@@ -45,7 +46,7 @@ def section(tmp_path: Path) -> AppTest:
 
 
 def drawn_over(database: Any, folder: Path, book: str = BOOK) -> AppTest:
-    service = Engine([], MatrixFile.open(ROOT / "risk_matrix.yaml"), EngineSettings(folder), lambda: NOW)
+    service = Engine([], MATRIX_FILE, EngineSettings(folder), lambda: NOW)
     given = {"stored": Stored(database, book), "service": service, "begin": NOW, "end": AFTER}
     return AppTest.from_function(drawn, default_timeout=30, kwargs=given).run()
 
@@ -78,8 +79,12 @@ def test_another_matrix_is_told_with_its_new_alarms_in_a_table(section: AppTest,
     at = asked(section, str(tmp_path / "none.yaml"))
     assert parse(NO_CONTRACTS).version in said(at)
     assert "New alarms (" in said(at)
-    assert set(at.dataframe[0].value["What"]) == {"new alarm"}
-    assert "position_contracts" in set(at.dataframe[0].value["Check"])
+    table = at.dataframe[0].value
+    contracts = table["Check"] == "position_contracts"
+    assert set(table["What"][contracts]) == {"new alarm"}
+    # the book breaks some of the shipped stress limits, under both matrices at every moment
+    assert set(table["What"][~contracts]) == {"cut by the range"}
+    assert set(table["Check"][~contracts]) <= {"stress_ladder", "stress_scenarios"}
     assert len(at.get("download_button")) == 1
     assert not [button for button in at.button if button.key == "what_if_stop"]
 

@@ -38,7 +38,7 @@ __all__ = ["start"]  # a fixture
 
 DAY = 86_400.0
 BOOK = book_of(("test",))
-OF_THE_PAST = ("risk.py", "positions.py", "limits.py", "data.py")
+OF_THE_PAST = ("risk.py", "positions.py", "scenarios.py", "limits.py", "data.py")
 ONE, OTHER = "IBKR •••4567", "tastytrade •••0001"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from statistics import NormalDist
 
 import numpy as np
@@ -29,9 +29,9 @@ from guardrails.stress.payoff import (
     open_pnl,
     profitable,
 )
-from guardrails.stress.probability import at_the_money, carry_of, chance_of_profit, expected_move
+from guardrails.stress.probability import at_the_money, carry_of, chance_of_profit, expected_move, with_report
 from guardrails.stress.surface import surface
-from guardrails.values import Observed, Position
+from guardrails.values import Metrics, Observed, Position
 from tests.books import NOW, TASTY, book, future, market, option, stock
 
 N = NormalDist()
@@ -129,8 +129,8 @@ def test_counted_from_what_was_paid_the_breakeven_is_that_of_the_ticket() -> Non
     whole, axis = made(sold)
     made_already = open_pnl(whole)
     assert made_already == pytest.approx(1800)
-    model = premium(6000, 5700, 0.2, "P")
-    line = ends(whole, axis).shifted(1800 + 100 * (12.0 - model))  # as if model and market agreed
+    assert float(whole.base[0]) == pytest.approx(12.0)  # at the volatility of its mark, which is not the one told
+    line = ends(whole, axis).shifted(1800)
     assert [level(move) for move in break_evens(line.move, line.low)] == pytest.approx([5670])
     unpriced, _ = made(replace(sold, average_price=None))
     assert open_pnl(unpriced) is None
@@ -294,3 +294,28 @@ def test_no_point_of_any_book_lies_beyond_its_extremes(legs: list[tuple[str, int
     assert worst.limited is (calls >= 0)
     for low, high in profitable(line.move, line.low):
         assert low < high
+
+
+def test_a_report_before_the_horizon_counts_by_itself() -> None:
+    """Held: AAPL 250 at the money, 40 % to 18 December (30.23 days), report after the close of 1 December.
+
+    Realised volatility is 20 %, so the move implied for the report is sqrt(0.4^2 y - 0.2^2 (y - 1 day)). To 4 December
+    the variance is the rest of the option's, spread over its life, for 16 days, and the report.
+    """
+    held = option("AAPL  261218C00250000", 1, f"{GREEKS} 0.4", mark=12.0)
+    told = Metrics("AAPL", NOW, "test", earnings=date(2026, 12, 1), earnings_time="after close", hv_30d=0.2)
+    at = replace(market(AAPL=250.0), metrics={"AAPL": told})
+    portfolio = book(held, at=at)
+    whole, axis = book_of(portfolio), axis_of(portfolio, "AAPL")
+    vol = at_the_money(whole, axis, 16.0)
+    assert vol is not None
+    years, day_of = float(whole.options.years[0]), 1 / 365
+    report = 0.16 * years - 0.04 * (years - day_of)
+    wanted = (0.16 - report / years) * 16 / 365 + report
+    found = with_report(whole, axis, 16.0, vol)
+    assert found.value**2 * 16 / 365 == pytest.approx(wanted, rel=1e-3)
+    assert f"{100 * math.sqrt(report):.1f} % implied for the report on 2026-12-01" in found.report
+    assert with_report(whole, axis, 10.0, vol) is vol  # 28 November: before the report
+    unknown = replace(at, metrics={"AAPL": replace(told, earnings=date(2026, 12, 20))})
+    late = book_of(book(held, at=unknown))
+    assert "of which nothing is implied" in with_report(late, axis, 40.0, vol).report

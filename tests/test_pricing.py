@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,18 @@ import QuantLib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.pricing import Array, Axes, Options, Sensitivities, compiled, grid, normal_cdf, price, sensitivities
+from guardrails.pricing import (
+    Array,
+    Axes,
+    Options,
+    Sensitivities,
+    american,
+    compiled,
+    grid,
+    normal_cdf,
+    price,
+    sensitivities,
+)
 from guardrails.pricing.normal import mills
 
 PATHS = ("compiled", "numpy")
@@ -339,7 +350,7 @@ def test_more_options_than_one_thread_takes_are_all_priced() -> None:
     options, vol = sample(40_001)
     whole = price(options, vol)
     for place in (0, 8191, 8192, 20_000, 20_001, 40_000):
-        alone = Options(*(getattr(options, each.name)[place : place + 1] for each in fields(Options)))
+        alone = options.at(np.array([place]))
         assert price(alone, vol[place : place + 1])[0] == pytest.approx(whole[place], rel=1e-13, abs=1e-13)
 
 
@@ -364,6 +375,47 @@ def test_columns_may_be_strided_or_of_length_one_but_not_of_other_lengths() -> N
     assert price(full, doubled).tolist() == price(full, vol).tolist()
     with pytest.raises(ValueError):
         price(full, vol[:49])
+
+
+# --- rho: what is struck on a future does not carry ---
+
+
+@pytest.mark.parametrize(
+    ("rate", "on_future", "rho"),
+    # a year at the money forward, 20 %: 100 erf(0.2 / sqrt 8) = 7.96556746 before discounting, N(d2) = N(-0.1) =
+    # 0.46017216, e^-0.05 = 0.95122942; on a share K e^-rT N(d2) / 100, on a future -price / 100
+    [(0.05, False, 0.43772931), (0.05, True, -0.07577083), (0.0, False, 0.46017216), (0.0, True, -0.07965567)],
+)
+def test_rho_hangs_on_what_the_option_is_struck_on(rate: float, on_future: bool, rho: float) -> None:  # noqa: FBT001  # a table's column
+    told = replace(one(+1, 100, 100, 1.0, rate, 0.0), on_future=np.array([on_future]))
+    found, untold = (sensitivities(each, columns(0.2)) for each in (told, replace(told, on_future=None)))
+    assert found.rho[0] == pytest.approx(rho, abs=1e-8)
+    assert [found.price[0], found.delta[0], found.theta[0]] == [untold.price[0], untold.delta[0], untold.theta[0]]
+    assert untold.rho[0] == pytest.approx(0.46017216 if rate == 0.0 else -0.07577083, abs=1e-8)  # the guess
+
+
+def test_rho_stays_unknown_without_time_or_volatility_whatever_it_is_struck_on() -> None:
+    for years, vol in ((0.0, 0.2), (1.0, 0.0), (1.0, math.nan)):
+        both = one(+1, 100, 100, years, 0.05, 0.0)
+        for on_future in (True, False):
+            assert np.isnan(sensitivities(replace(both, on_future=np.array([on_future])), columns(vol)).rho).all()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("on_future", [True, False])
+def test_rho_of_early_exercise_moves_the_carry_of_a_share_alone(sign: float, on_future: bool) -> None:  # noqa: FBT001  # a table's column
+    option, vol, bump = one(sign, 100, 100, 1.0, 0.05, 0.0), columns(0.2), 1e-4
+    found = american.sensitivities(replace(option, on_future=np.array([on_future])), vol).rho[0]
+    dear, cheap = (
+        american.price(one(sign, 100, 100, 1.0, 0.05 + by, 0.0 if on_future else by), vol)[0] for by in (bump, -bump)
+    )
+    assert found == pytest.approx((dear - cheap) / (2 * bump) / 100, rel=1e-3)
+
+
+def test_rows_asked_for_keep_what_they_are_struck_on() -> None:
+    options, _ = sample(3)
+    told = replace(options, on_future=np.array([True, False, False])).at(np.array([2, 0, 0]))
+    assert told.futures().tolist() == [False, True, True]
 
 
 # --- grids ---

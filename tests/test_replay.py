@@ -98,7 +98,7 @@ def test_a_world_comes_out_as_it_was(name: str, matrix: RiskMatrix) -> None:
 def test_another_file_with_the_same_rules_changes_nothing(days: list[tuple[float, float]], every: int) -> None:
     """Also when only some cycles were captured: what lay between them is remembered in those that were."""
     words = [at(3.0 * nth, vix=vix, net_liquidation=value) for nth, (vix, value) in enumerate(days)]
-    past = lived(words, MATRIX, healthy().memory, every)
+    past = lived(words, MATRIX, healthy().memory, every, compiling=True)
     judged = list(replay(past, SHIPPED_AGAIN, {MATRIX.version: MATRIX}))
     assert SHIPPED_AGAIN.version != MATRIX.version
     assert [(one.again.levels, one.again.regime) for one in judged] == [
@@ -177,7 +177,7 @@ DAMAGES = {
 @pytest.mark.parametrize("matrix", [None, MATRIX], ids=["then", "other"])
 def test_a_moment_that_cannot_be_read_says_so_and_the_others_are_judged(damage: str, matrix: RiskMatrix | None) -> None:
     broken, reason = DAMAGES[damage]
-    past = lived([at(0), at(3), at(6)], GENEROUS_MATRIX)
+    past = lived([at(0), at(3), at(6)], GENEROUS_MATRIX, compiling=True)
     whole = list(replay(past, matrix, LIMITED))
     judged = list(replay([past[0], broken(past[1]), past[2]], matrix, LIMITED))
     assert [bool(one.problem) for one in judged] == [False, True, False]

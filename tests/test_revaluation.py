@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -278,10 +278,12 @@ def test_the_bounds_hold_whatever_the_volatility_turns_out_to_be() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"quantity": None}, {"multiplier": None}, {"currency": "SEK"}, {"reasons": ("doubted",)}]
 )
-def test_what_may_be_anything_is_unbounded_and_its_account_with_it(wrong: dict[str, Any]) -> None:
+def test_what_may_be_any_size_is_unbounded_and_its_account_with_it(wrong: dict[str, Any]) -> None:
+    """A put sold can only lose when its price rises, whatever its size; without a quantity it may also be held."""
     rows = [replace(held(PUT), **wrong), stock("XYZ", 100, 100.0, TASTY)]
     found = outcome(books(*rows, accounts=[account(), account(TASTY)]), [FALL])
-    assert (found.total(0).low, found.total(0).high, found.total(0).missing) == (-math.inf, math.inf, True)
+    most = math.inf if "quantity" in wrong else pytest.approx(-1_000.0)
+    assert (found.total(0).low, found.total(0).high, found.total(0).missing) == (-math.inf, most, True)
     assert found.total(0, found.of_account(IBKR)).missing
     assert found.total(0, found.of_account(TASTY)).known == pytest.approx(-1_000.0)
 
@@ -370,3 +372,16 @@ def test_an_account_without_positions_hides_nobodys_stress() -> None:
     assert [one.account for one in found.accounts] == [IBKR, TASTY]
     assert found.accounts[1].made.amount == 0.0
     assert isinstance(stressed(accounts=[account()]), Portfolio)
+
+
+def test_a_volatility_that_contradicts_the_quote_is_not_where_a_shock_begins() -> None:
+    """Told 18 % by a vendor, quoted at the price of 30 %: the book starts at the quote, the residual is still told."""
+    years = (datetime(2026, 12, 18, 21, 0, tzinfo=UTC) - NOW).total_seconds() / (365 * 86_400)
+    at_30 = black(-1, 6000.0, 5500.0, years, 0.30, 0.0)
+    put = option("SPXW  261218P05500000", -1, "-0.1 0 0 0 0.18", mark=at_30, mark_time=NOW)
+    whole = book_of(book(put))
+    assert whole.base[0] == pytest.approx(at_30, rel=1e-6)
+    assert whole.vol[0] == pytest.approx(0.30, rel=1e-6)
+    assert whole.residual()[0] < -0.5 * at_30
+    old = replace(put, mark_time=NOW - timedelta(minutes=4))  # the market moved since: the last volatility says more
+    assert book_of(book(old)).vol[0] == 0.18

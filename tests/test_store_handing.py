@@ -9,7 +9,7 @@ from itertools import chain
 
 import pytest
 
-from guardrails.assess import Inputs, assess
+from guardrails.assess import Inputs, assess, judge
 from guardrails.findings import Level
 from guardrails.memory import Memory
 from guardrails.snapshot import Snapshot
@@ -123,7 +123,7 @@ def figures(view: View) -> list[str]:
 
 
 def judged(inputs: Inputs) -> list[tuple[str, str, str]]:
-    found = assess(inputs.views, healthy().matrix, inputs.memory, inputs.now).snapshot.findings
+    found = judge(inputs.views, healthy().matrix, inputs.memory, inputs.now).findings
     return sorted((finding.check, finding.subject, finding.level.value) for finding in found)
 
 

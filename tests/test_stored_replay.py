@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -14,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from guardrails import stored_replay
-from guardrails.cli import main
 from guardrails.matrix import parse
 from guardrails.settings import Settings
 from guardrails.store.books import book_of
 from guardrails.store.metadata import StoreError
 from guardrails.stored_replay import file_to_read, last_capture, matrices_of, replay_stored, stored
 from tests.books import MATRIX, NOW
+from tests.command import called
 from tests.healthy import SHIPPED, edited_text
 from tests.lived import at, keep_past, lived
 
@@ -47,12 +46,7 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     """The command in this process: exit code, output, errors."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["guardrails", *arguments])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        told = capsys.readouterr()
-        assert isinstance(leaving.value.code, int)
-        return leaving.value.code, told.out, told.err
+        return called(monkeypatch, capsys, *arguments)
 
     return call
 

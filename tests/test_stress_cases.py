@@ -15,6 +15,7 @@ from guardrails.stress.part import model_against_market
 from guardrails.stress.scenarios import index_shock
 from guardrails.stress.shocks import Shock
 from tests.books import book, market, option, stock
+from tests.test_stress_grid import mixed
 
 GREEKS = "-0.20 0.001 0.50 -0.10 0.20"
 
@@ -36,6 +37,20 @@ def test_a_row_on_a_beta_that_is_not_known_is_a_range_and_one_that_nothing_bound
     assert (case.low[1], case.high[1]) == (-math.inf, math.inf)
     assert case.worst_first() == [1, 0]
     assert case.total.missing
+
+
+def test_of_one_of_everything_the_short_put_is_worst_and_what_gains_is_last() -> None:
+    whole = book_of(mixed())
+    labels = [position.instrument.label for position in whole.portfolio.positions]
+    case = case_of(whole, Shock("", -0.10, 0.20))
+    worst_first = [labels[row] for row in case.worst_first() if case.low[row] < 0]
+    assert worst_first[0] == "SPXW 18Dec26 5800P"
+    assert {"/ESZ26", "ABC 18Dec26 45P"}.isdisjoint(worst_first)
+    # what has no volatility is there with its bound, because it may lose
+    up = case_of(whole, Shock("", 0.10))
+    bare = labels.index("ABC 27Nov26 60C")
+    assert up.low[bare] < 0
+    assert up.low[bare] < up.high[bare]
 
 
 def test_the_gap_is_that_of_the_worst_name_and_none_without_names() -> None:

@@ -13,7 +13,6 @@ from guardrails.portfolio import Portfolio
 from guardrails.stress.book import book_of
 from guardrails.stress.grid import DAYS, SPOTS, VOLS, GridAxes, grid_of
 from guardrails.stress.outcome import outcome
-from guardrails.stress.worst import contributors
 from guardrails.values import Observed
 from tests.books import IBKR, NOW, TASTY, account, book, future, market, option, stock
 
@@ -87,19 +86,6 @@ def test_a_grid_without_positions_is_zero() -> None:
     low, high = grid_of(book_of(book())).total()
     assert not low.any()
     assert not high.any()
-
-
-def test_the_worst_positions_come_first_and_gains_are_left_out() -> None:
-    held = book_of(mixed())
-    axes = GridAxes()
-    found = contributors(held, axes.shock(-0.10, 0.20, 0.0), 3)
-    assert [one.pnl.low for one in found] == sorted(one.pnl.low for one in found)
-    assert found[0].label == "SPXW 18Dec26 5800P"
-    everything = contributors(held, axes.shock(-0.10, 0.20, 0.0), 99)
-    assert {one.label for one in everything}.isdisjoint({"/ESZ26", "ABC 18Dec26 45P"})
-    # what has no volatility is there with its bound, because it may lose
-    bare = next(one for one in contributors(held, axes.shock(0.10, 0.0, 0.0), 99) if one.label == "ABC 27Nov26 60C")
-    assert bare.pnl.known is None
 
 
 @given(st.floats(-0.4, 0.2), st.floats(-0.05, 1.0))

@@ -12,10 +12,12 @@ import pytest
 
 from guardrails.dividends import Basis
 from guardrails.instruments import Instrument, Kind, Right, Settlement
+from guardrails.summary.stress import stress_now
 from guardrails.symbols import occ
 from guardrails.terms import Terms, terms_of
 from guardrails.values import Dividend, Market, Observed
-from tests.books import NOW, day, market
+from tests.books import NOW, day, market, option
+from tests.stressed import stressed
 
 YEAR = 365 * 86_400
 HOUR = 3_600
@@ -80,6 +82,42 @@ def test_a_future_carries_nothing_at_any_rate() -> None:
     assert found.on_future.tolist() == [True, False]
     assert found.options.rate.tolist() == [RATE, RATE]
     assert found.options.carry.tolist() == [0.0, RATE]
+    assert found.options.futures().tolist() == [True, False]
+
+
+def test_a_share_whose_yield_equals_the_rate_is_no_future() -> None:
+    found = of(PM, SHARE, at=paying(dividend_yield=RATE))
+    assert found.options.carry.tolist() == [0.0, 0.0]
+    assert found.options.futures().tolist() == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("told", "used", "words"),
+    [
+        (0.043, 0.043, "Interest rate 4.3 %, test, 18 Nov."),
+        (-0.05, -0.05, "Interest rate -5 %, test, 18 Nov."),
+        (0.25, 0.25, "Interest rate 25 %, test, 18 Nov."),
+        (4.5, 0.0, "Interest rate 450 % (test, 18 Nov) is not believed, -5% to 25% is: zero is used."),
+        (-0.0501, 0.0, "Interest rate -5.01 % (test, 18 Nov) is not believed, -5% to 25% is: zero is used."),
+        (math.nan, 0.0, "No interest rate is known: zero is used."),
+        (math.inf, 0.0, "No interest rate is known: zero is used."),
+        (None, 0.0, "No interest rate is known: zero is used."),
+    ],
+)
+def test_the_rate_is_said_and_one_that_cannot_be_is_not_believed(told: float | None, used: float, words: str) -> None:
+    found = of(PM, on_future(), at=paying(dividend_yield=0.01, rate=told))
+    assert found.options.rate.tolist() == [used, used]
+    assert found.options.carry == pytest.approx([used - 0.01, 0.0])
+    assert found.assumed == (words,)
+
+
+def test_whose_dividends_are_not_known_is_said_once_for_all() -> None:
+    rate = "Interest rate 4 %, test, 18 Nov."
+    assert of(SHARE, PM, PM, on_future()).assumed == (rate, "No dividend of SPX, XYZ is known: none is used.")
+    assert of(SHARE, PM, at=paying((EX, 2.0))).assumed == (rate, "No dividend of SPX is known: none is used.")
+    assert of(SHARE, PM, at=paying(dividend_yield=0.0)).assumed == (rate,)
+    assert of(SHARE, PM).at(np.array([0])).assumed == of(SHARE, PM).assumed
+    assert of(Instrument(Kind.EQUITY, "XYZ", "XYZ", "XYZ")).assumed == ()
 
 
 def test_a_yield_lowers_the_carry_and_cash_does_not() -> None:
@@ -143,3 +181,9 @@ def test_nothing_has_terms_too() -> None:
     found = of()
     assert len(found.options.sign) == 0
     assert not found.payouts
+
+
+def test_the_snapshot_says_what_is_assumed() -> None:
+    held = stressed(option("SPXW  261218P05800000", -1, "-0.2 0.001 5 -1 0.16", mark=36.7))
+    said = stress_now(held).assumptions
+    assert said[:2] == ("No interest rate is known: zero is used.", "No dividend of SPX is known: none is used.")

@@ -274,10 +274,41 @@ def test_future_options_are_priced_on_the_future() -> None:
         ({"bid": 0.0, "ask": 1.2, "mark": 0.5}, 0.5),
         ({"bid": 1.3, "ask": 1.2, "mark": 0.5}, 0.5),
         ({"bid": None, "ask": 1.2, "mark": None}, None),
+        # cheap options are quoted at many times their bid, and those quotes count
+        ({"bid": 0.05, "ask": 0.15, "mark": 0.06}, 0.10),
+        ({"bid": 0.05, "ask": 1.05, "mark": 0.10}, 0.55),
+        ({"bid": 10.0, "ask": 50.0, "mark": 12.0}, 30.0),
+        # over 5 times the bid and over 1.00 above it: nobody is there
+        ({"bid": 0.05, "ask": 1.06, "mark": 0.10}, 0.10),
+        ({"bid": 10.0, "ask": 50.5, "mark": 12.0}, 12.0),
+        ({"bid": 0.05, "ask": 60.0, "mark": None}, None),
+        ({"bid": 0.05, "ask": 60.0, "mark": 30.0}, None),  # the mark is only the middle again
+        ({"bid": 1.0, "ask": math.inf, "mark": 2.0}, 2.0),
     ],
 )
 def test_the_price_of_one_unit(quote: dict[str, float | None], price: float | None) -> None:
     assert price_of(option(PUT, 1, **quote)) == (None if price is None else pytest.approx(price))
+
+
+def test_an_absurdly_wide_quote_gives_way_to_the_mark_and_that_is_said() -> None:
+    # as above, a mark of 36.7 is 16 %; the middle, 60.25, would be 23 %
+    wide = option(PUT, -1, mark=36.7, bid=0.5, ask=120.0, quote_time=NOW)
+    found = valued(wide)
+    assert greeks(found).iv == pytest.approx(0.16, abs=0.001)
+    assert found.notes == ("its quote 0.5/120 is too wide to be a price",)
+    alone = valued(replace(wide, mark=None))
+    assert alone.greeks is None
+    assert alone.notes == (
+        "its quote 0.5/120 is too wide to be a price",
+        "no quote or mark to imply a volatility from",
+    )
+
+
+def test_a_mark_beside_a_ticking_absurd_quote_is_as_old_as_itself() -> None:
+    wide = option(PUT, -1, mark=36.7, bid=0.5, ask=120.0, quote_time=NOW, mark_time=NOW - QUIET)
+    found = valued(wide)
+    assert found.greeks is None
+    assert found.notes[-1] == "its own price is 5 min old"
 
 
 def test_order_and_length_are_kept() -> None:

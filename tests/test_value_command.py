@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from guardrails.cli import main
+from tests.command import called
 
 HEAD = "style,right,underlying,forward,strike,years,expiry,rate,dividend_yield,volatility,price\n"
 GOOD = "european,C,60,,65,0.25,,0.08,0,0.30,\n"
@@ -27,12 +26,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def call(text: str | bytes, *flags: str) -> tuple[int, str, str]:
         (tmp_path / "options.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-        monkeypatch.setattr(sys, "argv", ["guardrails", "value", "options.csv", "--at", AT, *flags])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        told = capsys.readouterr()
-        assert isinstance(leaving.value.code, int)
-        return leaving.value.code, told.out, told.err
+        return called(monkeypatch, capsys, "value", "options.csv", "--at", AT, *flags)
 
     return call
 
@@ -51,6 +45,19 @@ def problem(run: Run, row: str) -> str:
     assert {bad[name] for name in bad if name not in ("line", "problems")} == {None}
     assert len(bad["problems"]) == 1, bad["problems"]
     return str(bad["problems"][0])
+
+
+@pytest.mark.parametrize("style", ["european", "american"])
+def test_rho_of_a_share_whose_yield_equals_the_rate_is_not_that_of_a_forward(run: Run, style: str) -> None:
+    _, (share, near, forward) = values(
+        run,
+        f"{style},C,100,,100,1,,0.05,0.05,0.2,\n",
+        f"{style},C,100,,100,1,,0.05,0.0499999,0.2,\n",
+        f"{style},C,,100,100,1,,0.05,,0.2,\n",
+    )
+    assert share["rho_per_point"] == pytest.approx(near["rho_per_point"], rel=1e-4)
+    assert share["rho_per_point"] > 0 > forward["rho_per_point"]
+    assert share["price"] == pytest.approx(forward["price"])
 
 
 def test_published_values(run: Run) -> None:
@@ -209,11 +216,8 @@ def test_what_is_no_such_file_is_wrong_usage(run: Run, text: str | bytes, words:
 
 
 def test_a_missing_file_and_a_wrong_time_are_wrong_usage(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(HEAD + GOOD)
     for arguments in (("absent.csv",), ("options.csv", "--at", "tomorrow"), (str(tmp_path),), ()):
-        monkeypatch.setattr(sys, "argv", ["guardrails", "value", *arguments])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        assert leaving.value.code == 64, arguments
+        assert called(monkeypatch, capsys, "value", *arguments)[0] == 64, arguments

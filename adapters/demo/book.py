@@ -1,8 +1,8 @@
 """The demo book: two accounts of a premium seller, dealt anew each session around the previous close.
 
 IBKR holds broad-index products only, because it reports no margin by underlying; single names live at tastytrade.
-Strikes are chosen by standard deviations at calm volatility, so the same structure appears on any date. The book knows
-no limit: what colour it has is for the checks to say.
+Strikes are chosen by standard deviations at calm volatility, so the same structure appears on any date. Every short
+option is covered, by a long one or by shares. The book knows no limit: what colour it has is for the checks to say.
 """
 
 from __future__ import annotations
@@ -122,33 +122,36 @@ def deal(now: datetime) -> tuple[Line, ...]:
 
 def _ibkr(d: Dealer) -> Iterator[Line]:
     month, weeks3, weeks4 = expiries.monthly(d.today, 42), expiries.weekly(d.today, 21), expiries.weekly(d.today, 28)
-    yield from d.shares("SPY shares", "SPY", 330, 0.94)
-    yield from d.future("ES hedge", "ES", -1, 50.0)
+    yield from d.shares("SPY shares", "SPY", 365, 0.94)
+    yield from d.future("MES hedge", "MES", -5, 5.0)
     yield from d.currency("EUR", 15_000, EURUSD)
-    yield from d.vertical("SPX condor", "SPX", month, PUT, 1.3, 50, 1)
-    yield from d.vertical("SPX condor", "SPX", month, CALL, 1.3, 50, 1)
-    yield from d.vertical("SPXW put spread", "SPXW", weeks3, PUT, 1.2, 50, 1)
-    yield from d.options("SPY strangle", "SPY", weeks4, (PUT, 1.2, -1), (CALL, 1.2, -1))
-    yield from d.options("QQQ strangle", "QQQ", weeks3, (PUT, 1.2, -1), (CALL, 1.2, -1))
-    yield from d.future_options("ES put ratio", 30, (PUT, 1.0, 1), (PUT, 1.65, -4))
+    yield from d.vertical("SPX condor", "SPX", month, PUT, 1.6, 25, 1)
+    yield from d.vertical("SPX condor", "SPX", month, CALL, 1.3, 25, 1)
+    yield from d.vertical("SPXW put spread", "SPXW", weeks3, PUT, 2.0, 25, 1)
+    yield from d.vertical("SPY condor", "SPY", weeks4, PUT, 1.8, 20, 1)
+    yield from d.vertical("SPY condor", "SPY", weeks4, CALL, 1.2, 20, 1)
+    yield from d.vertical("QQQ condor", "QQQ", weeks3, PUT, 1.5, 20, 1)
+    yield from d.vertical("QQQ condor", "QQQ", weeks3, CALL, 1.2, 20, 1)
+    yield from d.future_options("ES put spread", 30, (PUT, 2.6, -1), (PUT, 3.7, 1))
+    yield from d.options("SPY tail puts", "SPY", month, (PUT, 4.5, 2))
 
 
 def _tastytrade(d: Dealer) -> Iterator[Line]:
     weeks2, weeks3, weeks4 = (expiries.weekly(d.today, days) for days in (16, 21, 28))
-    yield from d.options("SPY this week", "SPY", expiries.sessions_ahead(d.today, 4), (PUT, 1.2, -2))
-    yield from d.vertical("SPXW condor", "SPXW", weeks2, PUT, 1.3, 25, 1)
+    yield from d.vertical("SPY this week", "SPY", expiries.sessions_ahead(d.today, 4), PUT, 1.6, 6, 2)
+    yield from d.vertical("SPXW condor", "SPXW", weeks2, PUT, 1.8, 25, 1)
     yield from d.vertical("SPXW condor", "SPXW", weeks2, CALL, 1.3, 25, 1)
-    yield from d.future_options("ES puts", 30, (PUT, 1.6, -2))
-    yield from d.future("MES swing", "MES", 3, 5.0)
-    yield from d.vertical("QQQ put spread", "QQQ", weeks4, PUT, 1.0, 10, 2)
+    yield from d.future_options("ES put spreads", 30, (PUT, 2.5, -2), (PUT, 3.7, 2))
+    yield from d.shares("QQQ hedge", "QQQ", -50, 1.02)
+    yield from d.vertical("QQQ put spread", "QQQ", weeks4, PUT, 1.6, 10, 1)
     yield from d.shares("AAPL covered call", "AAPL", 100, 0.82)
-    yield from d.options("AAPL covered call", "AAPL", weeks4, (CALL, 1.0, -1))
-    yield from d.shares("MSFT shares", "MSFT", 45, 0.77)
-    yield from d.shares("JPM shares", "JPM", 80, 0.88)
+    yield from d.options("AAPL covered call", "AAPL", weeks4, (CALL, 0.2, -1))
+    yield from d.shares("MSFT shares", "MSFT", 28, 0.77)
+    yield from d.shares("JPM shares", "JPM", 48, 0.88)
     yield from d.shares("XOM covered call", "XOM", 100, 1.04)
     yield from d.options("XOM covered call", "XOM", weeks3, (CALL, 0.9, -1))
-    yield from d.vertical("NVDA put spread", "NVDA", weeks3, PUT, 1.0, 10, 2)
-    yield from d.vertical("AMZN call spread", "AMZN", weeks4, CALL, 1.0, 10, 2)
+    yield from d.vertical("NVDA put spread", "NVDA", weeks3, PUT, 1.0, 10, 1)
+    yield from d.vertical("AMZN call spread", "AMZN", weeks4, CALL, 1.0, 10, 3)
 
 
 def futures_of(lines: Sequence[Line]) -> dict[str, Instrument]:

@@ -87,7 +87,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         Scenario("calm", 0.0, (13.9, 13.9), (17.0, 17.0), 90.0, _CALM_PATH, _CALM_PATH_3M),
-        Scenario("selloff", -0.04, (13.9, 27.0), (17.0, 24.2), 90.0, _CALM_PATH, _CALM_PATH_3M),
+        Scenario("selloff", -0.045, (13.9, 28.0), (17.0, 24.8), 90.0, _CALM_PATH, _CALM_PATH_3M),
         Scenario("crash", -0.09, (34.0, 45.0), (31.0, 38.0), 120.0, _CRISIS_PATH, _CRISIS_PATH_3M),
         Scenario("stale", 0.0, (13.9, 13.9), (17.0, 17.0), 90.0, _CALM_PATH, _CALM_PATH_3M, silent_after=10.0),
     )

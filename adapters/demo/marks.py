@@ -20,6 +20,8 @@ from guardrails.pricing import Options, sensitivities
 from guardrails.products import INDEX_ROOTS
 
 _SHARE_HALF_SPREAD, _FUTURE_TICK = 0.01, 0.25
+_CALM_VIX = 15.0
+"""up to which quotes are as narrow as they get"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def _driver(instrument: Instrument) -> str:
 def _mark(held: Instrument, value: OptionValue | None, levels: Levels, futures: Mapping[str, float]) -> Mark:
     if value is not None:
         spot = futures[held.underlying] if held.underlying in futures else levels.spots[held.underlying]
-        return _option_mark(held, value, spot)
+        return _option_mark(held, value, spot, levels.vix)
     if held.kind is Kind.CASH:
         return Mark(levels.eurusd, levels.eurusd, levels.eurusd, levels.eurusd)
     if held.kind is Kind.FUTURE:
@@ -108,10 +110,10 @@ def _mark(held: Instrument, value: OptionValue | None, levels: Levels, futures: 
     return Mark(price, round(price - _SHARE_HALF_SPREAD, 2), round(price + _SHARE_HALF_SPREAD, 2), price)
 
 
-def _option_mark(held: Instrument, value: OptionValue, spot: float) -> Mark:
-    """A quote on the option's ticks around the model price, and its middle as the mark."""
+def _option_mark(held: Instrument, value: OptionValue, spot: float, vix: float) -> Mark:
+    """A quote on the option's ticks around the model price, wider when VIX is higher, and its middle as the mark."""
     tick = _tick(held, value.price)
-    half = 0.4 * tick + 0.008 * value.price
+    half = 0.4 * tick + 0.008 * value.price * max(vix / _CALM_VIX, 1.0)
     bid = max(math.floor((value.price - half) / tick) * tick, 0.0)
     ask = math.ceil((value.price + half) / tick) * tick
     return Mark(round((bid + ask) / 2.0, 4), round(bid, 2), round(ask, 2), spot, value)

@@ -17,8 +17,8 @@ from adapters.demo.marks import Holding
 from guardrails.instruments import Kind
 
 PRIOR: Mapping[str, Mapping[bool, float]] = {
-    IBKR: {False: 183_640.0, True: 77_300.0},
-    TASTYTRADE: {False: 161_425.0},
+    IBKR: {False: 167_640.0, True: 62_300.0},
+    TASTYTRADE: {False: 204_425.0},
 }
 """dollars of net liquidation at the previous close by account and, at IBKR, by whether it is the commodities segment"""
 

@@ -117,12 +117,14 @@ def _contract(symbol: str) -> str:
 
 def _balance(whole: Segment, holdings: Sequence[Holding], now: datetime) -> Record:
     excess = whole.net_liquidation - whole.maintenance
+    shares = [holding for holding in holdings if holding.line.instrument.kind is Kind.EQUITY]
     options = [holding for holding in holdings if holding.line.instrument.is_option]
     return {
         "account-number": TASTYTRADE,
         "currency": "USD",
         "cash-balance": f"{whole.cash:.2f}",
-        "long-equity-value": f"{sum(h.value for h in holdings if h.line.instrument.kind is Kind.EQUITY):.2f}",
+        "long-equity-value": f"{sum(h.value for h in shares if h.value > 0):.2f}",
+        "short-equity-value": f"{-sum(h.value for h in shares if h.value < 0):.2f}",
         "long-derivative-value": f"{sum(h.value for h in options if h.value > 0):.2f}",
         "short-derivative-value": f"{-sum(h.value for h in options if h.value < 0):.2f}",
         "net-liquidating-value": f"{whole.net_liquidation:.2f}",

@@ -8,33 +8,31 @@ prove a breach. While more of the book than `max_unvalued_share` is without a mo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from guardrails import wording
+from guardrails.checks import lacking
 from guardrails.checks.measured import Contributor, Measured, judge, largest
 from guardrails.columns import Array, Mask
 from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
 from guardrails.limits import Bound, Limits, short_side, stricter
 from guardrails.portfolio import Portfolio
+from guardrails.stress import COMPILING
 from guardrails.stress.accounts import AccountAfter, accounts_after
 from guardrails.stress.book import Book
 from guardrails.stress.cases import gap_case, spreads_case
 from guardrails.stress.ladder import Cell, at_returns
 from guardrails.stress.outcome import by_position
 from guardrails.stress.scenarios import GAP, SPREADS, TITLES
+from guardrails.stress.spreads import unquoted
 from guardrails.stress.standing import Standing
 
-RESIDUAL_SHARE = 0.10
-"""of its price: a model price further from the market than this says another thing than the market"""
-TICKS, TICKS_OF_SPOT = 0.15, 0.001
-"""a few ticks of an index option; of what it is struck on at most, where prices are small"""
 MATERIAL = 0.01
-"""of net liquidation: residuals that add up to more make the stress itself unknown"""
+"""of net liquidation: residuals that add up to more are not known to be harmless"""
 _TOP = 3
 """positions named as losing most"""
 
@@ -45,11 +43,11 @@ def stress_ladder(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     if rule is None or not rule.ladder:
         return [_not_set("stress_ladder", limits)]
     if isinstance(stress, str):
-        return [_unknown("stress_ladder", stress, limits)]
+        return [_unknown("stress_ladder", stress, limits, f"portfolio:{_rung(rung.index)}") for rung in rule.ladder]
     cells = at_returns(stress, [rung.index for rung in rule.ladder])
     losses = -by_position(stress.book, [cell.shock for cell in cells])
     cases = [
-        _Case("stress_ladder", f"SPX {rung.index * 100:+g} %", f"at {_where(cell)}", cell, losses[:, place])
+        _Case("stress_ladder", _rung(rung.index), f"at {_where(cell)}", cell, losses[:, place])
         for place, (rung, cell) in enumerate(zip(rule.ladder, cells, strict=True))
     ]
     shares = [rung.max_loss_pct_nlv for rung in rule.ladder]
@@ -62,7 +60,7 @@ def stress_scenarios(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     if rule is None or not rule.scenarios:
         return [_not_set("stress_scenarios", limits)]
     if isinstance(stress, str):
-        return [_unknown("stress_scenarios", stress, limits)]
+        return [_unknown("stress_scenarios", stress, limits, f"portfolio:{name}") for name in rule.scenarios]
     places = {shock.name: place for place, shock in enumerate(stress.scenarios.shocks)}
     losses = -by_position(stress.book, stress.scenarios.shocks)
     return [
@@ -80,12 +78,13 @@ def stress_excess(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     if rule is None or not rule.min_excess_after:
         return [_not_set("stress_excess", limits)]
     if not portfolio.accounts:
-        return [_unknown("stress_excess", "no account has been read", limits)]
+        return [_unknown("stress_excess", "no account has been read", limits, action="Connect a broker.")]
     if isinstance(stress, str):
-        return [_unknown("stress_excess", stress, limits)]
+        return [_unknown("stress_excess", stress, limits, f"account:{one.id}") for one in portfolio.accounts]
     found = accounts_after(stress, rule.min_excess_after)
     too_many = stress.unvalued_share > rule.max_unvalued_share
-    return [_excess(after, portfolio, limits, too_many=too_many) for after in found]
+    doubted = [replace(after, reason=after.reason or "; ".join(stress.doubts)) for after in found]
+    return [_excess(after, portfolio, limits, stress.book, too_many=too_many) for after in doubted]
 
 
 def model_residual(portfolio: Portfolio, limits: Limits) -> list[Finding]:
@@ -103,7 +102,7 @@ def model_residual(portfolio: Portfolio, limits: Limits) -> list[Finding]:
         return [limits.finding("model_residual", "portfolio", Level.NOT_APPLICABLE, "Model prices: no option is held.")]
     dollars = np.abs(book.residual() * book.weight)
     blind = options & ~np.isfinite(dollars)
-    far = options & ~blind & (np.abs(book.residual()) > _tolerance(book))
+    far = options & ~blind & (np.abs(book.residual()) > book.tolerance())
     return [_residual(portfolio, limits, stress, np.where(far, dollars, 0.0), blind)]
 
 
@@ -125,7 +124,7 @@ def _loss(case: _Case, share: float, portfolio: Portfolio, limits: Limits) -> Fi
     """The loss of one case against a part of net liquidation."""
     rule, stress, pnl = limits.keys.stress, portfolio.stress, case.cell.pnl
     unvalued = np.ones(len(case.loss), dtype=bool) if isinstance(stress, str) else stress.unvalued
-    if isinstance(stress, str) or rule is None or stress.unvalued_share > rule.max_unvalued_share:
+    if isinstance(stress, str) or rule is None or _clears_nothing(case, stress, rule.max_unvalued_share):
         pnl = replace(pnl, missing=True)
     bound = stricter(None, share, portfolio.net_liquidation, "net liquidation")
     measured = Measured(
@@ -141,8 +140,19 @@ def _loss(case: _Case, share: float, portfolio: Portfolio, limits: Limits) -> Fi
     )
     finding = judge(measured, portfolio, limits, case.loss, unvalued)
     evidence = {**finding.evidence, **_evidence(case, portfolio)}
-    action = _loss_action(finding, bound, largest(portfolio, case.loss), case.where, evidence)
-    return replace(finding, evidence=evidence, next_action=action)
+    lacks = "" if isinstance(stress, str) else _lacks(case, stress, limits)
+    level = bound.level(measured.use, limits.matrix.watch_at)  # an advisory limit shows WATCH where it is broken
+    action = _loss_action(replace(finding, level=level), bound, largest(portfolio, case.loss), case.where, lacks)
+    told = finding.message
+    if finding.level is Level.UNKNOWN and not isinstance(stress, str) and stress.doubts:
+        told += f" Cannot be cleared: {'; '.join(stress.doubts)}."
+    return replace(finding, message=told, evidence=evidence, next_action=action)
+
+
+def _clears_nothing(case: _Case, stress: Standing, max_unvalued_share: float) -> bool:
+    """Whether the P&L of `case` may prove a breach at most, because too much that it rests on is not known."""
+    assumed = case.name == SPREADS and bool(unquoted(stress.book).any())
+    return assumed or bool(stress.doubts) or stress.unvalued_share > max_unvalued_share
 
 
 def _scenario(name: str, cell: Cell, by_shock: Array, stress: Standing) -> _Case:
@@ -157,6 +167,9 @@ def _scenario(name: str, cell: Cell, by_shock: Array, stress: Standing) -> _Case
     if name == GAP and worst is not None:
         sign = "+" if stress.gaps.rising else wording.MINUS
         title += f" ({worst.group} {sign}{worst.size * 100:.3g} %, {worst.words})"
+    if name == GAP and (proven := stress.gaps.proven) is not None and proven is not worst:
+        sign = "+" if stress.gaps.proven_rising else wording.MINUS
+        title += f", at the very least {proven.group} {sign}{proven.size * 100:.3g} %"
     found = spreads_case(stress.book) if name == SPREADS else gap_case(stress.book, stress.gaps)
     none = np.zeros(len(stress.book.weight))
     losses = none if found is None else np.where(found.low == found.high, -found.low, math.nan)
@@ -190,13 +203,19 @@ def _evidence(case: _Case, portfolio: Portfolio) -> dict[str, Any]:
     }
 
 
-def _loss_action(
-    finding: Finding, bound: Bound, contributor: Contributor | None, where: str, evidence: Mapping[str, Any]
-) -> str:
+def _lacks(case: _Case, stress: Standing, limits: Limits) -> str:
+    """What the loss of `case` is not known for want of; empty where nothing is missing."""
+    if case.name == SPREADS:
+        return lacking.of_spreads(stress.book)
+    return lacking.unvalued(stress.book) if case.name == GAP else lacking.of_move(stress.book, limits)
+
+
+def _loss_action(finding: Finding, bound: Bound, contributor: Contributor | None, where: str, lacks: str) -> str:
+    """What to do about a loss whose level, before any advisory limit softens it, is that of `finding`."""
     if finding.level is Level.UNKNOWN:
         if bound.unknown:
             return "Restore the net liquidation of every account."
-        return f"Find prices and volatilities for {wording.names(evidence.get('missing', ()))}, or close them."
+        return f"Find {lacks}, or close what rests on it." if lacks else f"Hold less of what may lose {where}."
     if finding.level.rank < Level.WATCH.rank:
         return ""
     if contributor is None or finding.headroom is None:
@@ -215,8 +234,8 @@ def _loss_action(
     )
 
 
-def _excess(after: AccountAfter, portfolio: Portfolio, limits: Limits, *, too_many: bool) -> Finding:
-    """The worst of the moves for one account; WATCH when it takes most of the excess there is."""
+def _excess(after: AccountAfter, portfolio: Portfolio, limits: Limits, book: Book, *, too_many: bool) -> Finding:
+    """The worst of the moves for one account; WATCH when it takes most of the excess there is, or there is none."""
     place = after.worst
     excess, shock = after.excess[place], after.shocks[place]
     watch_at = limits.matrix.watch_at
@@ -225,12 +244,14 @@ def _excess(after: AccountAfter, portfolio: Portfolio, limits: Limits, *, too_ma
         level = Level.BREACH
     elif excess.low < 0 or excess.missing or too_many or after.reason:
         level = Level.UNKNOWN
-    elif after.now is None or excess.low <= (1.0 - watch_at) * after.now:
+    elif after.now is None or after.now < 0 or excess.low <= (1.0 - watch_at) * after.now:
         level = Level.WATCH
     where = f"S&P 500 {_signed(shock.index * 100)} %"
     said = wording.money(excess.known) if excess.known is not None else _between(excess)
     now = wording.money(after.now)
-    text = f"Excess liquidity of {after.account} at {where}: {said} by our estimate, at least $0; now {now}."
+    text = f"Excess liquidity of {after.name} at {where}: {said} by our estimate, at least $0; now {now}."
+    if after.now is not None and after.now < 0:
+        text += " It is below zero already."
     if after.reason:
         text += f" Cannot be cleared: {after.reason}."
     elif too_many:
@@ -258,15 +279,20 @@ def _excess(after: AccountAfter, portfolio: Portfolio, limits: Limits, *, too_ma
             "house_factor": after.factor,
         },
         age=portfolio.data_age_seconds,
-        action=_excess_action(level, excess, where, after),
+        action=_excess_action(level, excess, where, after, lacking.of_move(book, limits, _rows_of(book, after))),
     )
 
 
-def _excess_action(level: Level, excess: Interval, where: str, after: AccountAfter) -> str:
+def _rows_of(book: Book, after: AccountAfter) -> Mask:
+    return book.columns.of_account(after.account)
+
+
+def _excess_action(level: Level, excess: Interval, where: str, after: AccountAfter, lacks: str) -> str:
     if level is Level.BREACH:
-        return f"Free {wording.money(-excess.high)} of margin in {after.account} (as of {where}), or add cash."
+        return f"Free {wording.money(-excess.high)} of margin in {after.name} (as of {where}), or add cash."
     if level is Level.UNKNOWN:
-        return f"Restore what is named, or read the margin of {after.account} at the broker."
+        missing = f"Find {lacks}" if lacks else "Restore what is named"
+        return f"{missing}, or read the margin of {after.account} at the broker."
     return f"Add nothing to {after.account} that loses or takes margin at {where}." if level is Level.WATCH else ""
 
 
@@ -278,15 +304,6 @@ def _between(interval: Interval) -> str:
     if math.isinf(interval.high):
         return f"at least {wording.money(interval.low)}"
     return f"between {wording.money(interval.low)} and {wording.money(interval.high)}"
-
-
-def _tolerance(book: Book) -> Array:
-    """By row, how far model and market may be apart."""
-    half = np.array([
-        math.nan if p.bid is None or p.ask is None else (p.ask - p.bid) / 2.0 for p in book.portfolio.positions
-    ])  # fmt: skip
-    ticks = np.fmin(TICKS, TICKS_OF_SPOT * book.options.spot)
-    return np.asarray(np.fmax(np.fmax(RESIDUAL_SHARE * book.quoted, half), ticks), dtype=np.float64)
 
 
 def _residual(portfolio: Portfolio, limits: Limits, stress: Standing, far: Array, blind: Mask) -> Finding:
@@ -301,7 +318,10 @@ def _residual(portfolio: Portfolio, limits: Limits, stress: Standing, far: Array
     rows = [int(row) for row in np.argsort(-far) if far[row] > 0]
     named = [portfolio.positions[row].instrument.label for row in rows]
     missing = [portfolio.positions[row].instrument.label for row in np.flatnonzero(blind)]
-    text = "Model prices agree with the market."
+    compared = book.columns.is_option & (book.columns.reported != 0.0) & ~blind
+    text = "Model prices agree with the market." if compared.any() else "Model prices: none can be compared."
+    if compared.any() and missing:
+        text = "Model prices that can be compared agree with the market."
     if rows:
         model, quoted = (wording.number(float(column[rows[0]]), 2) for column in (book.base, book.quoted))
         text = (
@@ -336,16 +356,26 @@ def _not_set(check: str, limits: Limits) -> Finding:
     return limits.finding(check, "portfolio", Level.NOT_APPLICABLE, text)
 
 
-def _unknown(check: str, reason: str, limits: Limits) -> Finding:
-    action = "Wait a minute; if it stays, look at the log." if check != "stress_excess" else "Connect a broker."
+def _unknown(check: str, reason: str, limits: Limits, subject: str = "portfolio", action: str = "") -> Finding:
+    """What is not known keeps the subject it has when it is: a breach whose subject is gone would read as over."""
+    if not action:
+        compiling = "Wait a minute; it is compiled once."
+        action = compiling if reason == COMPILING else "Report this; treat the limit as not met."
+    name = subject.partition(":")[2]
+    of = f" ({TITLES.get(name, name)})" if name else ""
     return limits.finding(
         check,
-        "portfolio",
+        subject,
         Level.UNKNOWN,
-        f"{_TITLES[check]}: not known, because {reason}.",
+        f"{_TITLES[check]}{of}: not known, because {reason}.",
         key="stress",
         action=action,
     )
+
+
+def _rung(index: float) -> str:
+    """Of a rung, as in the subject of its Finding: `SPX -10 %`."""
+    return f"SPX {index * 100:+g} %"
 
 
 def _signed(value: float) -> str:

@@ -9,6 +9,7 @@ P option price, U underlying, K strike, otm / itm the out-of-the-money / in-the-
     collar             min(10 % K put + put otm, 25 % K call) + call itm
     conversion         10 % K + itm
     reverse conversion 10 % K + 2 itm
+    bond               6 % U of the United States, 20 % U any other; only held, not sold
     stock              25 % U long; short max(30 %, 5.00), below a price of 5.00 max(100 %, 2.50)
 
 Cboe's manual counts the stock of a covered position in the account's equity at no more than the call's strike (no less
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from guardrails.columns import Array
 from guardrails.margin.legs import Leg
-from guardrails.margin.rates import LONG_STOCK, SHORT_STOCK, rates
+from guardrails.margin.rates import SHORT_STOCK, rates
 
 
 class Kind(StrEnum):
@@ -86,7 +87,7 @@ def columns(legs: Sequence[Leg]) -> Columns:
         base=column([rate.base for rate in found]),
         minimum=column([rate.minimum for rate in found]),
         least=column([rate.least for rate in found]),
-        long_stock=column([rate.times(LONG_STOCK) for rate in found]),
+        long_stock=column([rate.long for rate in found]),
         short_stock=column([rate.times(SHORT_STOCK) for rate in found]),
         tenth=column([rate.times(0.10) for rate in found]),
     )

@@ -2,8 +2,9 @@
 
 Which of the two rules an account is under no broker tells us. The one whose requirement now is nearer (by ratio) to
 the broker's maintenance is taken, and said; without the broker's figure the strategy-based one. Futures and their
-options are not estimated: the broker's last figure stands for them, kept constant. Their exchange's scan ranges are in
-none of our data, and a ratio of notionals would only look exact.
+options are not estimated: the broker's last figure stands for them. Their exchange's scan ranges are in none of our
+data, and a ratio of notionals would only look exact. After a shock `stress.futures_margin` raises it where options on
+futures are sold.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class UnderlyingMargin:
     """what the broker reports for it, in US dollars; None when it does not"""
     words: str
     """the rule as applied, or what is missing"""
+    products: tuple[str, ...] = ()
+    """futures products whose figure this is; none for shares and their options"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Estimate:
     offset: float
     """under the portfolio rule, what index groups save together: the parts add up to the amount plus this"""
     futures: float | None
-    """the broker's figure for futures and their options, a constant part of `amount`; None when it is not known"""
+    """the broker's figure for futures and their options, a part of `amount`; None when it is not known"""
     words: str
     """convention, and why this rule"""
 
@@ -248,10 +251,14 @@ def _futures(told: _Told, legs: Sequence[Leg]) -> tuple[float | None, tuple[Unde
     words = "the broker's last figure, kept constant: the futures exchange's rule is not estimated"
     if told.commodities is not None and None in amounts.values():
         together = ", ".join(products)
-        return told.commodities, (UnderlyingMargin(together, told.commodities, told.commodities, words),)
+        return told.commodities, (UnderlyingMargin(together, told.commodities, told.commodities, words, products),)
     parts = tuple(
         UnderlyingMargin(
-            name, amount, amount, words if amount is not None else f"{name}: the broker reports no margin for it alone"
+            name,
+            amount,
+            amount,
+            words if amount is not None else f"{name}: the broker reports no margin for it alone",
+            (name,),
         )
         for name, amount in amounts.items()
     )

@@ -14,7 +14,7 @@ FUTURES = (Kind.FUTURE, Kind.FUTURE_OPTION)
 """margined by the futures exchange's own rule, which is not estimated here"""
 OPTIONS = (Kind.OPTION, Kind.INDEX_OPTION)
 """options that the strategy-based rule knows"""
-_MODELLED = (Kind.EQUITY, Kind.OPTION, Kind.INDEX_OPTION, *FUTURES)
+_MODELLED = (Kind.EQUITY, Kind.BOND, Kind.OPTION, Kind.INDEX_OPTION, *FUTURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ def _missing(leg: Leg) -> str:
         return "the rate of its currency to USD is not known"
     if i.kind in FUTURES:
         return ""  # its requirement is the broker's, whatever the price
+    if i.kind is Kind.BOND and leg.quantity < 0.0:
+        return "no margin rule for a bond that was sold short"
     if not (math.isfinite(leg.price) and leg.price >= 0.0):
         return "its price is not known"
     if not leg.is_option:
@@ -100,13 +102,13 @@ def legs_of(portfolio: Portfolio, account: AccountId) -> tuple[Leg, ...]:
         if position.account != account or position.instrument.kind is Kind.CASH or position.quantity == 0.0:
             continue
         spot = float(columns.spot[row])
-        stock = position.instrument.kind is Kind.EQUITY
+        own = position.instrument.kind in (Kind.EQUITY, Kind.BOND)
         found.append(
             Leg(
                 instrument=position.instrument,
                 quantity=_float(None if position.reasons else position.quantity),
                 multiplier=_float(position.multiplier),
-                price=spot if stock else _float(position.mark),
+                price=spot if own else _float(position.mark),
                 spot=spot,
                 fx=float(columns.fx[row]),
                 broker=account.broker,

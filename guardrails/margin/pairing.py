@@ -16,7 +16,9 @@ options of one multiplier, and an index is never covered by an ETF.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,6 +35,8 @@ from guardrails.margin.rates import rates
 _LEAST_AMOUNT = 1e-9
 MOST_TOGETHER = 24
 """options of one underlying that are searched together; the work grows with a high power of it"""
+_REMEMBERED = 16384
+"""parts; 10,000 options on one name are some 400 of them"""
 
 
 def pair(legs: Sequence[Leg]) -> Pairing:
@@ -78,15 +82,27 @@ def _pair_underlying(legs: Sequence[Leg], rows: Sequence[int]) -> tuple[list[Pac
         for place, part in enumerate(parts):
             mine = lots if place == len(parts) - 1 else min(lots, _coverable(legs, part, shares))
             lots -= mine
-            group = _Group(legs, part, stock[0] if mine else None, float(np.sign(shares) * mine))
-            packages += group.packages()
-            proven = proven and group.proven and len(parts) == 1
+            rows_of_part = (*part, stock[0]) if mine else tuple(part)
+            found, sure = searched(tuple(legs[row] for row in rows_of_part), float(np.sign(shares) * mine))
+            packages += [replace(each, legs=tuple(rows_of_part[at] for at in each.legs)) for each in found]
+            proven = proven and sure and len(parts) == 1
     used = sum(package.amounts[0] for package in packages if not legs[package.legs[0]].is_option)
     rest = shares - used
     if stock and abs(rest) > _LEAST_AMOUNT:
         kind = Kind.STOCK if rest > 0.0 else Kind.SHORT_STOCK
         packages.append(Package(kind, (stock[0],), (rest,), abs(rest) * legs[stock[0]].fx))
     return packages, proven
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def searched(legs: tuple[Leg, ...], lots: float) -> tuple[tuple[Package, ...], bool]:
+    """The cheapest packages of one part, and whether that is proven; remembered, as it is most of the work.
+
+    Where `lots` (signed) of stock may cover the options, the stock is the last of the `legs`.
+    """
+    count = len(legs) - (lots != 0.0)
+    group = _Group(legs, range(count), count if lots else None, lots)
+    return tuple(group.packages()), group.proven
 
 
 def _parts(legs: Sequence[Leg], options: Sequence[int]) -> list[list[int]]:

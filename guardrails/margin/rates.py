@@ -1,5 +1,7 @@
 """Percentages and shocks by class of the underlying and by broker. Exchanges and brokers change them: edit here.
 
+A leveraged fund that `products` does not list counts once, which is then too little.
+
 Sources: Cboe Margin Manual (2021-11-30) and FINRA 4210 for the exchange minimum; IBKR's 20/10 on ETFs of a broad index
 from six recorded SPY figures (QuantConnect Lean, OptionMarginBuyingPowerModelTests), which 15/10 does not fit;
 tastytrade help 43000435385 (index options 25/15, no calendar relief) and 43000435177 (at least 2.50 a unit).
@@ -10,16 +12,15 @@ volatility products and both house minimums for leverage are from memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from types import MappingProxyType
 
 import numpy as np
 
 from guardrails.columns import Array
 from guardrails.instruments import Instrument, Kind
-from guardrails.products import BROAD_INDEX_GROUPS, VOLATILITY_GROUP, group_of
+from guardrails.products import BROAD_INDEX_GROUPS, VOLATILITY_GROUP, group_of, leverage_of
 
 HIGH_CAP_GROUPS = frozenset({"SPX", "NDX", "DJX", "OEX"})
 """broad index groups of high capitalisation; the other broad one is RUT"""
@@ -32,20 +33,14 @@ LEAST_PER_UNIT = 0.375
 LONG_STOCK, SHORT_STOCK = 0.25, 0.30
 """maintenance of shares, FINRA 4210(c); for shares sold at 5.00 or more at least 5.00 a share"""
 
-LEVERAGE: Mapping[str, float] = MappingProxyType({
-    **dict.fromkeys((
-        "TQQQ", "SQQQ", "UPRO", "SPXU", "SPXL", "SPXS", "UDOW", "SDOW", "TNA", "TZA", "URTY", "SRTY", "SOXL", "SOXS",
-        "LABU", "LABD", "FAS", "FAZ", "TECL", "TECS", "FNGU", "FNGD", "YINN", "YANG", "TMF", "TMV", "NAIL", "DRN",
-        "CURE", "DPST", "BULZ", "WEBL", "DFEN", "UTSL", "RETL", "MIDU", "EDC", "EDZ",
-    ), 3.0),
-    **dict.fromkeys((
-        "SSO", "SDS", "QLD", "QID", "DDM", "DXD", "UWM", "TWM", "NUGT", "DUST", "JNUG", "JDST", "UCO", "SCO", "BOIL",
-        "KOLD", "AGQ", "ZSL", "UGL", "GLL", "GUSH", "DRIP", "ERX", "ERY", "UVIX", "TSLL", "NVDL", "NVDX", "BITX",
-        "ETHU", "MSTU", "MSTX", "CONL", "AMDL", "USD", "ROM", "UYG", "SKF", "DIG", "DUG", "URE", "SRS", "TBT", "UBT",
-    ), 2.0),
-    "UVXY": 1.5,
-})  # fmt: skip
-"""how many times its index a fund moves, either way; one not listed counts once, which is then too little"""
+
+GOVERNMENT, OTHER_BOND = 0.06, 0.20
+"""maintenance of a bond held, of its market value, FINRA 4210(e)(2): an obligation of the United States takes 1 to 6 %
+by what it has left to run, of which the most is taken; other marketable debt of no stated grade 20 %"""
+TREASURY = "912"
+"""how the CUSIP of every bill, note and bond of the United States begins"""
+FUTURES_WIDE, INDEX_FUTURES_WIDE = 0.15, 0.08
+"""moves at which the margin of sold options on futures is compared with that of now; no exchange's own scan range"""
 
 
 class Breadth(StrEnum):
@@ -72,6 +67,13 @@ class Rates:
     """whether a long option may expire later than the short one it covers"""
     house: str
     """whose rule: `Cboe minimum` or the broker's name"""
+    held: float = LONG_STOCK
+    """of the price of what is held and no option, before leverage"""
+
+    @property
+    def long(self) -> float:
+        """Of the price of a share or bond held."""
+        return self.times(self.held)
 
     def times(self, fraction: float) -> float:
         """`fraction` for this leverage, at most the whole."""
@@ -111,11 +113,18 @@ def rates(instrument: Instrument, broker: str) -> Rates:
     base, minimum = _HOUSES.get((broker, kind), _CBOE[kind])
     is_index = instrument.kind is Kind.INDEX_OPTION
     raw = Rates(
-        base, minimum, _LEAST.get(broker, 0.0), LEVERAGE.get(instrument.underlying or instrument.symbol, 1.0),
+        base, minimum, _LEAST.get(broker, 0.0), abs(leverage_of(instrument.underlying or instrument.symbol) or 1.0),
         calendars=not (is_index and broker in _NO_INDEX_CALENDARS),
         house=broker if (broker, kind) in _HOUSES else "Cboe minimum",
+        held=of_bond(instrument) if instrument.kind is Kind.BOND else LONG_STOCK,
     )  # fmt: skip
-    return Rates(raw.times(base), raw.times(minimum), raw.least, raw.leverage, raw.calendars, raw.house)
+    return replace(raw, base=raw.times(base), minimum=raw.times(minimum))
+
+
+def of_bond(instrument: Instrument) -> float:
+    """Maintenance of a bond held, fraction of its market value: a government's by its CUSIP, all others the higher."""
+    is_government = instrument.symbol.startswith(TREASURY)
+    return GOVERNMENT if is_government else OTHER_BOND
 
 
 def class_group_of(name: str) -> str:
@@ -129,12 +138,17 @@ def shocks(instrument: Instrument) -> tuple[float, float]:
     """Relative moves of the underlying, down and up, between which portfolio margin values it."""
     name = instrument.underlying or instrument.symbol
     group = group_of(name)
+    if instrument.kind is Kind.BOND:
+        return -of_bond(instrument), of_bond(instrument)
+    if instrument.kind in (Kind.FUTURE, Kind.FUTURE_OPTION) and group != VOLATILITY_GROUP:
+        wide = INDEX_FUTURES_WIDE if group in BROAD_INDEX_GROUPS else FUTURES_WIDE
+        return -wide, wide
     if group in HIGH_CAP_GROUPS:
         down, up = -0.08, 0.06
     else:
         wide = 0.10 if group in BROAD_INDEX_GROUPS else 0.20 if group == VOLATILITY_GROUP else 0.15
         down, up = -wide, wide
-    leverage = LEVERAGE.get(name, 1.0)
+    leverage = abs(leverage_of(name) or 1.0)
     return max(down * leverage, -1.0), up * leverage
 
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from guardrails import wording
+from guardrails.instruments import Kind as Held
 from guardrails.margin import charges
 from guardrails.margin.charges import Kind
 from guardrails.margin.legs import Leg
 from guardrails.margin.packages import Package
-from guardrails.margin.rates import LONG_STOCK, SHORT_STOCK, Rates, rates
+from guardrails.margin.rates import SHORT_STOCK, Rates, rates
 
 
 def describe(package: Package, legs: Sequence[Leg]) -> str:
@@ -74,11 +75,12 @@ def _naked(leg: Leg) -> str:
 
 def _with_stock(kind: Kind, held: Sequence[Leg]) -> str:
     rate = rates(held[0].instrument, held[0].broker)
-    long, short = wording.percent(rate.times(LONG_STOCK)), wording.percent(rate.times(SHORT_STOCK))
+    long, short = wording.percent(rate.long), wording.percent(rate.times(SHORT_STOCK))
     tenth, end = wording.percent(rate.times(0.10)), _levered(rate)
     spot = _price(held[0].spot)
     if kind is Kind.STOCK:
-        return f"{long} of {spot}{end}"
+        what = " (bond, by the published minimum)" if held[0].instrument.kind is Held.BOND else ""
+        return f"{long} of {spot}{end}{what}"
     if kind is Kind.SHORT_STOCK:
         return f"{short} of {spot}, at least 5.00 a share (below 5.00: its price, at least 2.50){end}"
     strike = _price(held[1].strike)

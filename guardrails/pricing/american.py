@@ -40,14 +40,16 @@ SETTLED = 1e-11
 
 
 def sensitivities(options: Options, vol: Array) -> Sensitivities:
-    """Price and Greeks at `vol`, NaN where time or volatility is not above zero; rho as of European options.
+    """Price and Greeks at `vol`, NaN where time or volatility is not above zero; rho as of European options,
+    on a share or on a future.
 
     All but the price are those of the European option plus what early exercise adds: its delta and gamma come from the
     boundary, its vega and rho from two more boundaries, theta from the pricing equation. Theta never takes more than
     the premium that is left. Where one exercises at once, delta is the sign and all other Greeks are 0.
     """
     given = european.columns(options, vol)
-    o, vol = Options(*given[:6]), given[6]
+    vol = given[6]
+    o = Options(*given[:6], on_future=np.broadcast_to(options.futures(), vol.shape))
     found = european.sensitivities(o, vol)
     with np.errstate(all="ignore"):
         live = np.isfinite(sum(given)) & (o.years > 0.0) & (vol > 0.0) & (o.spot > 0.0) & (o.strike > 0.0)
@@ -69,7 +71,7 @@ def sensitivities(options: Options, vol: Array) -> Sensitivities:
 
 def _exercised_early(o: Options, vol: Array, put: Puts, kind: Kind, greeks: Sensitivities) -> None:
     """Turn the European `greeks` of options that gain by early exercise into American ones."""
-    call, future = o.sign > 0.0, (o.carry == 0.0) & (o.rate != 0.0)
+    call, future = o.sign > 0.0, o.futures()
     vol, years = np.clip(vol, LOWEST_VOL, HIGHEST_VOL), np.maximum(o.years, LEAST_YEARS)
     more = gains(put, vol, years, np.where(call, future, 1.0), np.where(call, 1.0, future), kind)
     now = o.sign * (o.spot - o.strike)

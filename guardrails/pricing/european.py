@@ -19,6 +19,7 @@ Domain, where no exception and no warning ever comes:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,7 +53,8 @@ def price(options: Options, vol: Array, out: Array | None = None) -> Array:
 def sensitivities(options: Options, vol: Array, out: Sensitivities | None = None) -> Sensitivities:
     """Price and Greeks at `vol`, written to the columns of `out` when they are given (new pages of memory cost time).
 
-    Theta is the decay of one calendar day and never takes more than the premium that is left.
+    Theta is the decay of one calendar day and never takes more than the premium that is left. Rho of an option on a
+    share moves the carry with the rate, that of one on a future does not (`Options.futures` tells which is which).
     """
     given = columns(options, vol)
     size = given[0].size
@@ -65,7 +67,21 @@ def sensitivities(options: Options, vol: Array, out: Sensitivities | None = None
         _in_blocks(lambda i, j: _greeks(_options(given, i, j), given[6][i:j], _cut(places, i, j)), size)
     else:
         in_parts(lambda i, j: kernels.european.sensitivities(_cut(given, i, j), _cut(places, i, j)), size, LEAST)
+    if options.on_future is not None:
+        _correct_rho(Options(*given[:6], on_future=np.broadcast_to(options.on_future, (size,))), found)
     return found
+
+
+def _correct_rho(o: Options, found: Sensitivities) -> None:
+    """Rho of those whose carry alone did not tell whether they are struck on a future: there it is -T V, else
+    T (S delta - V), which is what T K e^(-rT) N(d2) is."""
+    told, guessed = o.futures(), replace(o, on_future=None).futures()
+    rows = np.flatnonzero(told != guessed)
+    if not rows.size:
+        return
+    with np.errstate(all="ignore"):
+        share = np.where(told[rows], 0.0, o.spot[rows]) * found.delta[rows]
+        found.rho[rows] = o.years[rows] * (share - found.price[rows]) / 100.0
 
 
 def grid(options: Options, axes: Axes, out: Array | None = None) -> Array:
@@ -174,13 +190,12 @@ def _greeks(o: Options, vol: Array, places: tuple[Array, ...]) -> None:
     live = np.where((o.years > 0.0) & (vol > 0.0), o.sign * o.sign, np.nan)
     gamma = grown * density / (o.spot * vol * root)
     decay = -0.5 * (vol * o.spot) ** 2 * gamma - o.sign * ((o.carry - o.rate) * first + o.rate * second)
-    on_future = (o.carry == 0.0) & (o.rate != 0.0)
     places[0][:] = value
     places[1][:] = o.sign * first / o.spot * live
     places[2][:] = gamma * live
     places[3][:] = carried * density * root / 100.0 * live
     places[4][:] = np.maximum(decay / DAYS_PER_YEAR, -value) * live
-    places[5][:] = np.where(on_future, -o.years * value, o.sign * o.years * second) / 100.0 * live
+    places[5][:] = np.where(o.futures(), -o.years * value, o.sign * o.years * second) / 100.0 * live
 
 
 def _cells(

@@ -3,11 +3,13 @@
     excess after = equity now + P&L - change of the value of its options - house factor x estimate after
 
     equity now      excess now + maintenance now, as the broker reports them, in the view where the excess is least
-    house factor    max(1, maintenance now / estimate now): a broker asks for more than the exchange minimum
+    house factor    max(1, maintenance now / estimate now): a broker asks for more than the exchange minimum; above
+                    `MOST_FACTOR` the estimate says little, and nothing is cleared by it
     options         under the strategy rule their value is no equity; under portfolio margin it is, and nothing is taken
 
 Where the estimate now is nothing the broker's maintenance is kept and the estimate added to it. The pairing of legs is
-the one that is cheapest now, so the estimate after a shock is at most too high. Accounts are never added up.
+the one that is cheapest now, so the estimate after a shock is at most too high. Accounts are never added up, and
+a segment of one that its broker margins by itself has only its own excess.
 
 What is not known gives no number: the excess is then only known to be below what the account would be worth.
 """
@@ -24,6 +26,7 @@ import numpy as np
 from guardrails import margin
 from guardrails.columns import Array, Index, Mask
 from guardrails.exposures import Interval
+from guardrails.instruments import Kind
 from guardrails.margin import Estimate, Leg, portfolio_margin, rates, strategy
 from guardrails.margin.estimate import Rule
 from guardrails.margin.legs import FUTURES
@@ -31,39 +34,19 @@ from guardrails.margin.packages import Pairing
 from guardrails.margin.steady import steady
 from guardrails.pricing import Axes
 from guardrails.stress.book import Book
+from guardrails.stress.futures_margin import MOST_FACTOR, futures_after
 from guardrails.stress.ladder import Cell, at_returns
 from guardrails.stress.outcome import BLENDS, prices_after
 from guardrails.stress.shocks import Moves, Shock, moves
+from guardrails.stress.told import SEGMENTS, Told, segment_of, told_of
 from guardrails.stress.unit_grids import unit_grids
-from guardrails.values import Account, AccountId, Margin, MarginView
+from guardrails.values import Account, AccountId
 
 if TYPE_CHECKING:
     from guardrails.stress.standing import Standing  # it holds the accounts
 
 LEAST_ESTIMATE = 1.0
 """dollars; below it the broker's figure is no multiple of ours"""
-_VIEWS = {
-    MarginView.CURRENT: "now",
-    MarginView.FULL: "overnight",
-    MarginView.LOOK_AHEAD: "look-ahead",
-    MarginView.POST_EXPIRY: "post-expiry",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the broker says of an account, in US dollars, in the view where its excess liquidity is least."""
-
-    excess: float | None
-    maintenance: float | None
-    net_liquidation: float | None
-    reason: str = ""
-    """what is missing, in words; a view that is missing may be a worse one"""
-
-    @property
-    def equity(self) -> float:
-        """What the requirement is held against; NaN when it is not known."""
-        return math.nan if self.excess is None or self.maintenance is None else self.excess + self.maintenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +62,23 @@ class Margined:
     """at the price of the market, where there is one"""
     points: Array
     """(n, 10): the valuation points of portfolio margin, as multiples of what each leg is struck on"""
+    values: Array
+    """(n, 10): unit prices at those points now"""
     made: Estimate
     """now"""
     pairing: Pairing
     """of the legs that are no futures"""
     vague: bool
     """whether any of its positions has a beta that is not known"""
+    segment: str = ""
+    """`securities` or `commodities`: only that segment of the account; empty: all of it"""
+    segments: tuple[Margined, ...] = ()
+    """its segments that hold anything and are reported: what one has to spare covers no other"""
+
+    @property
+    def parts(self) -> tuple[Margined, ...]:
+        """The account as a whole, and each of its segments."""
+        return (self, *self.segments)
 
     @property
     def factor(self) -> float | None:
@@ -96,7 +90,19 @@ class Margined:
     @property
     def reason(self) -> str:
         """Why its excess after a shock cannot be known; else empty."""
-        return self.told.reason or "; ".join(self.made.unknown[:3])
+        if self.told.reason or self.made.unknown:
+            return self.told.reason or "; ".join(self.made.unknown[:3])
+        if self.factor is None or self.factor <= MOST_FACTOR:
+            return ""
+        of = f" for the {self.segment} segment" if self.segment else ""
+        return f"the broker asks {self.factor:.0f} times our estimate{of}: the estimate says little"
+
+    def pnl(self, cell: Cell) -> Interval:
+        """Dollars of the account, or of the segment, under one shock."""
+        if not self.segment:
+            return cell.of_account(self.account)
+        found, underlyings = cell.outcome, np.unique(self.book.underlying[self.rows])
+        return found.total(cell.place, found.of_account(self.account) & np.isin(found.underlying, underlyings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,13 @@ class AccountAfter:
     """maintenance after each shock, house factor included"""
     excess: tuple[Interval, ...]
     reason: str = ""
+    segment: str = ""
+    """`securities` or `commodities` where that segment by itself is worse off than the account; all is then of it"""
+
+    @property
+    def name(self) -> str:
+        """The account as a person calls it, with the segment where it is one."""
+        return f"{self.account} ({self.segment} segment)" if self.segment else str(self.account)
 
     @property
     def worst(self) -> int:
@@ -146,8 +159,25 @@ def margined(book: Book) -> tuple[Margined, ...]:
 
 
 def after(one: Margined, cells: Sequence[Cell]) -> AccountAfter:
-    """An account under the shocks of `cells`."""
-    pnl = tuple(cell.of_account(one.account) for cell in cells)
+    """An account under the shocks of `cells`: as a whole, or that segment of it which is worse off."""
+    return min((after_part(part, cells) for part in one.parts), key=_badness)
+
+
+def _badness(found: AccountAfter) -> tuple[bool, bool, float]:
+    """Lowest first: a proven shortfall, then what cannot be cleared, then the one that has least left of its excess."""
+    if not found.shocks:
+        return True, True, 0.0
+    excess = found.excess[found.worst]
+    if excess.high < 0:
+        return False, False, excess.high
+    if excess.low < 0 or excess.missing or found.reason:
+        return True, False, excess.low
+    return True, True, math.inf if found.now is None or found.now <= 0 else excess.low / found.now
+
+
+def after_part(one: Margined, cells: Sequence[Cell]) -> AccountAfter:
+    """The account as a whole, or one segment, under the shocks of `cells`."""
+    pnl = tuple(one.pnl(cell) for cell in cells)
     least, most, excess_low, excess_high = excess_after(one, [cell.shock for cell in cells], pnl)
     return AccountAfter(
         account=one.account,
@@ -161,6 +191,7 @@ def after(one: Margined, cells: Sequence[Cell]) -> AccountAfter:
         estimate=tuple(map(_interval, least, most)),
         excess=tuple(map(_interval, excess_low, excess_high)),
         reason=one.reason,
+        segment=one.segment,
     )
 
 
@@ -168,49 +199,70 @@ def excess_after(one: Margined, shocks: Sequence[Shock], pnl: Sequence[Interval]
     """Margin at least and at most, excess at least and at most (M,) each, after `shocks` that make `pnl`."""
     required, taken = [], []
     for blend in BLENDS[::2] if one.vague else BLENDS[:1]:
-        margin_after, options = _required(one, moves(one.book, shocks, blend))
-        required.append(margin_after)
-        taken.append(margin_after + options)
+        by_rule, options = _required(one, moves(one.book, shocks, blend))
+        for margin_after in _by_house(one, by_rule):
+            required.append(margin_after)
+            taken.append(margin_after + options)
     low, high = np.array([p.low for p in pnl]), np.array([p.high for p in pnl])
     least, most = np.min(required, axis=0), np.max(required, axis=0)
     excess_low = one.told.equity + low - np.max(taken, axis=0)
     excess_high = one.told.equity + high - np.min(taken, axis=0)
     worth = math.inf if one.told.net_liquidation is None else one.told.net_liquidation
     known = np.isfinite(least) & np.isfinite(most)
-    return (
-        np.where(known, least, 0.0),
-        np.where(known, most, math.inf),
+    ends = (
         np.where(np.isnan(excess_low), -math.inf, excess_low),
         np.where(np.isnan(excess_high), worth + high, np.minimum(excess_high, worth + high)),
     )
+    # a broker whose equity is more than his net liquidation contradicts himself: either may be true
+    return np.where(known, least, 0.0), np.where(known, most, math.inf), np.minimum(*ends), np.maximum(*ends)
 
 
 def _required(one: Margined, where: Moves) -> tuple[Array, Array]:
-    """Estimated margin (M,), house factor included, and by how much more the options count as no equity than now."""
+    """Estimated margin (M,) before the house factor, and by how much more the options count as no equity than now."""
     price = _prices(one, where)
     spot = where.spot[one.rows]
     rows = [row for row, leg in enumerate(one.legs) if leg.instrument.kind not in FUTURES]
     securities = [one.legs[row] for row in rows]
-    futures = math.nan if one.made.futures is None else one.made.futures
+    futures = futures_after(
+        one.made.by_underlying,
+        one.legs,
+        (np.array([leg.price for leg in one.legs]).reshape(-1, 1), one.values[:, None, :]),
+        price,
+        lambda some: _stacked(one, some, where),
+    )
     if one.made.rule is Rule.STRATEGY:
         required = strategy.at(securities, price[rows], spot[rows], one.pairing) + futures
         now = np.array([leg.price for leg in one.legs]).reshape(-1, 1)
         options = strategy.option_value(one.legs, price) - strategy.option_value(one.legs, now)
     else:
-        each = [_values(one.book, one.rows, one.legs, one.points, where, place) for place in range(spot.shape[1])]
-        values = np.stack(each, axis=1)
-        required = portfolio_margin.at(securities, price[rows], values[rows]) + futures
+        values = _stacked(one, np.array(rows, dtype=np.intp), where)
+        required = portfolio_margin.at(securities, price[rows], values) + futures
         options = np.zeros(spot.shape[1])
-    return _by_house(one, required), options
+    return required, options
 
 
-def _by_house(one: Margined, required: Array) -> Array:
-    """What the broker would ask for where the exchange asks for `required`."""
-    if (factor := one.factor) is not None:
-        return factor * required
-    if one.made.amount is None or one.told.maintenance is None:
-        return np.full(len(required), math.nan)
-    return required + one.told.maintenance
+def _stacked(one: Margined, some: Index, where: Moves) -> Array:
+    """Unit prices (rows, M, 10) of `some` of the legs at the valuation points around each shock."""
+    legs = [one.legs[row] for row in some]
+    each = [
+        _values(one.book, one.rows[some], legs, one.points[some], where, place) for place in range(where.spot.shape[1])
+    ]
+    return np.stack(each, axis=1)
+
+
+def _by_house(one: Margined, required: Array) -> tuple[Array, ...]:
+    """What the broker would ask for where the exchange asks for `required`: one figure, or the two it is between.
+
+    A factor that says little is held against the broker's figure with only the growth of the estimate added.
+    """
+    asked, now = one.told.maintenance, one.made.amount
+    if now is None or asked is None:
+        return (np.full(len(required), math.nan),)
+    if (factor := one.factor) is None:
+        return (required + asked,)
+    if factor <= MOST_FACTOR:
+        return (factor * required,)
+    return factor * required, asked + required - now
 
 
 def _prices(one: Margined, where: Moves) -> Array:
@@ -238,19 +290,51 @@ def _margined(book: Book, account: Account) -> Margined:
     rows = _rows_of(book, account.id)
     price = np.where(np.isfinite(book.quoted), book.quoted, book.base)[rows]
     legs = tuple(
-        replace(leg, price=float(known)) if leg.is_option else leg for leg, known in zip(legs, price, strict=True)
+        replace(leg, price=float(known)) if leg.is_option or leg.instrument.kind is Kind.FUTURE_OPTION else leg
+        for leg, known in zip(legs, price, strict=True)
     )
     points = 1.0 + np.array([rates.moves(leg.instrument) for leg in legs]).reshape(len(legs), rates.POINTS)
     values = _values(book, rows, legs, points, moves(book, [Shock("now")]), 0)
-    uncertain = portfolio.exposures.beta_low != portfolio.exposures.beta_high
     pairing = steady([leg for leg in legs if leg.instrument.kind not in FUTURES])
+    held = _Held(book, legs, rows, points, values, pairing)
+    futures = np.array([leg.instrument.kind in FUTURES for leg in legs], dtype=bool)
+    whole = _part(held, account, np.ones(len(legs), dtype=bool))
+    segments = []
+    for segment, mine in zip(SEGMENTS, (~futures, futures), strict=True):
+        alone = segment_of(account, segment)
+        if alone is not None and mine.any():
+            segments.append(replace(_part(held, alone, mine), segment=segment))
+    return replace(whole, segments=tuple(segments))
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The positions of one account, before it is known what is asked for them; columns as in `Margined`."""
+
+    book: Book
+    legs: tuple[Leg, ...]
+    rows: Index
+    points: Array
+    values: Array
+    pairing: Pairing
+
+
+def _part(held: _Held, account: Account, mine: Mask) -> Margined:
+    """The legs where `mine`: all, or those of one segment, to which all or no securities belong."""
+    book, portfolio = held.book, held.book.portfolio
+    legs = tuple(leg for leg, kept in zip(held.legs, mine, strict=True) if kept)
+    securities = any(leg.instrument.kind not in FUTURES for leg in legs)
+    pairing = held.pairing if securities else Pairing((), (), proven=True)
+    rows, values = held.rows[mine], held.values[mine]
+    uncertain = portfolio.exposures.beta_low != portfolio.exposures.beta_high
     return Margined(
         account=account.id,
-        told=told_of(book, account),
+        told=told_of(portfolio, account),
         book=book,
         rows=rows,
         legs=legs,
-        points=points,
+        points=held.points[mine],
+        values=values,
         made=margin.estimate(account, legs, values, portfolio.usd(1.0, account.currency), pairing),
         pairing=pairing,
         vague=bool(uncertain[book.underlying[rows]].any()),
@@ -262,43 +346,6 @@ def _rows_of(book: Book, account: AccountId) -> Index:
     columns = book.columns
     held: Mask = columns.of_account(account) & ~columns.is_cash & (columns.reported != 0.0)
     return np.flatnonzero(held)
-
-
-def told_of(book: Book, account: Account) -> Told:
-    """The broker's figures of `account` in the view where its excess is least."""
-    portfolio = book.portfolio
-    views = {view: _view(account, view) for view in account.expected_views}
-    known = [row for row in views.values() if row is not None and row.excess is not None]
-    absent = [
-        _VIEWS[view] for view, row in views.items() if row is None or row.excess is None or row.maintenance is None
-    ]
-    reason = f"the broker's margin figures ({', '.join(absent)}) are missing" if absent else ""
-    if not known:
-        return Told(None, None, portfolio.usd(account.net_liquidation, account.currency), reason)
-    worst = min(known, key=lambda row: row.excess or 0.0)
-    figures = (worst.excess, worst.maintenance, worst.net_liquidation or account.net_liquidation)
-    excess, maintenance, worth = (portfolio.usd(figure, account.currency) for figure in figures)
-    if excess is None:
-        reason = f"no rate from {account.currency} to USD"
-    return Told(excess, maintenance, worth, reason)
-
-
-def _view(account: Account, view: MarginView) -> Margin | None:
-    """The account as a whole under one view: its total, or else the sum of its segments."""
-    rows = [row for row in account.margins if row.view is view]
-    total = next((row for row in rows if row.segment == "total"), None)
-    if total is not None or not rows:
-        return total
-    return Margin(
-        view,
-        "total",
-        *(_sum([getattr(row, name) for row in rows]) for name in ("net_liquidation", "maintenance", "excess")),
-    )
-
-
-def _sum(figures: Sequence[float | None]) -> float | None:
-    known = [figure for figure in figures if figure is not None]
-    return math.fsum(known) if len(known) == len(figures) else None
 
 
 def _interval(low: float, high: float) -> Interval:

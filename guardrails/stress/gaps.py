@@ -1,7 +1,8 @@
 """One name opens far from where it closed, and nothing else moves: up or down by max(15 %, 2 x implied earnings move).
 
-Every underlying group of the book is tried, except those that stand for a whole market and volatility itself; the worst
-counts. Volatilities stay: that they collapse after a report is not counted as a gain.
+Every underlying group of the book is tried, except those that stand for a whole market, volatility and bonds; the worst
+counts; of names that are not all known, the one that may lose most and the one that is known to lose most. Volatilities
+stay: that they collapse after a report is not counted as a gain.
 
 The implied earnings move is what the options expect of the day of the report (one standard deviation): of the total
 variance until the first expiry after it, by the at-the-money volatility of what is held there, less that of the other
@@ -12,24 +13,25 @@ report, the published 30-day implied volatility counts, if the report falls with
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 
 from guardrails import calendar
-from guardrails.columns import Array
+from guardrails.columns import Array, Mask
 from guardrails.exposures import Interval
+from guardrails.instruments import Kind
 from guardrails.pricing import DAYS_PER_YEAR
 from guardrails.products import BROAD_INDEX_GROUPS, VOLATILITY_GROUP, group_of
 from guardrails.stress.book import Book
 from guardrails.stress.outcome import Outcome, bounds, gathered
 from guardrails.stress.scenarios import GAP
-from guardrails.stress.shocks import Moves, Shock
+from guardrails.stress.shocks import Moves, Shock, relative
 from guardrails.values import Metrics
 
 LEAST_GAP, GREATEST_GAP, TIMES = 0.15, 0.95, 2.0
-"""of the price; a gap down cannot take more than there is"""
+"""of the price; a gap down cannot take more than there is, a gap up can be any"""
 ORDINARY = 0.5
 """of the variance at most: a turbulent month behind must not explain the report away"""
 BEFORE_OPEN = "before open"
@@ -50,6 +52,12 @@ class Gap:
     words: str
     """where the size comes from"""
 
+    def falling(self) -> Gap:
+        """The same downward, by what there is to lose at most."""
+        if self.size <= GREATEST_GAP:
+            return self
+        return replace(self, size=GREATEST_GAP, words=f"{self.words}, of which {100 * GREATEST_GAP:g} % at most down")
+
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
@@ -61,29 +69,37 @@ class Gaps:
     """P&L of the book, dollars"""
     down: tuple[Interval, ...]
     outcome: Outcome
-    """the worst of them, as a scenario of its own"""
+    """the worst of them, as a scenario of its own: at least of what may lose most, at most of what is proven to"""
     worst: Gap | None
-    """None when there is no single name"""
+    """that may lose most, its size in its direction; None when there is no single name"""
     rising: bool = False
     """direction of the worst"""
+    proven: Gap | None = None
+    """that is known to lose most; another than the worst where that is not known well enough"""
+    proven_rising: bool = False
 
 
 def single_name_gaps(book: Book) -> Gaps:
     """All gaps of `book` in two revaluations: all may move at once, because names do not touch each other."""
-    exposures, columns = book.portfolio.exposures, book.columns
-    gaps = tuple(single_name_gap(book, group) for group in exposures.groups if _is_name(book, group))
+    exposures, named = book.portfolio.exposures, _of_names(book)
+    gaps = tuple(single_name_gap(book, group) for group in exposures.groups if _is_name(book, group, named))
     sizes = {gap.group: gap.size for gap in gaps}
-    size = np.array([sizes.get(group, 0.0) for group in exposures.groups])[exposures.group]
+    size = np.where(named, np.array([sizes.get(group, 0.0) for group in exposures.groups])[exposures.group], 0.0)
     low, high = (np.where(size[:, None] > 0, side, 0.0) for side in bounds(book, _gapped(book, size)))
-    chosen = [exposures.group == exposures.groups.index(gap.group) for gap in gaps]
+    chosen = [named & (exposures.group == exposures.groups.index(gap.group)) for gap in gaps]
     totals = [[_total(low, high, rows, column) for rows in chosen] for column in (0, 1)]
-    ranked = [(side[place].low, place, column) for column, side in enumerate(totals) for place in range(len(gaps))]
-    _, place, column = min(ranked, default=(0.0, -1, 0))
-    rows = chosen[place] if gaps else np.zeros(len(columns.spot), dtype=bool)
-    sums = (np.where(rows[:, None], side[:, column : column + 1], 0.0) for side in (low, high))
-    worst = gaps[place] if gaps else None
-    outcome = gathered(book, (Shock(GAP),), *sums)
-    return Gaps(gaps, tuple(totals[0]), tuple(totals[1]), outcome, worst, rising=column == 0)
+    none = np.zeros((len(size), 1))
+    if not gaps:
+        return Gaps((), (), (), gathered(book, (Shock(GAP),), none, none), None)
+    tried = [(side[place], place, column) for column, side in enumerate(totals) for place in range(len(gaps))]
+    _, place, column = min(tried, key=lambda one: (one[0].low, one[0].high))
+    _, sure, way = min(tried, key=lambda one: (one[0].high, one[0].low))
+    most = np.where(chosen[sure], high[:, way], 0.0)[:, None]
+    # no unit may end above where it begins: what is proven of one name counts at both ends
+    least = np.minimum(np.where(chosen[place], low[:, column], 0.0)[:, None], most)
+    outcome = gathered(book, (Shock(GAP),), least, most)
+    worst, proven = (_toward(gaps[at], one) for at, one in ((place, column), (sure, way)))
+    return Gaps(gaps, tuple(totals[0]), tuple(totals[1]), outcome, worst, column == 0, proven, way == 0)
 
 
 def single_name_gap(book: Book, group: str) -> Gap:
@@ -95,7 +111,7 @@ def single_name_gap(book: Book, group: str) -> Gap:
     move = earnings_move(book, group, metrics, today)
     if move is None:
         return Gap(group, LEAST_GAP, f"what is implied for earnings on {metrics.earnings} is not known")
-    size = min(max(LEAST_GAP, TIMES * move), GREATEST_GAP)
+    size = max(LEAST_GAP, TIMES * move)
     words = f"{TIMES:g} × {100 * move:.1f} % implied for earnings on {metrics.earnings}"
     return Gap(group, size, words if size > LEAST_GAP else f"more than {words}")
 
@@ -130,18 +146,28 @@ def _at_the_money(book: Book, group: str, day: date) -> tuple[float, float] | No
     return float(book.vol[row]), float(o.years[row])
 
 
-def _is_name(book: Book, group: str) -> bool:
-    """Whether `group` is a single underlying that moves: no broad index, no volatility, no cash."""
+def _of_names(book: Book) -> Mask:
+    """Rows that are not cash and no bonds: those of the Treasury do not gap."""
+    bonds = [position.instrument.kind is Kind.BOND for position in book.portfolio.positions]
+    return np.asarray(~book.columns.is_cash & ~np.array(bonds, dtype=bool), dtype=bool)
+
+
+def _is_name(book: Book, group: str, named: Mask) -> bool:
+    """Whether `group` is a single underlying that moves: no broad index and no volatility, with any of the rows."""
     if group in BROAD_INDEX_GROUPS or group == VOLATILITY_GROUP:
         return False
     exposures = book.portfolio.exposures
-    return bool((~book.columns.is_cash & (exposures.group == exposures.groups.index(group))).any())
+    return bool((named & (exposures.group == exposures.groups.index(group))).any())
+
+
+def _toward(gap: Gap, column: int) -> Gap:
+    return gap if column == 0 else gap.falling()
 
 
 def _gapped(book: Book, size: Array) -> Moves:
     """Up, then down."""
-    o = book.options
-    spot = book.columns.spot[:, None] * (1.0 + np.stack([size, -size], axis=1))
+    o, down = book.options, -np.minimum(size, GREATEST_GAP)
+    spot = np.stack([relative(book.columns.spot, move) for move in (size, down)], axis=1)
     return Moves(spot, *(np.repeat(column[:, None], 2, axis=1) for column in (book.vol, o.years, o.rate)))
 
 

@@ -41,6 +41,10 @@ class Line:
     """dollars for a 1 % move"""
     theta: Interval
     """dollars a calendar day"""
+    long: float = 0.0
+    """contracts held; of the net, which may be zero with much of both"""
+    short: float = 0.0
+    """contracts sold, positive"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,10 @@ def doubling(book: Book, group: str) -> Doubling:
         return Doubling(axis, None, None, None, f"cannot be revalued: {', '.join(labels)}")
     count = round(SEARCHED / STEP)
     moves = np.arange(-count - 1, count + 2, dtype=np.float64) * STEP
-    gammas = gamma_along(moves, curve(book, axis, moves).low)
+    line = curve(book, axis, moves)
+    if not (line.known and line.certain):  # the bounds of what has no value after a move are straight
+        return Doubling(axis, None, None, None, "its value after a move is not known")
+    gammas = gamma_along(moves, line.low)
     middle = count
     now = float(gammas[middle])
     if now >= 0:
@@ -124,7 +131,8 @@ def _expiries(book: Book, near: Mask) -> list[Line]:
     for day in sorted({days[row] for row in np.flatnonzero(near)}, key=lambda day: day or date.min):
         rows = near & np.array([one == day for one in days])
         gamma, theta = book.portfolio.exposures.beta_gamma(rows).total(), book.portfolio.exposures.theta.total(rows)
-        found.append(Line("", day, None, _contracts(columns.quantity[rows]), gamma, theta))
+        held = columns.quantity[rows]
+        found.append(Line("", day, None, _contracts(held), gamma, theta, *_sides(held)))
     return found
 
 
@@ -140,13 +148,19 @@ def _strikes(book: Book, near: Mask) -> list[Line]:
         rows = np.zeros(len(columns.quantity), dtype=bool)
         rows[places[name, day, strike]] = True
         gamma, theta = exposures.gamma.total(rows), exposures.theta.total(rows)
-        own = (None if day == date.min else day, strike or None, _contracts(columns.quantity[rows]))
-        found.append(Line(name, *own, gamma, theta))
+        held = columns.quantity[rows]
+        own = (None if day == date.min else day, strike or None, _contracts(held))
+        found.append(Line(name, *own, gamma, theta, *_sides(held)))
     return found
 
 
 def _expiry_dates(book: Book) -> list[date | None]:
     return [position.instrument.expiry for position in book.portfolio.positions]
+
+
+def _sides(quantities: Array) -> tuple[float, float]:
+    """Contracts long and short, both positive."""
+    return float(quantities[quantities > 0].sum()), -float(quantities[quantities < 0].sum())
 
 
 def _contracts(quantities: Array) -> float | None:

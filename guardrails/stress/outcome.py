@@ -22,7 +22,7 @@ from guardrails.values import AccountId
 
 MOST_PRICED = 256
 """shocks whose prices a Book remembers: those of one cycle, which several ask for"""
-BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+BLENDS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 """where between its bounds a beta that is not known is tried"""
 
 
@@ -173,24 +173,31 @@ def bounded(book: Book, spot: Array, prices: Array, left_out: Mask) -> tuple[Arr
         return value, value
     low, high, gaps = value.copy(), value.copy(), np.isnan(value[unknown])
     least, most = _unvalued(book, spot[unknown], unknown)
+    least, most = _unweighted(book, prices[unknown] - book.base[unknown, None], unknown, least, most)
     low[unknown], high[unknown] = np.where(gaps, least, value[unknown]), np.where(gaps, most, value[unknown])
     return low, high
 
 
 def _unvalued(book: Book, spot: Array, rows: Index) -> tuple[Array, Array]:
     """What no price can leave: an option is worth 0 (American: its intrinsic value) to its underlying, a put to its
-    strike.
+    strike. On what costs nothing or less, as a future can, it may be worth anything.
     """
     o = book.options
     strike, sign, weight = o.strike[rows, None], o.sign[rows, None], book.weight[rows, None]
     least = np.where(book.american[rows, None], np.maximum(sign * (spot - strike), 0.0), 0.0)
-    most = np.where(sign > 0, spot, strike)
+    most = np.where(spot > 0, np.where(sign > 0, spot, strike), np.where(np.isnan(spot), math.nan, math.inf))
     now = book.quoted[rows, None]
     start_low = np.where(np.isnan(now), 0.0, now)
-    start_high = np.where(np.isnan(now), np.where(sign > 0, o.spot[rows, None], strike), now)
+    start_high = np.where(np.isnan(now), np.where(sign > 0, np.abs(o.spot[rows, None]), strike), now)
     ends = np.stack([weight * (least - start_high), weight * (most - start_low)])
     low = np.where(np.isnan(ends).any(axis=0), -math.inf, ends.min(axis=0))
     return low, np.where(np.isnan(ends).any(axis=0), math.inf, ends.max(axis=0))
+
+
+def _unweighted(book: Book, moved: Array, rows: Index, low: Array, high: Array) -> tuple[Array, Array]:
+    """`low` and `high`, of rows whose size is not known but whose side is narrowed to the way their price `moved`."""
+    way = np.where(np.isnan(book.weight[rows, None]), moved * np.sign(book.columns.reported[rows, None]), math.nan)
+    return np.where(way >= 0, 0.0, low), np.where(way <= 0, 0.0, high)
 
 
 def _unbounded(low: Array, high: Array) -> Mask:

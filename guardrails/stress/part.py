@@ -81,6 +81,8 @@ def _rows(value: Any, rows: Mask, portfolio: Portfolio) -> Any:
     """A field of a Book for the rows of its part."""
     if isinstance(value, Portfolio):
         return portfolio
+    if isinstance(value, bool):  # said of the whole book
+        return value
     if isinstance(value, Terms):
         return value.at(np.flatnonzero(rows))
     if isinstance(value, np.ndarray) and value.shape[:1] == rows.shape:

@@ -47,6 +47,11 @@ class Curve:
         """Whether it is a line and not a band."""
         return bool(np.array_equal(self.low, self.high))
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a figure at every point; where there is not the line says nothing of ends and zeros."""
+        return bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+
     def shifted(self, dollars: float) -> Curve:
         """The same counted from another beginning."""
         return Curve(self.move, self.low + dollars, self.high + dollars)
@@ -57,14 +62,14 @@ class Extreme:
     """The most that can be gained, or lost, along a line."""
 
     amount: float
-    """dollars, gains positive; infinite when there is no limit"""
+    """dollars, gains positive; infinite when there is no limit, NaN when it is not known"""
     move: float
     """where, nearest to now; when there is no limit, beyond which return it goes on"""
 
     @property
     def limited(self) -> bool:
-        """Whether there is a limit."""
-        return math.isfinite(self.amount)
+        """Whether there is a limit; that of an unknown line is not known either."""
+        return not math.isinf(self.amount)
 
 
 def curve(book: Book, axis: Axis, move: Array, vol: Array | float = 0.0, days: float = 0.0) -> Curve:
@@ -123,7 +128,12 @@ def bends(book: Book, axis: Axis) -> Array:
 
 
 def profitable(move: Array, pnl: Array) -> tuple[tuple[float, float], ...]:
-    """Intervals of the return, from -1 (worth nothing) to infinity, in which the line `pnl` lies above zero."""
+    """Intervals of the return, from -1 (worth nothing) to infinity, in which the line `pnl` lies above zero.
+
+    None of a line that is not known everywhere.
+    """
+    if not np.isfinite(pnl).all():
+        return ()
     x, y = _to_the_ends(move, pnl)
     above = y > _FLAT * float(np.abs(y).max(initial=1.0))
     found: list[tuple[float, float]] = []
@@ -146,7 +156,9 @@ def break_evens(move: Array, pnl: Array) -> tuple[float, ...]:
 
 
 def greatest(move: Array, pnl: Array) -> Extreme:
-    """The most that the line reaches, down to a price of zero and up without end."""
+    """The most that the line reaches, down to a price of zero and up without end; NaN where it is not known."""
+    if not np.isfinite(pnl).all():
+        return Extreme(math.nan, math.nan)
     x, y = _to_the_ends(move, pnl)
     slopes = np.diff(pnl) / np.diff(move)
     flat = _FLAT * float(np.abs(slopes).max(initial=1.0))
@@ -165,7 +177,9 @@ def least(move: Array, pnl: Array) -> Extreme:
 
 
 def at_zero(move: Array, pnl: Array) -> float:
-    """What the line says where the price is zero, dollars."""
+    """What the line says where the price is zero, dollars; NaN where it is not known."""
+    if not np.isfinite(pnl).all():
+        return math.nan
     return float(_to_the_ends(move, pnl)[1][0])
 
 

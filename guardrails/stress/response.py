@@ -14,10 +14,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from guardrails import calendar
 from guardrails.columns import Array
 from guardrails.exposures import Exposures
+from guardrails.limits import Limits
+from guardrails.portfolio import Portfolio
 from guardrails.pricing import DAYS_PER_YEAR
 from guardrails.products import SP500
+from guardrails.regime.readings import fresh
 from guardrails.values import Market
 
 FALL_SLOPE, FALL_CURVATURE = 1.0, 0.115
@@ -26,6 +30,8 @@ RISE_DEPTH, RISE_SPAN = 0.13, 2.0
 """most that the logarithm of VIX falls, and the per cent up over which most of that happens"""
 LOWEST_VIX, HIGHEST_VIX = 9.0, 150.0
 """lowest close of VIX is 9.14 (3 Nov 2017), highest of its forerunner VXO 150.19 (19 Oct 1987)"""
+CREDIBLE_VIX = (5.0, HIGHEST_VIX)
+"""a level beyond is a fault of the feed; believed, it would leave volatility no room to rise"""
 MEDIAN_VIX = 17.6
 """of all closes since 1990; stands in where no VIX is known"""
 TERM_EXPONENT = 0.4
@@ -50,8 +56,23 @@ def coordinated(index_return: float, vix: float | None) -> float:
 
 
 def level_of(market: Market) -> float | None:
-    """VIX in points as it is known, however old; None where it is not."""
-    return market.vix.value if market.vix is not None and market.vix.value > 0 else None
+    """VIX in points as it is known, however old; None where it is not, or cannot be."""
+    return market.vix.value if market.vix is not None and credible(market.vix.value) else None
+
+
+def credible(level: float) -> bool:
+    """Whether VIX or VIX3M can stand at `level` points; NaN cannot."""
+    return CREDIBLE_VIX[0] <= level <= CREDIBLE_VIX[1]
+
+
+def vix_known(portfolio: Portfolio, limits: Limits) -> bool:
+    """Whether VIX is credible and of now: as fresh as the regime needs it, in a closed market of the last session."""
+    vix, now = portfolio.market.vix, portfolio.time
+    if vix is None or level_of(portfolio.market) is None or not limits.regime_known:
+        return False
+    if portfolio.market_open:
+        return fresh(vix, now, limits.matrix.data.vix_stale_after_minutes) is not None
+    return calendar.exchange_date(vix.time) >= calendar.session_of(now)
 
 
 def lowered(vix: float, share: float) -> float:

@@ -1,6 +1,6 @@
 """What could happen to the market, and how far each row of a book moves when it does.
 
-    spot'  = spot x (1 + beta x index return)               uniform: x (1 + index return)
+    spot'  = spot + |spot| x beta x index return            uniform: beta 1
     vol'   = vol + vol shock x term response x vol ratio    parallel: term response 1
     years' = years - days / 365
 
@@ -84,6 +84,11 @@ def moves(book: Book, shocks: Sequence[Shock], blend: float = 0.0) -> Moves:
     return Moves(*(np.stack(column, axis=1) for column in zip(*stands, strict=True)))
 
 
+def relative(spot: Array, move: Array | float) -> Array:
+    """Prices after relative moves; one below zero, which a future may have, falls further below on a negative move."""
+    return np.asarray(np.where(spot < 0, spot * (1.0 - move), spot * (1.0 + move)), dtype=np.float64)
+
+
 def _moved(book: Book, shock: Shock, blend: float) -> tuple[Array, Array, Array, Array]:
     """Spot, volatility, years and rate of each row after `shock`."""
     exposures, spot = book.portfolio.exposures, book.columns.spot
@@ -91,10 +96,10 @@ def _moved(book: Book, shock: Shock, blend: float) -> tuple[Array, Array, Array,
     if shock.alone:
         groups = exposures.groups
         hit = exposures.group == (groups.index(shock.alone) if shock.alone in groups else -1)
-        moved, ratio = spot * np.where(hit, 1.0 + shock.index, 1.0), np.where(hit, 1.0, 0.0)
+        moved, ratio = relative(spot, np.where(hit, shock.index, 0.0)), np.where(hit, 1.0, 0.0)
     else:
         beta = (exposures.beta_low + blend * (exposures.beta_high - exposures.beta_low))[book.columns.underlying]
-        moved = spot * (1.0 + shock.index * (1.0 if shock.uniform else beta))
+        moved = relative(spot, shock.index * (1.0 if shock.uniform else beta))
         ratio = vol_ratios(exposures, book.vol_beta)
         if (volatile := exposures.is_volatility).any():
             moved = np.where(volatile, spots_after(book, shock.vol, term, blend), moved)

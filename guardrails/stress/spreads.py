@@ -3,22 +3,21 @@
     loss of one position = |q| x M x fx x half the spread x (times - 1)        a long option loses its value at most
 
 On 5 August 2024 quotes did, and accounts were margined by them. Shares and futures keep their prices. Where nobody
-quotes, half the spread is assumed to be a twentieth of the price, 0.05 at least, and no loss at all is the other end.
+quotes, or did long ago, half the spread is assumed to be a twentieth of the price, 0.05 at least, and no loss at all is
+the other end.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
-from guardrails.columns import Array
+from guardrails.columns import Array, Mask
 from guardrails.stress.book import Book
 from guardrails.stress.outcome import Outcome, gathered
 from guardrails.stress.scenarios import SPREADS
 from guardrails.stress.shocks import Shock
-from guardrails.values import Position, Quote
 
 TIMES = 5.0
 ASSUMED_SHARE, ASSUMED_LEAST = 0.05, 0.05
@@ -37,7 +36,7 @@ def spreads_widened(book: Book, times: float = TIMES) -> Outcome:
 def losses(book: Book, times: float = TIMES) -> tuple[Array, Array]:
     """Dollars that each position loses, at least and at most; infinite at most where even its price is missing."""
     options, weight = book.columns.is_option, np.abs(book.weight)
-    half = half_spreads(book)
+    half = book.half_spread
     quoted = np.isfinite(half)
     price = np.where(np.isfinite(book.quoted), book.quoted, book.base)
     cost = np.where(quoted, half, np.maximum(ASSUMED_SHARE * price, ASSUMED_LEAST)) * (times - 1.0)
@@ -47,14 +46,7 @@ def losses(book: Book, times: float = TIMES) -> tuple[Array, Array]:
     return np.where(options & quoted & np.isfinite(cost), cost, 0.0), np.where(unmodelled, math.inf, most)
 
 
-def half_spreads(book: Book) -> Array:
-    """Half of ask minus bid of one unit by row; NaN where there is no quote of two sides in order."""
-    quotes = book.portfolio.market.quotes
-    return np.array([_half(position, quotes) for position in book.portfolio.positions], dtype=np.float64)
-
-
-def _half(position: Position, quotes: Mapping[str, Quote]) -> float:
-    for quote in (position, quotes.get(position.instrument.key)):
-        if quote is not None and quote.bid is not None and quote.ask is not None and 0 <= quote.bid <= quote.ask:
-            return (quote.ask - quote.bid) / 2.0
-    return math.nan
+def unquoted(book: Book) -> Mask:
+    """Options without a quote of now, for which a spread is only assumed: what rests on one clears no limit."""
+    held = book.columns.is_option & (book.columns.reported != 0.0)
+    return np.asarray(held & np.isnan(book.half_spread), dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,6 +27,8 @@ CURVE = tuple(
 """returns of the index at which the book is revalued in every cycle"""
 TILES = (-0.05, -0.03, -0.01, 0.01, 0.03)
 """those of them that are shown at a glance"""
+
+NO_VIX = "VIX is missing or old: how far volatility would move is not known"
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +54,16 @@ class Standing:
     """positions that cannot be revalued"""
     unvalued_share: float
     """of the book: the larger of their share by number and by notional"""
+    doubts: tuple[str, ...] = ()
+    """why no figure of these clears a limit, in words; empty where nothing speaks against them"""
 
 
 def standing_of(portfolio: Portfolio, limits: Limits) -> Standing | str:
     """The stress of `portfolio` by the `limits` in force, or why there is none."""
     try:
-        return _revalued(book_of(portfolio), limits)
+        return _revalued(book_of(portfolio, limits), limits)
     except Exception as error:  # a guard that cannot compute must say so, whatever went wrong
-        log.exception("the book cannot be revalued")
+        _tell(type(error).__name__, str(error))
         return f"the book cannot be revalued ({type(error).__name__}); see the log"
 
 
@@ -79,7 +84,22 @@ def _revalued(book: Book, limits: Limits) -> Standing:
         accounts=margined(book),
         unvalued=unvalued,
         unvalued_share=share_of(book, unvalued),
+        doubts=doubts_of(book),
     )
+
+
+def doubts_of(book: Book) -> tuple[str, ...]:
+    """What makes the whole revaluation doubtful: a book that follows volatility needs a VIX of now."""
+    follows = book.columns.is_option | book.columns.is_unmodelled | book.portfolio.exposures.is_volatility
+    if book.vix_known or not (follows & (book.columns.reported != 0.0)).any():
+        return ()
+    return (NO_VIX,)
+
+
+@lru_cache(maxsize=64)
+def _tell(kind: str, text: str) -> None:
+    """Log the error being handled, once: every cycle would meet it again."""
+    log.exception("the book cannot be revalued (%s: %s)", kind, text)  # noqa: LOG004  # its callers handle one
 
 
 def _returns_named(limits: Limits) -> tuple[float, ...]:

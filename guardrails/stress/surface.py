@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guardrails.columns import Array
+from guardrails.columns import Array, Mask
 from guardrails.stress.book import Book
 from guardrails.stress.grid import GridAxes, grid_of
+from guardrails.stress.outcome import prices_after
 from guardrails.stress.part import Axis
 from guardrails.stress.payoff import Curve
+from guardrails.stress.shocks import moves as moves_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,23 @@ class Surface:
         """The curve at `rises`, one for all moves or one per move; beyond the grid its edge."""
         wanted = np.clip(np.broadcast_to(np.asarray(rises, dtype=np.float64), self.move.shape), *self.rise[[0, -1]])
         weights = _cubic(self.rise, wanted)
-        return Curve(self.move, (self.low * weights).sum(axis=1), (self.high * weights).sum(axis=1))
+        with np.errstate(invalid="ignore"):  # what nothing bounds makes the point unknown
+            return Curve(self.move, (self.low * weights).sum(axis=1), (self.high * weights).sum(axis=1))
 
     def at(self, moves: Array, rises: Array) -> tuple[Array, Array]:
         """Dollars, at least and at most, of those `moves` and `rises` of the grid; (moves, rises)."""
         cells = np.ix_(np.searchsorted(self.move, moves - 1e-12), np.searchsorted(self.rise, rises - 1e-12))
         return self.low[cells], self.high[cells]
+
+
+def revaluable(book: Book, axis: Axis) -> Mask:
+    """Rows that have a value when `axis` and volatility move either way.
+
+    Some have a value now only: without a VIX nobody knows how far a fund of VIX futures goes with volatility.
+    """
+    tried = moves_of(book, [axis.shock(-0.05, 0.05), axis.shock(0.05, -0.02)])
+    after = np.isfinite(prices_after(book, tried)).all(axis=1)
+    return np.asarray(book.columns.is_cash | (book.valued & after), dtype=bool)
 
 
 def surface(book: Book, axis: Axis, moves: Array, rises: Array, days: float) -> Surface:

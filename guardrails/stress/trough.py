@@ -1,8 +1,13 @@
-"""The lowest point of the curve: where between its points the book loses most."""
+"""The lowest point of the curve: where between its points the book loses most.
+
+A book may lose at two places, short strikes far apart: the deepest of the curve need not be the deepest between its
+points, so the three lowest of its valleys are searched.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,11 +16,13 @@ from guardrails.stress.outcome import Outcome, joined, outcome, picked
 from guardrails.stress.scenarios import index_shock
 
 STEPS = 5
-"""parts into which the stretch to either neighbour of the worst point is cut"""
+"""parts into which the stretch to either neighbour of a lowest point is cut"""
+VALLEYS = 3
+"""lowest points beside which it is searched"""
 
 
 def trough_of(book: Book, curve: Outcome, vix: float | None) -> Outcome:
-    """The one worst index move: of `curve` (returns rising), or of a finer pass between the neighbours of its worst.
+    """The one worst index move: of `curve` (returns rising), or of a finer pass beside its lowest points.
 
     At an end of the curve the worst may lie beyond it.
     """
@@ -23,12 +30,25 @@ def trough_of(book: Book, curve: Outcome, vix: float | None) -> Outcome:
     returns = [shock.index for shock in curve.shocks]
     if not math.isfinite(curve.total(place).low):
         return picked(curve, [place])
-    before, here, after = returns[max(place - 1, 0)], returns[place], returns[min(place + 1, len(returns) - 1)]
-    finer = [*np.linspace(before, here, STEPS + 1)[1:-1], *np.linspace(here, after, STEPS + 1)[1:-1]]
-    between = [float(round(step, 4)) for step in finer if step != here]
+    between = sorted({step for valley in _valleys(curve) for step in _beside(returns, valley)})
     tried = outcome(book, [index_shock(step, vix) for step in between])
     found = joined(picked(curve, [place]), tried)
     return picked(found, [_worst(found)])
+
+
+def _valleys(curve: Outcome) -> list[int]:
+    """Places of the lowest points of the curve that lie no higher than either neighbour, deepest first."""
+    lows = [curve.total(place).low for place in range(len(curve.shocks))]
+    left, right = [math.inf, *lows[:-1]], [*lows[1:], math.inf]
+    found = [place for place, low in enumerate(lows) if low < left[place] and low <= right[place]]
+    return sorted(found, key=lambda place: lows[place])[:VALLEYS]
+
+
+def _beside(returns: Sequence[float], place: int) -> list[float]:
+    """Returns between that at `place` and its neighbours."""
+    before, here, after = returns[max(place - 1, 0)], returns[place], returns[min(place + 1, len(returns) - 1)]
+    finer = [*np.linspace(before, here, STEPS + 1)[1:-1], *np.linspace(here, after, STEPS + 1)[1:-1]]
+    return [float(round(step, 4)) for step in finer if step != here]
 
 
 def _worst(found: Outcome) -> int:

@@ -7,7 +7,8 @@ Two readings of that response bound it, and a book is revalued at several places
     most    min(1, VR(T))                            as if the contract were the volatility of its own expiry
 
 At expiry both are 1; at 30 days they are 0.52 and 1 (on 5 Feb 2018 the 30-day future did about 0.75). A fund moves by
-its leverage times the relative move of the future at 30 days, whose level is taken from VIX and VIX3M.
+its leverage times the relative move of the future it holds, 30 days off or five months, whose level is taken from VIX
+and VIX3M.
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ import numpy as np
 from guardrails.columns import Array
 from guardrails.pricing import DAYS_PER_YEAR
 from guardrails.stress.book import Book
-from guardrails.stress.response import LONG_TERM_DAYS, TERM_DAYS, level_of, power
+from guardrails.stress.response import LONG_TERM_DAYS, TERM_DAYS, credible, level_of, power
 from guardrails.values import Market
 
-LEVERAGE: Mapping[str, float] = {"VXX": 1.0, "VIXY": 1.0, "UVXY": 1.5, "UVIX": 2.0, "SVXY": -0.5, "SVIX": -1.0}
-"""daily exposure of the funds to the 30-day VIX future, by their prospectuses"""
+LEVERAGE: Mapping[str, float] = {
+    "VXX": 1.0, "VIXY": 1.0, "UVXY": 1.5, "UVIX": 2.0, "SVXY": -0.5, "SVIX": -1.0, "VXZ": 1.0, "VIXM": 1.0,
+}  # fmt: skip
+"""daily exposure of the funds to the VIX future they hold, by their prospectuses"""
+MID_TERM: Mapping[str, float] = {"VXZ": 150.0, "VIXM": 150.0}
+"""days to the futures of funds that hold those of four to seven months, not of one"""
 FARTHEST_DAYS = 270.0
 """VIX futures are listed nine months ahead; one whose expiry is not known may be that far off, or at its end"""
 WORDS = (
     "VIX options and futures move in points with the volatility shock, less the further off they expire "
     "(at 30 days between 0.52 and 1 of it, hence a range); "
-    "VXX and its like move by their leverage times the 30-day future."
+    "VXX and its like move by their leverage times the 30-day future, VXZ and VIXM by one of five months."
 )
 
 
@@ -45,7 +50,7 @@ def future_level(market: Market) -> float:
     near = level_of(market)
     if near is None:
         return math.nan
-    if market.vix3m is None:
+    if market.vix3m is None or not credible(market.vix3m.value):
         return near
     variance = LONG_TERM_DAYS * market.vix3m.value**2 - TERM_DAYS * near**2
     return math.sqrt(variance / (LONG_TERM_DAYS - TERM_DAYS)) if variance > 0 else near
@@ -63,6 +68,7 @@ def spots_after(book: Book, vol: float, exponent: float, blend: float) -> Array:
     least = np.where(undated, responses(np.asarray(FARTHEST_DAYS), exponent)[0], least)
     moved = columns.spot + points * (least + blend * (most - least))
     lever = np.array([LEVERAGE.get(name, math.nan) for name in columns.underlyings])[columns.underlying]
-    low, high = (float(side) for side in responses(np.asarray(TERM_DAYS), exponent))
+    held = np.array([MID_TERM.get(name, TERM_DAYS) for name in columns.underlyings])[columns.underlying]
+    low, high = responses(held, exponent)
     relative = points * (low + blend * (high - low)) / future_level(book.portfolio.market)
     return np.where(np.isnan(lever), moved, columns.spot * (1.0 + lever * (relative if points else 0.0)))

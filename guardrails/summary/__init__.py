@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from guardrails import calendar
 from guardrails.exposures import BUCKETS
@@ -59,7 +59,7 @@ def summarise(
         market=market_rows(portfolio),
         metrics=metrics_rows(portfolio, limits),
         matrix_version=limits.matrix.version,
-        stress=stress_now(portfolio),
+        stress=stress_now(portfolio, timedelta(minutes=limits.matrix.data.quiet_after_minutes)),
     )
 
 

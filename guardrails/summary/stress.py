@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import timedelta
 
 import numpy as np
 
@@ -14,16 +15,21 @@ from guardrails.snapshot import StressNow, StressRow
 from guardrails.stress import gaps, response, spreads, volatility_products
 from guardrails.stress.named_days import named_days
 from guardrails.stress.outcome import Outcome
+from guardrails.stress.part import model_against_market
 from guardrails.stress.scenarios import GAP, SPREADS, TITLES, words_of
 from guardrails.stress.standing import Standing
 from guardrails.summary.account_stress import account_rows
 
+QUIET = timedelta(minutes=5)
+"""as `quiet_after_minutes` of the matrix that comes with the program"""
 
-def stress_now(portfolio: Portfolio) -> StressNow:
-    """What is known of the book under shocks, or why nothing is."""
-    stress = portfolio.stress
-    price = portfolio.market.prices.get(SP500)
-    index = None if price is None else price.value
+
+def stress_now(portfolio: Portfolio, quiet: timedelta = QUIET) -> StressNow:
+    """What is known of the book under shocks, or why nothing is.
+
+    In an open market a level of the index that is older than `quiet` is not that of now, and is not told.
+    """
+    stress, index = portfolio.stress, index_level(portfolio, quiet)
     if isinstance(stress, str):
         return StressNow(reason=stress, index=index)
     return StressNow(
@@ -31,12 +37,20 @@ def stress_now(portfolio: Portfolio) -> StressNow:
         curve=rows_of(stress.curve),
         scenarios=scenario_rows(stress),
         trough=rows_of(stress.trough)[0],
-        accounts=account_rows(portfolio),
-        residual=residual_share(stress),
+        accounts=account_rows(portfolio, index),
+        residual=model_against_market(stress.book),
         unvalued=tuple(portfolio.positions[row].instrument.label for row in np.flatnonzero(stress.unvalued)),
         unvalued_share=stress.unvalued_share,
         assumptions=tuple(assumptions(portfolio)),
     )
+
+
+def index_level(portfolio: Portfolio, quiet: timedelta) -> float | None:
+    """Level of the S&P 500 now; None without one, and when it is older than `quiet` in an open market."""
+    price = portfolio.market.prices.get(SP500)
+    if price is None or not (math.isfinite(price.value) and price.value > 0):
+        return None
+    return None if portfolio.market_open and portfolio.time - price.time > quiet else price.value
 
 
 def rows_of(outcome: Outcome) -> tuple[StressRow, ...]:
@@ -55,20 +69,15 @@ def scenario_rows(stress: Standing) -> tuple[StressRow, ...]:
 
 def assumptions(portfolio: Portfolio) -> Iterator[str]:
     """What the figures rest on, one sentence each."""
+    if not isinstance(portfolio.stress, str):
+        yield from (f"Nothing of it clears a limit: {doubt}." for doubt in portfolio.stress.doubts)
+        yield from portfolio.stress.book.terms.assumed
     yield from response.words(response.level_of(portfolio.market))
     if VOLATILITY_GROUP in portfolio.exposures.groups:
         yield volatility_products.WORDS
     yield "Days of the past add the points by which VIX rose then, or take the share by which it fell; no time passes."
     yield gaps.WORDS
     yield spreads.WORDS
-
-
-def residual_share(stress: Standing) -> float | None:
-    """Gross difference between model and market of the options over their gross value; None without any."""
-    book = stress.book
-    options = book.columns.is_option & np.isfinite(book.residual() * book.weight)
-    gross = float(np.abs(book.quoted * book.weight)[options].sum())
-    return float(np.abs(book.residual() * book.weight)[options].sum()) / gross if gross > 0 else None
 
 
 def _words(stress: Standing) -> dict[str, str]:

@@ -22,6 +22,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
 PROGRAM = ("streamlit", "run", "app.py")
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+"""where this process keeps its compiled kernels, so that no program started here need compile its own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,12 @@ def free_port() -> int:
 
 
 def environment(home: Path, port: int, **more: str) -> dict[str, str]:
-    """A machine on which nothing was ever started."""
+    """A machine on which nothing was ever started, but that the kernels are compiled."""
     own_names = ("GUARDRAILS_", "STREAMLIT_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(own_names)}
-    own = {"HOME": str(home), "GUARDRAILS_DATA_DIR": str(home / "data"), "STREAMLIT_SERVER_PORT": str(port)}
-    return {**inherited, **own, "STREAMLIT_SERVER_HEADLESS": "true", **more}
+    own = {"HOME": str(home), "XDG_CACHE_HOME": CACHE, "GUARDRAILS_DATA_DIR": str(home / "data")}
+    served = {"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_HEADLESS": "true"}
+    return {**inherited, **own, **served, **more}
 
 
 @contextmanager

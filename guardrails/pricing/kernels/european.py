@@ -112,7 +112,8 @@ def _give(three: tuple[Array, ...], t: Array, row: np.uint64, at: np.uint64, cou
 def sensitivities(given: tuple[Array, ...], found: tuple[Array, ...]) -> None:
     """Write price, delta, gamma, vega, theta and rho to `found`, columns of one length with those `given`.
 
-    Those are the columns of Options in their order, and the volatility.
+    Those are the columns of Options in their order, without `on_future`, which is guessed from rate and carry as
+    `Options.futures` does, and the volatility.
     """
     t, size = np.zeros(_ROWS * TILE), given[0].size
     for begin in range(0, size, TILE):
