@@ -105,7 +105,7 @@ def _moment(
             captured, judge(inputs.views, then, inputs.memory, inputs.now, inputs.extra, compiling=inputs.compiling)
         ), chain
     memory = _memory_under(matrix, then, inputs, chain)
-    found = judge(inputs.views, matrix, memory, inputs.now, inputs.extra)
+    found = judge(inputs.views, matrix, memory, inputs.now, inputs.extra, compiling=inputs.compiling)
     return _again(captured, found), _chained(found)
 
 
