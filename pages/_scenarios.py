@@ -20,7 +20,7 @@ from guardrails.stress.book import Book
 from guardrails.stress.cases import Case, case_of, gap_case, spreads_case
 from guardrails.stress.near_expiry import NearExpiry, near_expiry
 from guardrails.stress.part import Axis, model_against_market, part_of
-from guardrails.stress.payoff import Curve, at_expiry, first_days, last_days, open_pnl
+from guardrails.stress.payoff import Curve, at_expiry, last_days, open_pnl
 from guardrails.stress.probability import Volatility, at_the_money, carry_of, expected_move, with_report
 from guardrails.stress.response import coordinated, level_of
 from guardrails.stress.scenarios import index_shock, named_shocks
@@ -115,10 +115,6 @@ class Bench:
     def last_days(self) -> float | None:
         """Calendar days to the last settlement."""
         return last_days(self.book)
-
-    def first_days(self) -> float | None:
-        """And to the first."""
-        return first_days(self.book)
 
     def labels(self) -> list[tuple[str, float | None, str]]:
         """Name, quantity and account of every position."""

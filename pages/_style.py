@@ -8,11 +8,11 @@ _LAYOUT = """
 [data-testid="stMainBlockContainer"] { padding: 4.2rem 2rem 3rem; max-width: 1700px; }
 :has(> .st-key-header) { position: sticky; top: 3.4rem; z-index: 90; padding: .3rem 0;
   background: light-dark(#ffffff, #10141a); }
-.pg-bar, .pg-then { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding: .4rem .7rem;
+.pg-bar, .pg-then, .pg-shown { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding: .4rem .7rem;
   border-radius: .5rem; border: 1px solid light-dark(#d5dbe3, #323c49); background: light-dark(#f3f5f8, #1a212b);
   font-size: .87rem; line-height: 1.5; font-variant-numeric: tabular-nums; }
-.pg-bar > span, .pg-then > span { white-space: nowrap; }
-.pg-bar > strong, .pg-then > strong { flex-basis: 100%; font-size: 1rem; }
+.pg-bar > span, .pg-then > span, .pg-shown > span { white-space: nowrap; }
+.pg-bar > strong, .pg-then > strong, .pg-shown > strong { flex-basis: 100%; font-size: 1rem; }
 .pg-silent { border: 2px dashed light-dark(#59626e, #a3adba); background: repeating-linear-gradient(-45deg,
   light-dark(#d4d8dd, #3a424d) 0 12px, light-dark(#e4e7eb, #2d343d) 12px 24px); }
 .pg-pill { display: inline-block; padding: 0 .5rem; margin-right: .2rem; border-radius: 1rem; white-space: nowrap;
@@ -54,7 +54,7 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
 .pg-rule { padding: .5rem 0; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
 @media (max-width: 1150px) {
   .pg-limit { grid-template-columns: 6.6rem minmax(10rem, 13rem) 6rem 6.4rem 1fr; gap: .2rem .6rem; }
-  .pg-bar, .pg-then { font-size: .82rem; gap: .2rem .7rem; }
+  .pg-bar, .pg-then, .pg-shown { font-size: .82rem; gap: .2rem .7rem; }
 }
 """
 PAST = {"ink": ("#0a3d4d", "#bfeaf7"), "stripe": ("#b9dbe6", "#1f4a59"), "between": ("#d9edf3", "#163540"),

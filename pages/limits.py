@@ -12,6 +12,7 @@ from pages._filters import choose, follow
 from pages._moment import Moment, day_and_time
 from pages._parts import limit_row, nothing_yet, text, unset_row
 from pages._past import every, seen
+from pages._stress import titled
 
 CHECKS_OF = {
     "max_beta_delta": ("beta_delta",),
@@ -55,7 +56,7 @@ def sentences_by_check(sentences: list[str]) -> dict[tuple[str, ...], list[str]]
 def rule_html(sentences: list[str], findings: list[Finding], otherwise: str) -> str:
     """One limit: its sentences, then what is used of it, `otherwise` said when there is no finding."""
     said = "".join(f"<div{_SOFT if ': not set' in line else ''}>{text(line)}</div>" for line in sentences)
-    used = "".join(limit_row(finding) for finding in findings if finding.level is not Level.NOT_APPLICABLE)
+    used = "".join(limit_row(titled(finding)) for finding in findings if finding.level is not Level.NOT_APPLICABLE)
     return f'<div class="pg-rule">{said}{used or unset_row(otherwise if not findings else findings[0].message)}</div>'
 
 

@@ -75,7 +75,7 @@ def state(shown: ShownBook, chosen: int, residual: str) -> None:
     held = len(portfolio.positions)
     of_all = "" if chosen == held else f" of {held:,}"
     parts += [f"{chosen:,}{of_all} {'position' if held == 1 else 'positions'}", text(residual)]
-    look = "pg-bar pg-silent" if old else "pg-bar"
+    look = "pg-shown pg-silent" if old else "pg-shown"
     st.html(
         f'<section class="{look}" aria-label="The book shown">{"".join(f"<span>{p}</span>" for p in parts)}</section>'
     )

@@ -26,6 +26,19 @@ def pytest_configure() -> None:
     settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of one `xdist_group` in one process: xdist 3.8 reads the group in an id where pytest 9.2 lets it not write.
+
+    Without this the mark does nothing, and what a module makes once is made in every process.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        for mark in item.iter_markers("xdist_group"):
+            if not item.nodeid.endswith(f"@{mark.args[0]}"):
+                item._id = type(item._id).parse(f"{item.nodeid}@{mark.args[0]}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def scanned_once() -> Iterator[None]:
     """Streamlit looks through every installed package for components at each new page under test: a quarter second."""

@@ -85,12 +85,6 @@ def last_days(book: Book) -> float | None:
     return float(years.max()) * DAYS_PER_YEAR if len(years) else None
 
 
-def first_days(book: Book) -> float | None:
-    """Calendar days to the next settlement of an option; None without options that settle."""
-    years = book.options.years[np.isfinite(book.options.years)]
-    return float(years.min()) * DAYS_PER_YEAR if len(years) else None
-
-
 def at_expiry(book: Book, axis: Axis, rise: Callable[[float], float] | None = None) -> Curve | None:
     """The curve at expiry, with a point wherever it bends; None without options.
 

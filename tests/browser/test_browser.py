@@ -93,7 +93,7 @@ def test_no_host_but_ours_is_asked(chromium: Browser, calm: Server, opened: list
 def test_the_bar_stays_while_the_page_scrolls(chromium: Browser, calm: Server, opened: list[Page]) -> None:
     page = look(chromium, calm.url)
     opened.append(page)
-    expect(page.get_by_text("The whole book")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("The whole book", exact=True)).to_be_visible(timeout=WAIT_MS)
     page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 600)")
     page.wait_for_timeout(300)
     assert page.evaluate("document.querySelector('.pg-bar').getBoundingClientRect().top") >= 0
