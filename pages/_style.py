@@ -8,7 +8,8 @@ _LAYOUT = """
 [data-testid="stMainBlockContainer"] { padding: 4.2rem 2rem 3rem; max-width: 1700px; }
 :has(> .st-key-header) { position: sticky; top: 3.4rem; z-index: 90; padding: .3rem 0;
   background: light-dark(#ffffff, #10141a); }
-.pg-bar, .pg-then, .pg-shown { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding: .4rem .7rem;
+.pg-bar, .pg-then, .pg-shown { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem;
+  padding: .4rem .7rem;
   border-radius: .5rem; border: 1px solid light-dark(#d5dbe3, #323c49); background: light-dark(#f3f5f8, #1a212b);
   font-size: .87rem; line-height: 1.5; font-variant-numeric: tabular-nums; }
 .pg-bar > span, .pg-then > span, .pg-shown > span { white-space: nowrap; }
