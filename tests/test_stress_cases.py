@@ -77,7 +77,7 @@ def test_wide_spreads_cost_every_option_and_nothing_else() -> None:
 
 def test_model_against_market_is_gross_over_gross() -> None:
     whole = book_of(book(option("SPXW  261218P05800000", -1, GREEKS, mark=40.0), stock("SPY", 100, 600.0)))
-    apart = abs(float(whole.base[0]) - 40.0)
+    apart = abs(float(whole.as_told[0]) - 40.0)
     assert model_against_market(whole) == pytest.approx(apart / 40.0)
     assert model_against_market(book_of(book(stock("SPY", 100, 600.0)))) is None
     assert np.isfinite(whole.base).all()

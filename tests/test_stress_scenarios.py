@@ -105,10 +105,10 @@ def test_a_name_before_earnings_gaps_by_twice_what_its_options_imply() -> None:
     # days at 30 %: 0.64 x 9.1042 / 365 - 0.09 x 8.1042 / 365 = 0.0159635 - 0.0019983 = 0.0139652, root 0.118174
     at = replace(market({"XYZ": 1.0}, XYZ=200.0), metrics=metrics("2026-11-24", hv_30d=0.30))
     held = [
-        option("XYZ   261127C00200000", -1, "0.5 0.01 0.1 -0.2 0.80", mark=8.0),
-        option("XYZ   261127C00250000", 1, "0.1 0.01 0.1 -0.2 1.10", mark=1.0),
-        option("XYZ   261218C00200000", 1, "0.5 0.01 0.1 -0.2 0.50", mark=12.0),
-        option("XYZ   261120C00200000", 1, "0.5 0.01 0.1 -0.2 0.30", mark=2.0),
+        option("XYZ   261127C00200000", -1, "0.5 0.01 0.1 -0.2 0.80"),
+        option("XYZ   261127C00250000", 1, "0.1 0.01 0.1 -0.2 1.10"),
+        option("XYZ   261218C00200000", 1, "0.5 0.01 0.1 -0.2 0.50"),
+        option("XYZ   261120C00200000", 1, "0.5 0.01 0.1 -0.2 0.30"),
     ]
     found = single_name_gap(book_of(book(*held, at=at)), "XYZ")
     assert found.size == pytest.approx(0.23635, abs=1e-4)
@@ -118,7 +118,7 @@ def test_a_name_before_earnings_gaps_by_twice_what_its_options_imply() -> None:
 def test_a_turbulent_month_does_not_explain_the_report_away() -> None:
     # realised 200 %: half of the variance at most is laid to ordinary days: 0.64 x (9.1042 - 8.1042 / 2) / 365
     at = replace(market({"XYZ": 1.0}, XYZ=200.0), metrics=metrics("2026-11-24", hv_30d=2.0))
-    held = option("XYZ   261127C00200000", -1, "0.5 0.01 0.1 -0.2 0.80", mark=8.0)
+    held = option("XYZ   261127C00200000", -1, "0.5 0.01 0.1 -0.2 0.80")
     size = 2 * math.sqrt(0.64 * (9.10417 - 8.10417 / 2) / 365)
     assert single_name_gap(book_of(book(held, at=at)), "XYZ").size == pytest.approx(size, abs=1e-4)
 

@@ -65,7 +65,7 @@ def test_a_short_put_loses_by_spot_and_volatility() -> None:
 
 def test_a_week_moves_further_than_a_year() -> None:
     names = ("SPXW  261125P05800000", "SPXW  271117P05800000")
-    near, far = (book(option(name, -1, "-0.3 0.001 5 -1 0.20", mark=60.0)) for name in names)
+    near, far = (book(option(name, -1, "-0.3 0.001 5 -1 0.20")) for name in names)
     more = Shock("vol", vol=0.10)
     week, year = 7 + 5.5 / 24, 364 + 5.5 / 24
     for held, days in ((near, week), (far, year)):
@@ -104,9 +104,9 @@ def test_volatility_of_a_name_moves_by_its_ratio_and_that_of_the_index_by_itself
     at = market({"XYZ": 1.0}, XYZ=6000.0)
     shares, index = "XYZ   261218P05800000", "SPXW  261218P05800000"
     more = Shock("vol", vol=0.10, parallel=True)
-    single = book(option(shares, -1, "-0.3 0.001 5 -1 0.34", mark=60.0), at=at)
+    single = book(option(shares, -1, "-0.3 0.001 5 -1 0.34"), at=at)
     expected = -100 * (black(-1, 6000, 5800, DAYS, 0.44) - black(-1, 6000, 5800, DAYS, 0.34))
-    assert pnl(book(option(index, -1, "-0.3 0.001 5 -1 0.34", mark=60.0)), more) == pytest.approx([expected])
+    assert pnl(book(option(index, -1, "-0.3 0.001 5 -1 0.34")), more) == pytest.approx([expected])
     assert pnl(single, more)[0] < 1.8 * expected
 
 

@@ -59,7 +59,7 @@ def test_a_signal_stops_it_cleanly_and_the_state_is_written(tmp_path: Path, numb
         ready(server)
         code, seconds = server.stop(number)
     assert code == 0, server.log.read_text()
-    assert seconds < 5
+    assert seconds < 10  # two seconds on a machine that does nothing else
     assert json.loads((tmp_path / "data" / "risk_snapshot.json").read_text())["positions"]
     assert "Traceback" not in server.log.read_text()
 
@@ -75,7 +75,7 @@ def test_a_second_copy_on_the_same_port_refuses_to_start(calm: Server, tmp_path:
 
 def test_a_matrix_that_is_not_valid_is_refused_in_one_sentence(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
-    bad.write_text("version: 2\n")
+    bad.write_text("version: 3\n")
     env = environment(tmp_path, free_port(), GUARDRAILS_MATRIX=str(bad))
     command = [sys.executable, "-m", "streamlit", "run", "app.py"]
     refused = subprocess.run(command, cwd=ROOT, env=env, timeout=30, capture_output=True, text=True, check=False)
