@@ -83,7 +83,7 @@ def written(readme: str, tables: dict[str, str], *, whole: bool) -> str:
         return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{document}\n\n{END}", readme, flags=re.DOTALL)
     for title, lines in tables.items():
         dated = lines.replace("\n\n", f"\n\n{machine()}\n\n", 1)
-        old = re.compile(rf"### {re.escape(title)}\n.*?(?=\n\n### |\n\n{END})", re.DOTALL)
+        old = re.compile(rf"### {re.escape(title)}(?=\n).*?(?=\n\n### |\n\n{END})", re.DOTALL)
         if old.search(readme) is None:
             readme = readme.replace(f"\n\n{END}", f"\n\n### {title}\n\n{END}")
         readme = old.sub(lambda _, dated=dated: dated, readme)  # type: ignore[misc]  # bound per table
