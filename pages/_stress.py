@@ -195,7 +195,5 @@ def _unvalued(stress: StressNow) -> str:
 
 def _under(stress: StressNow) -> str:
     residual = "" if stress.residual is None else f"Model vs broker now: {wording.percent(stress.residual)}. "
-    said = (
-        f"{residual}Of all that is held, from now, every underlying by its beta, with the volatility it brings."
-    )
+    said = f"{residual}Of all that is held, from now, every underlying by its beta, with the volatility it brings."
     return f'<div class="pg-soft">{text(said)}</div>'
