@@ -22,7 +22,7 @@ from guardrails.memory import Memory, account_key, remember
 from guardrails.portfolio import AccountHistory, Portfolio, merge_markets, total_net_liquidation
 from guardrails.regime import MarketReadings, RegimeChange, RegimeState, step
 from guardrails.snapshot import Snapshot
-from guardrails.stress import COMPILING as COMPILING  # noqa: PLC0414  # re-exported; mypy asks for this form
+from guardrails.stress import COMPILING
 from guardrails.stress.standing import standing_of
 from guardrails.summary import summarise
 from guardrails.valuation import value_positions

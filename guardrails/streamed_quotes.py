@@ -10,7 +10,7 @@ from guardrails.greeks_choice import Feeds
 from guardrails.twins import middle_of
 from guardrails.values import Position, Quote, finite
 
-_WORTHLESS = 0.10
+WORTHLESS = 0.10
 """an option that nobody bids for and that is offered at no more is worth the middle; above, the middle says nothing"""
 
 
@@ -50,7 +50,7 @@ def with_streamed_quote(position: Position, quote: Quote | None, feeds: Feeds) -
 
 def _priced(bid: float, ask: float) -> bool:
     """Whether the middle is a price: two sides not absurdly apart, or no bid and an ask of next to nothing."""
-    return middle_of(bid, ask) is not None or (bid == 0 < ask <= _WORTHLESS)
+    return middle_of(bid, ask) is not None or (bid == 0 < ask <= WORTHLESS)
 
 
 def _quoted(position: Position) -> datetime | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from guardrails.assess import COMPILING, judge
+from guardrails.assess import judge
 from guardrails.engine import Engine
 from guardrails.errors import GuardrailsError, MatrixError
 from guardrails.matrix import RiskMatrix, parse
@@ -20,6 +20,7 @@ from guardrails.portfolio import Portfolio
 from guardrails.pricing import compiled
 from guardrails.store.captures import Captured, capture_at
 from guardrails.store.moments import matrix_text
+from guardrails.stress import COMPILING
 from guardrails.stress.standing import Standing
 from pages import _engine
 from pages._away import away, failed

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrails.assess import COMPILING
 from guardrails.checks import run
 from guardrails.checks.stress import model_residual, stress_excess, stress_ladder, stress_scenarios
 from guardrails.findings import Finding, Level
 from guardrails.limits import Limits
 from guardrails.matrix import PRESETS
 from guardrails.portfolio import Portfolio
+from guardrails.stress import COMPILING
 from guardrails.values import Account, Position
 from tests.books import IBKR, NOW, TASTY, account, book, market, option, stock, with_limits
 from tests.stressed import standing, stress_limits, stressed

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from guardrails.assess import COMPILING, Inputs, assess
+from guardrails.assess import Inputs, assess
 from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
 from guardrails.instruments import Kind
@@ -28,6 +28,7 @@ from guardrails.store.database import Database, open_database
 from guardrails.store.inserts import insert
 from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
 from guardrails.store.sharing import CAPTURES
+from guardrails.stress import COMPILING
 from guardrails.stress.book import book_of
 from guardrails.stress.near_expiry import Line, near_expiry
 from guardrails.stress.part import axis_of

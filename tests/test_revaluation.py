@@ -22,6 +22,7 @@ from guardrails.stress.scenarios import index_shock, named_shocks
 from guardrails.stress.shocks import Shock
 from guardrails.stress.standing import CURVE, share_of
 from guardrails.stress.unit_prices import NODES
+from guardrails.summary.positions import position_rows
 from guardrails.values import Dividend, Market, Observed, Position
 from tests.books import IBKR, NOW, TASTY, account, book, future, market, option, stock
 from tests.stressed import standing, stressed
@@ -385,3 +386,13 @@ def test_a_volatility_that_contradicts_the_quote_is_not_where_a_shock_begins() -
     assert whole.residual()[0] < -0.5 * at_30
     old = replace(put, mark_time=NOW - timedelta(minutes=4))  # the market moved since: the last volatility says more
     assert book_of(book(old)).vol[0] == 0.18
+
+
+def test_the_row_of_a_position_tells_the_price_at_the_volatility_that_was_told() -> None:
+    put = option("SPXW  261218P05500000", -1, "-0.1 0 0 0 0.18", mark=40.0, mark_time=NOW)
+    portfolio = stressed(put)
+    (row,) = position_rows(portfolio, {})
+    years = (datetime(2026, 12, 18, 21, 0, tzinfo=UTC) - NOW).total_seconds() / (365 * 86_400)
+    told = black(-1, 6000.0, 5500.0, years, 0.18, 0.0)
+    assert (row.iv, row.model) == (0.18, pytest.approx(told, rel=1e-6))
+    assert row.residual == pytest.approx(-100 * (told - 40.0), rel=1e-6)

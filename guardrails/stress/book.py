@@ -19,6 +19,7 @@ from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.pricing import Options, styles
 from guardrails.pricing.dividends_layout import COARSE
+from guardrails.streamed_quotes import WORTHLESS
 from guardrails.stress.neighbours import fill_from_neighbours
 from guardrails.stress.response import MEDIAN_VIX, level_of, vix_known
 from guardrails.terms import Terms, terms_of
@@ -27,8 +28,6 @@ from guardrails.values import Position
 
 VOL_BETA = (0.5, 3.0)
 """bounds of how many points the volatility of an underlying moves for one point of the index"""
-WORTHLESS = 0.10
-"""an option that nobody bids for has a quote if it is offered at no more, as in `streamed_quotes`"""
 RESIDUAL_SHARE = 0.10
 """of its price: a model price further from the market than this says another thing than the market"""
 TICKS, TICKS_OF_SPOT = 0.15, 0.001

@@ -105,7 +105,8 @@ def _modelled(row: int, portfolio: Portfolio) -> tuple[float | None, float | Non
     if isinstance(portfolio.stress, str) or not portfolio.exposures.columns.is_option[row]:
         return None, None
     book = portfolio.stress.book
-    return number(book.base[row]), number((book.base[row] - book.quoted[row]) * book.weight[row])
+    told = book.as_told[row]
+    return number(told), number((told - book.quoted[row]) * book.weight[row])
 
 
 def _unit(instrument: Instrument, greek: float | None, linear: float) -> float | None:
