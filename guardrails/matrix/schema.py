@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from guardrails.matrix.alerts import AlertRules
 from guardrails.matrix.limits import LIMIT_KEYS, Limits
 from guardrails.matrix.ranges import Closes, Days, Minutes, Readings, Seconds, Share, Strict, VixLevel, refuse, within
 
@@ -145,6 +146,7 @@ class RiskMatrix(Strict):
     exempt_groups: Annotated[tuple[str, ...], Field(strict=False)]
     """underlying groups without concentration limits"""
     override: Override | None = None
+    alerts: AlertRules = AlertRules()
     data: DataRules
     regime_rules: RegimeRules = Field(alias="regime")
     regimes: Mapping[RegimeName, Regime]

@@ -1,0 +1,386 @@
+"""The values of the alerts: what is wrong, what it has become, what was said about it. All frozen, all times UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """How loud; CRITICAL needs an acknowledgement, nothing holds it back."""
+
+    WATCH = "WATCH"
+    UNKNOWN = "UNKNOWN"
+    BREACH = "BREACH"
+    CRITICAL = "CRITICAL"
+
+    @property
+    def rank(self) -> int:
+        """Position in the order WATCH < UNKNOWN < BREACH < CRITICAL."""
+        return _RANK[self]
+
+
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class State(StrEnum):
+    """Where an alert stands in its life."""
+
+    SETTLING = "settling"
+    """wrong, but not for long enough to be news; nothing was said or stored"""
+    FIRED = "fired"
+    ACKNOWLEDGED = "acknowledged"
+    SILENCED = "silenced"
+    ESCALATED = "escalated"
+    """nobody acknowledged it in time, so the next people were told"""
+    RESOLVED = "resolved"
+
+
+class Reason(StrEnum):
+    """Why something was said, or why not; the words a person reads."""
+
+    FIRST = "first notice"
+    WORSENED = "worsened"
+    BACK = "back after a silence"
+    REPEAT = "repeat due"
+    ESCALATED = "nobody acknowledged it"
+    RESOLVED = "resolved"
+    DIGEST = "in the digest"
+    ACKNOWLEDGED = "acknowledged"
+    SILENCED = "silenced"
+    UNSILENCED = "silence ended"
+    ACTED = "led to an action"
+    EASED = "eased"
+    RETURNED = "back before it was resolved"
+    BLIND = "was broken, and cannot be seen now"
+    HELD_INHIBITED = "suppressed by its cause"
+    HELD_SILENCE = "suppressed by a silence"
+    HELD_ACKNOWLEDGED = "suppressed by its acknowledgement"
+    HELD_QUIET = "suppressed by quiet hours"
+    HELD_BUDGET = "suppressed by the daily budget"
+    HELD_GRACE = "suppressed by the grace after a change of regime"
+    HELD_TOGETHER = "waits to be told with its family"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong at one moment."""
+
+    check: str
+    subject: str
+    severity: Severity
+    message: str
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    headroom: float | None = None
+    """in `unit`, negative when over the limit"""
+    data_age_seconds: float | None = None
+    next_action: str = ""
+    follows: bool = False
+    """it is UNKNOWN only because of something else that is wrong, such as a source that is down"""
+    grace_until: datetime | None = None
+    """a breach that only the new limits of another regime cause is not shouted before"""
+    news: bool = False
+    """it is an event, not a state: it is told once, and its end is not news"""
+
+    @property
+    def identity(self) -> str:
+        """The same problem has the same: check and subject."""
+        return f"{self.check} {self.subject}"
+
+    @property
+    def overshoot(self) -> float:
+        """By how many times its limit it is over, 0 when it is not or that is not known."""
+        if self.headroom is None or not self.limit or self.headroom >= 0:
+            return 0.0
+        return -self.headroom / abs(self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody has it."""
+
+    author: str
+    time: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Somebody does not want to hear of it until then; it ends when it gets worse."""
+
+    author: str
+    time: datetime
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An open problem with its life."""
+
+    problem: Problem
+    """as it was last seen"""
+    severity: Severity
+    """the worst within the calm that must pass before it counts as eased"""
+    step: int
+    """how far over its limit, in the steps of `guardrails.alerts.life`: one more is worse"""
+    since: datetime
+    """when it went wrong"""
+    last_wrong: datetime
+    """when it was last seen wrong"""
+    fired: datetime | None = None
+    """None while it settles"""
+    told: datetime | None = None
+    """when somebody was last told of it"""
+    told_severity: Severity | None = None
+    told_step: int = 0
+    times_told: int = 0
+    acknowledgement: Acknowledgement | None = None
+    silence: Silence | None = None
+    past_silences: tuple[Silence, ...] = ()
+    escalations: int = 0
+    """how many of the lists of channels beyond the first were told"""
+    escalated: datetime | None = None
+    flaps: int = 0
+    """how many times it was gone and came back before it was resolved"""
+    held: Reason | None = None
+    """why it is not told now"""
+    held_by: str = ""
+    """the identity of the alert that holds it back, when one does"""
+    owed: Reason | None = None
+    """what is still to be said about it, in the digest or with its family"""
+    acted: bool = False
+    """somebody did something about it"""
+    eased_at: datetime | None = None
+    """since when it has looked better than `severity`; None while it does not"""
+
+    @property
+    def identity(self) -> str:
+        """That of its problem."""
+        return self.problem.identity
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        if self.fired is None:
+            return State.SETTLING
+        if self.silence is not None:
+            return State.SILENCED
+        if self.acknowledgement is not None:
+            return State.ACKNOWLEDGED
+        return State.ESCALATED if self.escalations else State.FIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step in the life of an alert: a row of the timeline."""
+
+    time: datetime
+    alert: Alert
+    """as it is after the step"""
+    state: State
+    reason: Reason
+    author: str = ""
+    """who did it; empty: the program"""
+    words: str = ""
+    """what the person wrote, or who holds it back"""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to be said about one alert."""
+
+    alert: Alert
+    reason: Reason
+    channels: tuple[str, ...]
+    """names; the log hears everything anyway"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a message says about one alert, in words, all numbers with their unit."""
+
+    severity: Severity
+    state: State
+    title: str
+    """what, and of which account or underlying: `Margin cushion, IBKR •••4567`"""
+    what: str
+    """the finding's own sentence"""
+    figures: str
+    """value and limit: `14 %, limit 20 %`; empty when there are none"""
+    since: datetime
+    age: str
+    """of the data: `data 3 s old`; empty when not known"""
+    action: str
+    reason: str
+    """why this is said now"""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, the same for every channel; nothing in it names a full account number."""
+
+    key: str
+    """unique"""
+    time: datetime
+    severity: Severity
+    """the worst of its lines; of a message that only resolves, the severity that was"""
+    resolved: bool
+    """it says only that something is over"""
+    title: str
+    lines: tuple[Line, ...]
+    more: int
+    """alerts beyond the lines"""
+    link: str
+    """of the page"""
+    test: bool = False
+    """sent by a person to see whether the channel works"""
+
+
+class Outcome(StrEnum):
+    """What came of one attempt."""
+
+    SENT = "sent"
+    """the other side said so"""
+    FAILED = "failed"
+    """it may work later"""
+    REFUSED = "refused"
+    """it will never work like this: a wrong address, password, certificate"""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a channel answered to one attempt."""
+
+    outcome: Outcome
+    detail: str
+    """in words, without secrets"""
+    retry_after_seconds: float | None = None
+    """how long the other side asks to be left alone"""
+
+
+class DeliveryState(StrEnum):
+    """Where one message to one channel stands."""
+
+    WAITING = "waiting"
+    FAILED = "failed"
+    """will be tried again"""
+    SENT = "sent"
+    DEAD = "dead"
+    """given up"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message on its way to one channel."""
+
+    key: str
+    """unique: that of the message and the channel"""
+    channel: str
+    message: Message
+    alerts: tuple[str, ...]
+    """identities it tells of"""
+    state: DeliveryState = DeliveryState.WAITING
+    attempts: int = 0
+    due: datetime | None = None
+    """when it is tried next; None: now, or never again"""
+    detail: str = ""
+    created: datetime | None = None
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One open alert as a page shows it."""
+
+    identity: str
+    check: str
+    subject: str
+    family: str
+    severity: Severity
+    state: State
+    problem: Problem
+    since: datetime
+    fired: datetime
+    told: datetime | None
+    times_told: int
+    owner: str = ""
+    """who acknowledged it"""
+    note: str = ""
+    silence: Silence | None = None
+    past_silences: tuple[Silence, ...] = ()
+    escalations: int = 0
+    flaps: int = 0
+    held: Reason | None = None
+    held_by: str = ""
+    next_told: datetime | None = None
+    """when it will be told again if nothing changes"""
+    escalates: datetime | None = None
+    """when the next people are told unless somebody acknowledges it"""
+    acted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """One channel and how it does."""
+
+    name: str
+    kind: str
+    """`Slack`, `e-mail`, `log`, `ntfy`, ..."""
+    works: bool | None
+    """None until something was sent"""
+    last_sent: datetime | None = None
+    last_detail: str = ""
+    """what it answered last"""
+    failing_since: datetime | None = None
+    waiting: int = 0
+    dead: int = 0
+    """deliveries given up since the start"""
+    next_try: datetime | None = None
+    sent: int = 0
+    """deliveries since the start"""
+    failures: int = 0
+    """attempts that failed since the start"""
+    problem: str = ""
+    """why it cannot be used at all, such as a package that is missing"""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRow:
+    """Who watches the watcher."""
+
+    since: datetime | None = None
+    """monitoring since"""
+    last_cycle: datetime | None = None
+    heartbeat: bool = False
+    """a dead-man's switch is configured"""
+    last_ping: datetime | None = None
+    """last time the monitor took one"""
+    next_ping: datetime | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsNow:
+    """Everything a page shows of the alerts at one moment."""
+
+    as_of: datetime
+    active: tuple[AlertRow, ...] = ()
+    """worst first, then the oldest"""
+    channels: tuple[ChannelRow, ...] = ()
+    told_today: int = 0
+    """messages that count against the budget"""
+    budget: int = 0
+    digest: int = 0
+    """alerts that wait for the digest"""
+    digest_due: datetime | None = None
+    watch: WatchRow = field(default_factory=WatchRow)
+    problem: str = ""
+    """why alerts may not be kept or sent; empty when nothing is wrong"""
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    """since the start: `fired`, `told`, `resolved`, `escalated`, `acted`"""

@@ -1,0 +1,63 @@
+"""What a person asks of the program that watches the book, from whichever app the page belongs to.
+
+An app that only reads (another program holds the lease) puts the request into the store, the watching program takes
+it once, does it, and answers there; an app that watches itself does the same in memory. A request that was not taken
+before `valid_until` is never done: what a person wanted a minute ago may be wrong by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What can be asked."""
+
+    ACKNOWLEDGE = "acknowledge"
+    """body: alert, note"""
+    SILENCE = "silence"
+    """body: alert, reason, until (ISO time)"""
+    UNSILENCE = "unsilence"
+    """body: alert"""
+    ACTED = "acted"
+    """body: alert, note: it led to an action"""
+    TEST_CHANNEL = "test_channel"
+    """body: channel"""
+    SEND_AGAIN = "send_again"
+    """body: delivery: one that was given up"""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One wish of a person."""
+
+    key: str
+    """unique, made by the app that asks"""
+    time: datetime
+    valid_until: datetime
+    author: str
+    kind: str
+    """a `Kind`; a program that does not know it refuses"""
+    body: Mapping[str, str]
+
+
+class Said(StrEnum):
+    """What came of a request."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    """nobody took it in time"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request, in words."""
+
+    key: str
+    time: datetime
+    said: Said
+    words: str
