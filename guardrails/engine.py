@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from guardrails.alerts.channel import Duty
+from guardrails.alerts.values import AlertsNow
 from guardrails.announcements import announce
 from guardrails.assess import Assessment, Inputs, assess
-from guardrails.brokers import Broker, LiveBroker, MarketFeed
+from guardrails.brokers import Broker, LiveBroker
 from guardrails.errors import SourceError
+from guardrails.health import Health
 from guardrails.histories import past_of
-from guardrails.instruments import Instrument
-from guardrails.keeper import Keeper, Published, StoreHealth
+from guardrails.keeper import Keeper, Published
 from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
-from guardrails.outages import about_matrix, about_task, failed_view, unheard
-from guardrails.portfolio import held_by_others
+from guardrails.outages import about_matrix, about_task
 from guardrails.pricing import compiled
+from guardrails.readings import Readings
+from guardrails.requests import Answer, Request
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
 from guardrails.values import SourceState, View
 
@@ -45,22 +49,8 @@ _PAST_EVERY = timedelta(days=1)
 _SPEAKING = (SourceState.LIVE, SourceState.CLOSED, SourceState.FILE)
 _FOLLOW_SECONDS = 0.2
 """how often it is asked whether another program has seen something new"""
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether the engine works, as a person or a monitor asks."""
-
-    alive: bool
-    last_cycle: datetime | None
-    cycle_seconds: float | None
-    cycles: int
-    problems: tuple[str, ...]
-    store_writable: bool
-    store: StoreHealth | None = None
-    """None when nothing is kept"""
-    watched_by: str = ""
-    """the other program that reads the brokers, while this one only shows what it sees"""
+ANSWER_SECONDS = timedelta(seconds=15)
+"""what a person asked for and nobody took by then is not done any more"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +79,9 @@ class Engine:
         settings: EngineSettings,
         clock: Callable[[], datetime],
         store: Keeper | str = "",
+        desk: Duty | None = None,
     ) -> None:
-        """`store` keeps every Snapshot, or is why nothing is kept."""
+        """`store` keeps every Snapshot, or is why nothing is kept; `desk` makes alerts of them."""
         self.latest: Snapshot | None = None
         """the last Snapshot; replaced whole, never changed"""
         self.restored = False
@@ -98,12 +89,10 @@ class Engine:
         self.assessment: Assessment | None = None
         self.settings = settings
         self.now = clock
-        self._sources = tuple(sources)
-        self._feeds = tuple(source for source in sources if isinstance(source, MarketFeed))
-        self._followed: dict[str, frozenset[Instrument]] = {}
+        self._readings = Readings(sources, clock, settings.read_timeout_seconds)
         self._matrix = matrix
-        self._views: dict[str, View] = {}
         self._store = None if isinstance(store, str) else store
+        self._desk = desk
         self._problems: dict[str, str] = {"store": store} if isinstance(store, str) and store else {}
         self._changes: tuple[Change, ...] = ()
         self._scenario = settings.scenario
@@ -117,23 +106,21 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._asked_to_stop = threading.Event()
-        self._due = asyncio.Event()
-        self._heard = asyncio.Event()
-        self._prompt = asyncio.Event()
+        self._due, self._prompt = asyncio.Event(), asyncio.Event()
         self._forgetting = threading.Event()
         self._past_filled: datetime | None = None
         self._watching = asyncio.Event()
         """set while this program reads the brokers itself"""
         self._watched_by = ""
-        self._lost = 0
-        """how many times another program took over"""
+        self._watching_since: datetime | None = None
+        self._taken_over: tuple[datetime, str] | None = None
         self._published: Published | None = None
         """what was last taken over from another program"""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the sources."""
-        return tuple(source.name for source in self._sources)
+        return self._readings.names
 
     @property
     def scenario(self) -> str:
@@ -151,7 +138,40 @@ class Engine:
         problems = tuple(f"{name}: {text}" for name, text in sorted(self._problems.items()))
         last, seconds = self._last_cycle, self._cycle_seconds
         store = None if self._store is None else self._store.health()
-        return Health(alive, last, seconds, self._cycles, problems, self._writable, store, self._watched_by)
+        return Health(
+            alive,
+            last,
+            seconds,
+            self._cycles,
+            problems,
+            self._writable,
+            store,
+            self._watched_by,
+            self._watching_since,
+            self._taken_over,
+        )
+
+    @property
+    def alerts(self) -> AlertsNow | None:
+        """The alerts as they stand, of this program or of the one that watches; None when nobody makes any."""
+        if self._watched_by:
+            return None if self._published is None else self._published.alerts
+        return None if self._desk is None else self._desk.now
+
+    def ask(self, kind: str, body: Mapping[str, str], author: str) -> str:
+        """Ask the program that watches to do something (`guardrails.requests.Kind`); the key of its `answer`."""
+        now = self.now()
+        request = Request(secrets.token_hex(8), now, now + ANSWER_SECONDS, author, kind, dict(body))
+        if self._watched_by and self._store is not None:
+            self._store.ask(request)
+        elif self._desk is not None:
+            self._desk.do(request)
+        return request.key
+
+    def answer(self, key: str) -> Answer | None:
+        """What came of the request `key`; None while it is not known."""
+        told = None if self._desk is None else self._desk.answer(key)
+        return told or (None if self._store is None else self._store.answered(key))
 
     def forget(self, scenario: str) -> None:
         """Begin the next cycle with an empty memory, because the demo's market was exchanged for that of `scenario`."""
@@ -168,6 +188,8 @@ class Engine:
             threading.Thread(target=compiled.prepare, name="compile", daemon=True).start()
             if self._store is not None:
                 self._store.start()
+            if self._desk is not None:
+                self._desk.start()
             self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="engine", daemon=True)
             self._thread.start()
 
@@ -182,6 +204,8 @@ class Engine:
                 loop.call_soon_threadsafe(stopping.set)
             thread.join(STOP_TIMEOUT_SECONDS)
             self._thread = None
+            if self._desk is not None:
+                self._desk.stop(STOP_TIMEOUT_SECONDS)
             if self._store is not None:
                 self._store.stop()
 
@@ -206,18 +230,18 @@ class Engine:
     async def _run(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         # of this loop, should it be started again
-        self._due, self._heard, self._prompt = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._watching = asyncio.Event()
-        self._followed.clear()
+        self._due, self._prompt = asyncio.Event(), asyncio.Event()
+        self._watching, self._watching_since = asyncio.Event(), None
+        self._readings.begin()
         if self._asked_to_stop.is_set():
             self._stopping.set()
         jobs: dict[str, Callable[[], Awaitable[None]]] = {
-            f"read {source.name}": lambda source=source: self._read(source) for source in self._sources  # type: ignore[misc]  # bound per source
+            f"read {source.name}": lambda source=source: self._readings.read(source)  # type: ignore[misc]  # bound per source
+            for source in self._readings.sources
         }  # fmt: skip
         jobs |= {
             f"hear {source.name}": lambda source=source: self._hear(source)  # type: ignore[misc]  # as above
-            for source in self._sources
-            if isinstance(source, LiveBroker)
+            for source in self._readings.live
         }
         jobs |= {"assess": self._assess, "record": self._record, "past": self._fill_past}
         jobs = {name: lambda job=job: self._while_watching(job) for name, job in jobs.items()}  # type: ignore[misc]  # as above
@@ -270,12 +294,14 @@ class Engine:
     async def _share(self) -> None:
         """Watch, unless another program does: then show what that one sees, and go on from it when it ends."""
         if self._store is None:
-            self._watching.set()
+            self._begin_watching()
             return
         part = await asyncio.to_thread(self._store.part, self.names, self._scenario)
         before, self._watched_by = self._watched_by, part.holder  # first, so that nobody takes its Snapshot for ours
         if part.watches and before:
             log.warning("%s watches no more; this program does now", before)
+            if part.died:
+                self._taken_over = self.now(), part.died
         elif part.holder and part.holder != before:
             log.warning("%s watches this book; this program shows what it sees", part.holder)
         published = part.published
@@ -287,15 +313,23 @@ class Engine:
                 self._last_cycle, self._cycles = published.snapshot.as_of, self._cycles + 1
         self._tell_store_problem()
         if part.watches:
-            self._watching.set()
+            self._begin_watching()
         elif self._watching.is_set():
             self._watching.clear()
-            self._lost += 1
-            self._views.clear()  # what was heard until now is not of now when this program watches again
-            self._heard.clear()
+            self._watching_since = None
+            if self._desk is not None:
+                self._desk.idle()
             self._problems = {name: said for name, said in self._problems.items() if name == "store"}
             self._writable = True
-            await self._let_go()  # a broker may allow one connection only, which the other program now needs
+            await self._readings.lose(STOP_TIMEOUT_SECONDS / 2)
+
+    def _begin_watching(self) -> None:
+        if self._watching.is_set():
+            return
+        self._watching_since = self.now()
+        if self._desk is not None:
+            self._desk.begin(self.names, self._scenario)
+        self._watching.set()
 
     def _is_news(self, snapshot: Snapshot) -> bool:
         """Whether another program has seen this after what is shown and remembered here."""
@@ -316,70 +350,33 @@ class Engine:
             await source.changed()
             await self._watching.wait()
             with suppress(Exception):  # it is told by the task that reads every period
-                await self._read(source)
+                await self._readings.read(source)
             self._prompt.set()
             await asyncio.sleep(_HEAR_SECONDS)
-
-    async def _read(self, source: Broker) -> None:
-        """One view of one source; when that fails, the last good one stays with its age and says so."""
-        lost = self._lost
-        try:
-            async with asyncio.timeout(self.settings.read_timeout_seconds):
-                view = await source.view(self.now())
-            if lost == self._lost:
-                self._views[source.name] = view
-        except Exception as error:
-            said = str(error) if isinstance(error, SourceError) else type(error).__name__
-            if lost == self._lost:
-                self._views[source.name] = failed_view(source.name, self._views.get(source.name), said)
-            raise
-        finally:
-            if len(self._views) == len(self._sources):
-                self._heard.set()
 
     async def _assess(self) -> None:
         if self._forgetting.is_set():
             self._forgetting.clear()
-            self._views.clear()
-            self._heard.clear()
+            self._readings.forget()
             self._memory, self._changes = Memory(), ()
             self._past_filled = None
-        if not self._heard.is_set():
-            await self._first_words()
-        began, lost = time.perf_counter(), self._lost
-        now = self.now()
-        views = [self._views.get(name) or unheard(name) for name in self.names]
-        await self._follow(views)
+            if self._desk is not None:
+                self._desk.begin(self.names, self._scenario)
+        await self._readings.first_words(self.settings.first_words_seconds)
+        began, lost, now = time.perf_counter(), self._readings.lost, self.now()
+        views = self._readings.views()
+        for task, error in (await self._readings.follow(views)).items():
+            if error is None:
+                self._problems.pop(task, None)
+            else:
+                self._went_wrong(task, error)
         inputs = await asyncio.to_thread(self._inputs, views, now)
         result = await asyncio.to_thread(self._judge, inputs)
-        if lost != self._lost:  # another program watches meanwhile
+        if lost != self._readings.lost:  # another program watches meanwhile
             return
         self._publish(result, inputs)
         self._cycle_seconds = time.perf_counter() - began
         self._last_cycle, self._cycles = now, self._cycles + 1
-
-    async def _follow(self, views: Sequence[View]) -> None:
-        """Tell every market feed what the other sources hold, when that has changed; a failure is tried again."""
-        for feed in self._feeds:
-            task = f"follow {feed.name}"
-            try:
-                wanted = await asyncio.to_thread(held_by_others, views, feed.name)
-                if wanted != self._followed.get(feed.name, frozenset()):
-                    feed.follow(wanted)
-                    self._followed[feed.name] = wanted
-            except Exception as error:  # the assessment goes on with what is streamed already
-                self._went_wrong(task, error)
-            else:
-                self._problems.pop(task, None)
-
-    async def _first_words(self) -> None:
-        """Wait a moment for every source to speak once, so that the first Snapshot need not be UNKNOWN."""
-        try:
-            async with asyncio.timeout(self.settings.first_words_seconds):
-                await self._heard.wait()
-        except TimeoutError:
-            self._heard.set()
-            log.warning("not every source has answered within %.0f s", self.settings.first_words_seconds)
 
     def _inputs(self, views: list[View], now: datetime) -> Inputs:
         self._matrix = self._matrix.reread()
@@ -409,8 +406,13 @@ class Engine:
             log.warning("regime %s -> %s: %s", change.old, change.new, change.cause)
         self._memory, self.assessment = result.memory, result
         self.latest, self.restored = snapshot, False
+        alerts = None
+        if self._desk is not None:
+            self._desk.see(snapshot, self.matrix.alerts)
+            alerts = self._desk.now
         if self._store is not None:
-            self._store.keep(snapshot, self._matrix.text, result.portfolio, self._scenario, inputs, result.memory)
+            memory = result.memory
+            self._store.keep(snapshot, self._matrix.text, result.portfolio, self._scenario, inputs, memory, alerts)
             self._tell_store_problem()
         if moved or self._cycles == 0:
             self._due.set()
@@ -423,7 +425,9 @@ class Engine:
         if self._store is None or filled or self.restored or not speak:
             return
         self._past_filled = now
-        real = [source for source in self._sources if source.name != "demo"]  # the demo makes up another past every day
+        real = [
+            source for source in self._readings.sources if source.name != "demo"
+        ]  # the demo makes up another past every day
         self._store.fill(self.names, self._scenario, await past_of(real, now))
 
     async def _record(self) -> None:
@@ -447,16 +451,8 @@ class Engine:
             raise
         self._writable = True
 
-    async def _let_go(self) -> None:
-        for source in self._sources:
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_SECONDS / 2):
-                    await source.close()
-            except Exception:
-                log.exception("closing %s failed", source.name)
-
     async def _close(self) -> None:
-        await self._let_go()
+        await self._readings.let_go(STOP_TIMEOUT_SECONDS / 2)
         try:
             self._write()
         except OSError:

@@ -7,8 +7,9 @@ import json
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from guardrails.engine import Engine, Health
+from guardrails.engine import Engine
 from guardrails.findings import Level
+from guardrails.health import Health
 from guardrails.outages import is_fresh
 from guardrails.snapshot import Snapshot, SourceRow, to_json
 from guardrails.values import SourceState

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from guardrails.alerts.values import AlertsNow
 from guardrails.assess import Inputs
 from guardrails.memory import Memory
 from guardrails.past import Past
 from guardrails.portfolio import Portfolio
+from guardrails.requests import Answer, Request
 from guardrails.snapshot import Snapshot
 
 
@@ -29,6 +31,7 @@ class Keeper(Protocol):
         scenario: str,
         inputs: Inputs,
         memory: Memory,
+        alerts: AlertsNow | None,
     ) -> None:
         """Take a copy of one moment and return at once."""
 
@@ -37,6 +40,12 @@ class Keeper(Protocol):
 
     def part(self, sources: Sequence[str], scenario: str) -> Part:
         """Whether this program is the one that watches this book; may take seconds at the first time."""
+
+    def ask(self, request: Request) -> None:
+        """Put what a person asks before the program that watches, and return at once."""
+
+    def answered(self, key: str) -> Answer | None:
+        """What came of the request `key`; None while it is not known."""
 
     def health(self) -> StoreHealth:
         """Whether what was handed over is kept."""
@@ -85,6 +94,10 @@ class Part(Protocol):
         """Which program does, when it is another."""
 
     @property
+    def died(self) -> str:
+        """Which program did until it died without a word, when this one has taken over; else empty."""
+
+    @property
     def published(self) -> Published | None:
         """What another program that watched has shown last."""
 
@@ -99,3 +112,7 @@ class Published(Protocol):
     @property
     def memory(self) -> Memory:
         """To go on from."""
+
+    @property
+    def alerts(self) -> AlertsNow | None:
+        """Its alerts, None when it makes none."""

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 
 from guardrails import calendar, wording
 from guardrails.checks import NOT_CLEARED
-from guardrails.engine import Engine, Health
+from guardrails.engine import Engine
 from guardrails.findings import Finding, Level, worst
+from guardrails.health import Health
 from guardrails.matrix import RiskMatrix
 from guardrails.outages import is_fresh
 from guardrails.snapshot import Snapshot, SourceRow

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from guardrails import wording
-from guardrails.engine import Health
 from guardrails.findings import Level
+from guardrails.health import Health
 from guardrails.snapshot import Snapshot
 from pages._engine import engine
 from pages._filters import choose, follow

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, func, insert, select, update
 
+from guardrails.alerts.values import AlertsNow
 from guardrails.memory import Memory
 from guardrails.snapshot import Snapshot, to_json
 from guardrails.store.captures import packed, read_packed, unpacked
@@ -30,6 +31,7 @@ class Published:
 
     snapshot: Snapshot
     memory: Memory
+    alerts: AlertsNow | None = None
 
 
 def publish(connection: Connection, book: str, token: int, newest: Published) -> None:

@@ -31,6 +31,8 @@ class Part:
     """who does, when it is another program"""
     published: Published | None = None
     """what that program published last, also after this one has taken over"""
+    died: str = ""
+    """who did until it died without giving the lease back, when this program took it from there"""
 
 
 class Roles:

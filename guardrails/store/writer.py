@@ -18,10 +18,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from guardrails.alerts.values import AlertsNow
 from guardrails.assess import Inputs
 from guardrails.memory import Memory
 from guardrails.past import Past
 from guardrails.portfolio import Portfolio
+from guardrails.requests import Answer, Request
 from guardrails.snapshot import Snapshot
 from guardrails.store.books import book_of
 from guardrails.store.bringing import Bringing
@@ -138,6 +140,7 @@ class Writer:
         scenario: str = "",
         inputs: Inputs | None = None,
         memory: Memory | None = None,
+        alerts: AlertsNow | None = None,
     ) -> None:
         """Hand over a Snapshot, the text of the matrix in force, the Portfolio and the Inputs it was made from.
 
@@ -146,7 +149,7 @@ class Writer:
         """
         self._handing.take(snapshot, matrix_text, portfolio, scenario, inputs)
         if memory is not None:
-            self._roles.newest(Published(snapshot, memory))
+            self._roles.newest(Published(snapshot, memory, alerts))
             if self._roles.owes:
                 self._inbox.wake()
 
@@ -160,6 +163,14 @@ class Writer:
         self._roles.want(sources, scenario)
         self._inbox.wake()
         return self._roles.part()
+
+    def ask(self, request: Request) -> None:
+        """Put `request` into the store for the program that watches; returns at once."""
+        raise NotImplementedError(request.kind)  # replaced with the requests of the store
+
+    def answered(self, key: str) -> Answer | None:
+        """What came of the request `key`; None while it is not known."""
+        raise NotImplementedError(key)
 
     def settled(self, seconds: float) -> bool:
         """Wait until all that must survive is in the database or the spool; whether that came within `seconds`."""
