@@ -21,9 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from guardrails import http, redaction
+from guardrails import http, logs, redaction
 from guardrails.engine import Engine
 from guardrails.errors import GuardrailsError
+from guardrails.settings import load_settings
 
 WRONG_USAGE = 64
 LISTENS_AFTER_SECONDS = 0.3
@@ -60,12 +61,14 @@ def open_browser() -> None:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    """The engine runs exactly as long as the server."""
-    from pages._engine import engine  # noqa: PLC0415  # inside the hook: only now does Streamlit's cache exist
+    """The engine, its alerts and its dead-man's switch run exactly as long as the server."""
+    from pages._engine import wiring  # noqa: PLC0415  # inside the hook: only now does Streamlit's cache exist
 
     redaction.install()
     try:
-        service = engine()
+        settings = load_settings()
+        logs.install(settings.guardrails_data_dir)
+        service = wiring()
     except GuardrailsError as error:
         sentence = f"Portfolio Guardrails cannot start:\n{error}"
         print(sentence, file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from guardrails import logs
 from guardrails.alerts.channel import Duty
 from guardrails.alerts.values import AlertsNow
 from guardrails.announcements import announce
@@ -355,6 +356,10 @@ class Engine:
             await asyncio.sleep(_HEAR_SECONDS)
 
     async def _assess(self) -> None:
+        with logs.correlated(cycle=f"c-{self._cycles + 1:06d}"):
+            await self._cycle()
+
+    async def _cycle(self) -> None:
         if self._forgetting.is_set():
             self._forgetting.clear()
             self._readings.forget()

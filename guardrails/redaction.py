@@ -1,5 +1,8 @@
 """Account numbers, tokens and passwords are taken out of texts that others wrote: a broker's error message, a
 traceback. Our own texts never hold them; the log is where what nobody thought of arrives.
+
+Some are known by how they look; the secrets of the settings are known by value (`hide_settings`), whatever they look
+like and however they are encoded.
 """
 
 from __future__ import annotations
@@ -7,13 +10,19 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 import time
+from collections.abc import Iterator, Mapping
 from typing import TextIO
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from guardrails import hidden
 
 MASK = "•••"
 
 _ACCOUNT = re.compile(
-    r"(?<![A-Za-z0-9])"
+    r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"  # or after the end of a line as a representation writes it
     r"(?:D?[UFI]\d{5,9}"  # IBKR: live or paper user, advisor, advisor's client
     r"|\d[A-Z]{2}(?=[A-Z]*\d)[A-Z0-9]{4,6})"  # tastytrade; a digit more keeps words in capitals readable
     r"(?![A-Za-z0-9])"
@@ -24,12 +33,64 @@ _PASSWORD = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)\S*@")
 """up to the last @: a password that was not escaped may hold one"""
 _CHATTERS = ("ib_async", "eventkit", "tastytrade", "httpx2", "httpcore2")
 """they print whole positions, tokens and an error at every attempt; the adapters report their conditions themselves"""
+_LINE_LENGTH = 6
+"""a shorter line of a secret of several lines may stand in any text"""
+
+_guard = threading.Lock()
+_values: hidden.Values = {}
+"""what `hide` was told; replaced whole, so that `redact` needs no lock"""
+
+
+def hide(*secrets: str) -> None:
+    """Let no text that passes `redact` hold one of the `secrets` from now on; callable from any thread.
+
+    A secret may be of several lines, a list of account numbers, or one URL or more: then its telling parts are hidden
+    too (`hidden.parts_of_urls`). One of less than six characters is hidden only where it is a whole word.
+    """
+    global _values  # noqa: PLW0603  # the log is one per process, and so is what may not be in it
+    with _guard:
+        known = [value for same in _values.values() for value in same]
+        _values = hidden.grouped([*known, *(way for secret in secrets for way in _ways(secret))])
+
+
+def hide_settings(settings: BaseModel) -> None:
+    """Hide the value of every field of `settings` that holds a `SecretStr`, also within a list or a mapping."""
+    hide(*(secret for name in type(settings).model_fields for secret in _secrets(getattr(settings, name))))
+
+
+def _secrets(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, SecretBytes):
+        yield value.get_secret_value().decode("utf-8", "replace")
+    elif isinstance(value, Mapping):
+        yield from (secret for item in value.values() for secret in _secrets(item))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (secret for item in value for secret in _secrets(item))
+
+
+def _ways(secret: str) -> Iterator[hidden.Hidden]:
+    secret = secret.strip()
+    numbers = re.split(r"[,;\s]+", secret)
+    if all(map(_ACCOUNT.fullmatch, numbers)):
+        yield from (way for number in numbers for way in hidden.ways(number, MASK + number[-4:]))
+        return
+    lines = [line.strip() for line in secret.splitlines()] if "\n" in secret else []
+    is_url = "://" in secret
+    whole = [] if is_url or not secret else [secret]
+    for text in (*whole, *(line for line in lines if len(line) >= _LINE_LENGTH)):
+        yield from hidden.ways(text, MASK)
+    for part, only_in_url in hidden.parts_of_urls(secret) if is_url else ():
+        yield from (hidden.ways_in_url if only_in_url else hidden.ways)(part, MASK)
 
 
 def redact(text: str) -> str:
-    """`text` with account numbers cut to their last four, and without bearer tokens, JWTs and passwords in URLs."""
-    text = _PASSWORD.sub(rf"\1{MASK}@", text)
-    text = _JWT.sub(MASK, _BEARER.sub(rf"\1{MASK}", text))
+    """`text` without what `hide` was told, bearer tokens, JWTs and passwords in URLs; account numbers cut to four."""
+    text = hidden.without(text, _values)
+    # what is looked for first is found, or not, in a twentieth of the time
+    text = _PASSWORD.sub(rf"\1{MASK}@", text) if "://" in text else text
+    text = _BEARER.sub(rf"\1{MASK}", text) if "bearer" in text.lower() else text
+    text = _JWT.sub(MASK, text) if "eyJ" in text else text
     return _ACCOUNT.sub(lambda found: MASK + found[0][-4:], text)
 
 
@@ -46,10 +107,11 @@ class RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
+class StandardError(logging.StreamHandler[TextIO]):
     """Writes to what `sys.stderr` is at that moment, which whoever runs this process may have exchanged."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write `record` there."""
         self.stream = sys.stderr
         super().emit(record)
 
@@ -62,9 +124,9 @@ def install() -> None:
     for name in _CHATTERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     root = logging.getLogger()
-    if any(isinstance(handler, _StandardError) for handler in root.handlers):
+    if any(isinstance(handler, StandardError) for handler in root.handlers):
         return
-    handler = _StandardError()
+    handler = StandardError()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(RedactingFormatter())
     root.addHandler(handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from guardrails.errors import SettingsError
+from guardrails.redaction import hide_settings
 
 _PREFIX = "GUARDRAILS_"
 SOURCES = ("demo", "ibkr", "tastytrade", "statement:PATH")
@@ -72,6 +74,26 @@ class Settings(BaseSettings):
     tastytrade_base_url: str = "https://api.tastyworks.com"
     """another one for the sandbox (https://api.cert.tastyworks.com) or tests"""
 
+    slack_webhook_url: SecretStr | None = None
+    smtp_host: str = ""
+    """server that takes mail from you"""
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    """465 is TLS from the first byte, every other one STARTTLS"""
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_starttls: bool = True
+    """off only for a server on this machine"""
+    alert_email_from: str = ""
+    """empty: SMTP_USER, when that is an address"""
+    alert_email_to: Annotated[tuple[str, ...], NoDecode] = ()
+    """addresses with commas between"""
+    alert_urls: SecretStr | None = None
+    """more channels as Apprise URLs, each alone or as name=URL, with commas or blanks between"""
+    heartbeat_url: SecretStr | None = None
+    """dead-man's switch, pinged after every good cycle"""
+    guardrails_link: str = "http://127.0.0.1:8501"
+    """where the reader of a message opens the app, without a path"""
+
     @field_validator("guardrails_sources", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -87,6 +109,19 @@ class Settings(BaseSettings):
                 raise ValueError(message)
         return names
 
+    @field_validator("alert_email_to", mode="before")
+    @classmethod
+    def _addresses(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("guardrails_link")
+    @classmethod
+    def _address_only(cls, value: str) -> str:
+        if re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", value):
+            return value.rstrip("/")
+        message = "must be http:// or https:// and a host, with a port where needed and nothing behind it"
+        raise ValueError(message)
+
 
 def is_source(name: str) -> bool:
     """Whether `name` is one of `SOURCES`."""
@@ -94,7 +129,10 @@ def is_source(name: str) -> bool:
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings in force; SettingsError names every unknown or wrong one and the nearest valid name."""
+    """The settings in force; SettingsError names every unknown or wrong one and the nearest valid name.
+
+    From then on no log, error or page of this process shows one of their secrets (`redaction.hide_settings`).
+    """
     known = {name.upper() for name in Settings.model_fields}
     given = {name.upper() for name in (os.environ if environment is None else environment)} | _names_in_dotenv()
     problems = [
@@ -103,13 +141,15 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if problems:
         raise SettingsError("\n".join(problems))
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         lines = [
             f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}"
             for e in error.errors(include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None
+    hide_settings(settings)
+    return settings
 
 
 def _names_in_dotenv() -> set[str]:

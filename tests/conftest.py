@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from guardrails import redaction
 from guardrails.pricing import compiled
 from tests.postgres import Server, start_server
 from tests.stored import OnServer
@@ -49,6 +50,14 @@ def scanned_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanner, "scan_component_manifests", cache(scanner.scan_component_manifests))
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_secrets() -> Iterator[None]:
+    """What one test hides from the log of its process is not hidden from the next."""
+    before = redaction._values
+    yield
+    redaction._values = before
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
+import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, SecretBytes, SecretStr
 
-from guardrails.redaction import RedactingFormatter, install, redact
+from guardrails import redaction
+from guardrails.redaction import MASK, RedactingFormatter, install, redact
+from guardrails.settings import Settings, load_settings
 
 # put together here, or the scan for secrets would find them
 WORD = "hunter" + "2"
@@ -28,6 +36,7 @@ TOKEN = ".".join(("eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "s-ig_na"))
         ("DF12345,F123456789", "•••2345,•••6789"),
         ("I12345 DI654321", "•••2345 •••4321"),
         ("account_U1234567=1", "account_•••4567=1"),
+        (r"KeyError('one\nU1234567\tDU123456')", r"KeyError('one\n•••4567\t•••3456')"),
         ("U1234", "U1234"),
         ("U1234567890", "U1234567890"),
         # tastytrade
@@ -126,3 +135,168 @@ def test_times_are_utc() -> None:
     record = logging.LogRecord("x", logging.WARNING, "", 0, "said", None, None)
     record.created = 1_795_015_800.0  # 2026-11-18 15:30:00 UTC, date -u -d @1795015800
     assert RedactingFormatter().format(record) == "2026-11-18T15:30:00Z WARNING x: said"
+
+
+# --- hidden by value ---
+
+PLANTED = "pk" + "9/Xy" + '+tz%Q7&ö"k'
+"""with everything in it that some encoding changes"""
+DSN = "postgresql+psycopg://me:" + WORD + "%40x@db-prod-01:5432/guardrails"
+HOOK = "https://hooks.example.com/services/T0AB12CD/B0EF34GH/" + "xYzAbC0123456789" * 2
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_values", {})
+
+
+ENCODINGS: Mapping[str, Callable[[str], str]] = {
+    "as it is": str,
+    "URL": lambda text: quote(text, safe=""),
+    "path of a URL": quote,
+    "form": quote_plus,
+    "URL in a URL": lambda text: quote(quote(text, safe=""), safe=""),
+    "lower-case escapes": lambda text: quote(text, safe="").lower(),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "readable JSON": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON in JSON": lambda text: json.dumps(json.dumps(text))[3:-3],
+    "JavaScript": lambda text: json.dumps(text)[1:-1].replace("/", r"\/"),
+    "representation": lambda text: repr("'" + text)[2:-1],
+    "HTML": html.escape,
+    "upper case": lambda text: "".join(char.upper() if char.isascii() else char for char in text),
+}
+
+
+def hides(*secrets: str) -> None:
+    """Hide these and nothing else."""
+    redaction._values = {}
+    redaction.hide(*secrets)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@settings(max_examples=30)
+@given(st.text(min_size=6, max_size=30).filter(lambda text: text == text.strip()), st.text(), st.text())
+@example(PLANTED, "", "")
+@example(HOOK, "POST ", " failed")
+def test_a_secret_is_hidden_in_every_encoding(encoding: str, secret: str, before: str, after: str) -> None:
+    hides(secret)
+    written = ENCODINGS[encoding](secret)
+    assume(not {written, secret} & {before, after, MASK})
+    shown = redact(f"{before}{written}{after}")
+    assert written not in shown
+    assert secret not in shown
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@settings(max_examples=50)
+@given(st.text(min_size=8, max_size=40).filter(lambda text: text == text.strip()), st.binary(), st.binary())
+@example(PLANTED, b"desk:", b"")
+def test_a_secret_is_hidden_in_base64_with_whatever_stands_around_it(
+    encode: Callable[[bytes], bytes], secret: str, before: bytes, after: bytes
+) -> None:
+    hides(secret)
+    content = secret.encode()
+    encoded = encode(before + content + after).decode()
+    left = redact(f"Basic {encoded}").removeprefix("Basic ")
+    assert MASK in left
+    # six bits a letter: of a letter at either end a part belongs to what stands beside the secret
+    assert len(encoded) - len(left.replace(MASK, "")) >= len(content) * 8 // 6 - 2
+
+
+@given(st.lists(st.text("abXY1/%", min_size=6, max_size=12), min_size=1, max_size=4), st.data())
+def test_secrets_that_overlap_are_all_hidden(secrets: list[str], data: st.DataObject) -> None:
+    hides(*secrets)
+    pieces = st.one_of(st.sampled_from(secrets), st.text("abXY1/% ", max_size=4))
+    text = "".join(data.draw(st.lists(pieces, max_size=8)))
+    shown = redact(text)
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("secrets", "text", "shown"),
+    [
+        # short ones are whole words only
+        (("cat",), "the cat concatenates; cat, 'cat'", "the ••• concatenates; •••, '•••'"),
+        (("a/b",), "a/b, xa/b, a%2Fb", "•••, xa/b, •••"),
+        # a webhook: the whole, its path, and what in it is no word and no host
+        ((HOOK,), f"POST {HOOK} gave 500", "POST https://••• gave 500"),
+        ((HOOK,), "POST " + HOOK.partition(".com")[2], "POST •••"),
+        ((HOOK,), "no team T0AB12CD at hooks.example.com/services", "no team ••• at hooks.example.com/services"),
+        # channels as ALERT_URLS lists them
+        (
+            ("ops=tgram://123456789:AAxxBBccDD/4242424, pagerduty://abcdef0123@apikey99",),
+            "bot123456789:AAxxBBccDD to 4242424; abcdef0123 apikey99",
+            "bot•••:••• to •••; ••• •••",
+        ),
+        ((f"mailto://desk:{WORD}@gmail.com",), f"desk at gmail.com with {WORD}", "desk at gmail.com with •••"),
+        # a topic of ntfy is a word: hidden where it can be nothing else
+        (("ntfy://portfolio",), "portfolio: {'topic': 'portfolio'} to ntfy.sh/portfolio?x=1",
+         "portfolio: {'topic': '•••'} to ntfy.sh/•••?x=1"),
+        (("ntfys://ntfy.sh/my-desk",), "https://ntfy.sh/my-desk is my-desk", "https://••• is my-desk"),
+        # of a database the password, also as the driver has it
+        (
+            (DSN,),
+            f"db-prod-01: no {WORD}@x for me in /guardrails/engine.py",
+            "db-prod-01: no ••• for me in /guardrails/engine.py",
+        ),
+        (("sqlite:////data/guardrails.db",), "/data/guardrails.db is locked", "/data/guardrails.db is locked"),
+        # account numbers keep their last four, even where they do not look like one
+        (("U1234567, 5WT00001",), "xU1234567x 5WT00001", "x•••4567x •••0001"),
+        # each line of a key in several lines
+        (("-----BEGIN\nMIIEabcdefgh\n-----END",), "line MIIEabcdefgh of it", "line ••• of it"),
+        # nothing to hide
+        (("", "  ", "\n"), "nothing", "nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_hidden_of_a_secret(secrets: tuple[str, ...], text: str, shown: str) -> None:
+    hides(*secrets)
+    assert redact(text) == shown
+    assert redact(shown) == shown
+
+
+def test_what_was_hidden_stays_hidden_and_is_kept_once() -> None:
+    redaction.hide("first-secret")
+    known = len(redaction._values)
+    redaction.hide("second-secret", "first-secret")
+    redaction.hide("second-secret")
+    assert redact("first-secret second-secret") == "••• •••"
+    assert len(redaction._values) == 2 * known
+
+
+def test_threads_may_hide_at_once() -> None:
+    names = [f"secret-number-{number:03d}" for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(redaction.hide, names))
+    assert redact(" ".join(names)) == " ".join([MASK] * 40)
+
+
+class Nested(BaseModel):
+    """Settings as they may become."""
+
+    plain: str = "left alone"
+    word: SecretStr = SecretStr("planted-word")
+    raw: SecretBytes = SecretBytes(b"planted-bytes")
+    several: tuple[SecretStr, ...] = (SecretStr("planted-one"), SecretStr("planted-two"))
+    named: dict[str, SecretStr] = {"x": SecretStr("planted-named")}
+    absent: SecretStr | None = None
+
+
+def test_a_new_secret_of_the_settings_is_hidden_without_a_change_here() -> None:
+    redaction.hide_settings(Nested())
+    text = "planted-word planted-bytes planted-one planted-two planted-named"
+    assert redact(f"{text} left alone") == "••• ••• ••• ••• ••• left alone"
+
+
+def test_every_secret_of_the_settings_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = {
+        name: f"https://example.com/{name}-pl4nt3d" if "url" in name else f"{name}-pl4nt3d"
+        for name, info in Settings.model_fields.items()
+        if "Secret" in str(info.annotation)
+    }
+    assert {"database_url", "ibkr_account", "tt_secret", "tt_refresh"} <= set(planted)
+    for name, value in planted.items():
+        monkeypatch.setenv(name.upper(), value.replace("https", "postgresql") if name == "database_url" else value)
+    redaction.hide_settings(load_settings())
+    planted.pop("database_url")  # only its password is secret, and it has none here
+    shown = redact(" ".join(planted.values()))
+    assert "pl4nt3d" not in shown
