@@ -19,7 +19,11 @@ import typer
 import yaml
 from pydantic import BaseModel
 
+from adapters.channels import check_channels, open_channels
 from guardrails import cli
+from guardrails.alerts.message import message_of
+from guardrails.alerts.values import Outcome, Receipt
+from guardrails.assembly import database, writer
 from guardrails.assess import Assessment
 from guardrails.errors import MatrixError
 from guardrails.findings import Level
@@ -35,11 +39,12 @@ from guardrails.values import Greeks, Metrics, Observed, Source, SourceState
 from tests.books import IBKR, MATRIX, NOW, option
 from tests.brokers.tasty import Tasty
 from tests.brokers.tws import Tws
+from tests.channels import PASSWORD, Mailbox, Web, certificate, free_port, mail_server, notice
 from tests.command import called
 from tests.healthy import GENEROUS, SHIPPED, SPX_PUT, World, closes, edited, edited_text, healthy, levels
 from tests.ibkr import ACCOUNT, mixed
 from tests.lived import at, keep_past, lived
-from tests.stored import ask, eventually, hand
+from tests.stored import ask, clock, eventually, hand
 from tests.stored import moment as stored_moment
 from tests.tasty import REFRESH, SECRET, opened
 from tests.test_evidence import opened as opened_log
@@ -440,7 +445,8 @@ def test_every_key_outside_the_limits_has_a_case() -> None:
     inside = {f"data.{path}" for path in leaves(DataRules)} | {f"regime.{path}" for path in leaves(RegimeRules)}
     inside |= {f"override.{path}" for path in leaves(Override)}
     top = {info.alias or name for name, info in RiskMatrix.model_fields.items()}
-    assert set(CASES) == (top - {"version", "data", "regime", "override", "regimes"}) | inside
+    elsewhere = {"version", "data", "regime", "override", "regimes", "alerts"}  # alerts: test_outcomes_alerts
+    assert set(CASES) == (top - elsewhere) | inside
     assert {name for name in Regime.model_fields if name != "limits"} == {
         "vix_min", "vix_max", "violation_message", "allowed_strategies",
     }  # fmt: skip  # the tests below
@@ -644,15 +650,13 @@ def test_database_url(run: Command, home: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_history_seconds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two moments, 20 s apart, and nothing changed: the second is kept, as the end of the first, or is not due."""
-    from pages._engine import database, writer  # noqa: PLC0415  # pulls in Streamlit
-
     held = []
     for seconds in ("15", "60"):
         monkeypatch.setenv("GUARDRAILS_HISTORY_SECONDS", seconds)
         monkeypatch.setenv("GUARDRAILS_DATA_DIR", str(home / seconds))
-        kept_in = database(load_settings())
+        kept_in = database(load_settings(), clock)
         assert not isinstance(kept_in, str)
-        keeper = writer(kept_in, load_settings())
+        keeper = writer(kept_in, load_settings(), clock)
         for later in (0, 20):
             hand(keeper, stored_moment(later))
         keeper.start()
@@ -665,8 +669,6 @@ def test_history_seconds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_raw_and_archive_days(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A day of four sessions before: moved to files, still in the database, or moved and deleted for its age."""
-    from pages._engine import writer  # noqa: PLC0415  # pulls in Streamlit
-
     found = {}
     for raw, age in (("3", "0"), ("5", "0"), ("3", "5")):
         monkeypatch.setenv("GUARDRAILS_RAW_DAYS", raw)
@@ -675,7 +677,7 @@ def test_raw_and_archive_days(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         kept_in = begun(folder)
         keep_an_old_day(kept_in)
         snapshot(kept_in, micros(AFTER_OLD - timedelta(days=1)))  # so that its age can be told
-        upkeep = writer(kept_in, settings)._upkeep
+        upkeep = writer(kept_in, settings, clock)._upkeep
         assert upkeep is not None
         assert upkeep._retention == Retention(settings.guardrails_data_dir, int(raw), int(age))
         retire(kept_in, folder, settings.guardrails_raw_days, settings.guardrails_archive_days, AFTER_OLD)
@@ -685,7 +687,56 @@ def test_raw_and_archive_days(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert found == {("3", "0"): (1, 6), ("5", "0"): (9, 0), ("3", "5"): (1, 0)}
 
 
+def receipt(name: str) -> Receipt:
+    """What came of a message about a breach to one of the channels that are configured."""
+    settings = load_settings()
+    message = message_of([notice()], f"to {name}", NOW, settings.guardrails_link, demo=False)
+    return {channel.name: channel for channel in open_channels(settings)}[name].send(message)
+
+
+def test_alert_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [channel.name for channel in open_channels(load_settings())] == ["log"]
+    with Web() as web:
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", web.url("/slack"))
+        monkeypatch.setenv("ALERT_URLS", f"phone=json://127.0.0.1:{web.port}/phone")
+        assert (receipt("slack").outcome, receipt("phone").outcome) == (Outcome.SENT, Outcome.SENT)
+        assert [said.path for said in web.requests] == ["/slack", "/phone"]
+        monkeypatch.setenv("GUARDRAILS_LINK", "https://desk.example")
+        receipt("phone")
+        links = ["http://127.0.0.1:8501/alerts" in said.json["message"] for said in web.requests[1:]]
+        assert links == [True, False]
+        assert "https://desk.example/alerts" in web.requests[-1].json["message"]
+        monkeypatch.setenv("HEARTBEAT_URL", web.url("/beat"))
+        assert check_channels(load_settings())[-1] == ("heartbeat", True, "127.0.0.1 is pinged after every good cycle")
+
+
+def test_mail_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box, known = Mailbox(), certificate(home)
+    known.trust(monkeypatch)
+    with mail_server(box, known) as port:
+        for name, value in {
+            "SMTP_HOST": "localhost", "SMTP_PORT": str(port), "SMTP_USER": "ann", "SMTP_PASSWORD": PASSWORD,
+            "ALERT_EMAIL_FROM": "desk@example.com", "ALERT_EMAIL_TO": "ann@example.com, bob@example.com",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        assert receipt("email").outcome is Outcome.SENT
+        assert (box.taken[0].mail_from, box.taken[0].rcpt_tos, box.logins) == (
+            "desk@example.com",
+            ["ann@example.com", "bob@example.com"],
+            [("ann", PASSWORD)],
+        )
+        monkeypatch.setenv("SMTP_STARTTLS", "off")
+        assert receipt("email").outcome is Outcome.REFUSED, "this server takes nothing in the clear"
+        monkeypatch.setenv("SMTP_HOST", "mail.example.com")
+        assert receipt("email").detail.startswith("SMTP_STARTTLS is off")
+
+
 SETTINGS = {
+    **dict.fromkeys(("slack_webhook_url", "alert_urls", "heartbeat_url", "guardrails_link"), test_alert_settings),
+    **dict.fromkeys(
+        ("smtp_host", "smtp_port", "smtp_user", "smtp_password", "smtp_starttls", "alert_email_from", "alert_email_to"),
+        test_mail_settings,
+    ),
     **dict.fromkeys(("tt_secret", "tt_refresh", "tastytrade_base_url"), test_tastytrade_settings),
     **dict.fromkeys(
         ("ibkr_host", "ibkr_port", "ibkr_client_id", "ibkr_account", "ibkr_market_data_lines"), test_ibkr_settings
@@ -739,6 +790,7 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("replay", "--from", OPEN),
         ("replay", "--from", OPEN, "--database", "old/guardrails.db"),
     ),
+    ("alerts test", "channel"): (("alerts", "test"), ("alerts", "test", "--channel", "log")),
     ("replay", "as_json"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--json")),
 }
 
@@ -755,7 +807,11 @@ def test_every_flag_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("flag", sorted(FLAGS), ids="-".join)
-def test_every_flag_changes_an_outcome(run: Command, home: Path, flag: tuple[str, str]) -> None:
+def test_every_flag_changes_an_outcome(
+    run: Command, home: Path, flag: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if flag[0] == "alerts test":
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", f"http://127.0.0.1:{free_port()}/")  # nobody is there
     if flag[0] == "replay":
         past = lived([at(0), at(2)], MATRIX)
         keep_past(home / "data", past, SHIPPED)

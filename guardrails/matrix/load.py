@@ -186,10 +186,8 @@ def _scalar(node: yaml.ScalarNode, path: Key) -> Iterator[tuple[int, str]]:
     if node.tag not in _TAGS:
         yield line, f"{_dotted(path)}: tag {node.tag!r} is not allowed; write a plain value"
     elif node.tag.endswith((":int", ":float")) and not _PLAIN_NUMBER.fullmatch(node.value):
-        yield (
-            line,
-            f"{_dotted(path)}: {node.value!r} would be read as another number; write plain decimals such as 50 or 0.2",
-        )
+        instead = f'a time in quotes: "{node.value}"' if ":" in node.value else "plain decimals such as 50 or 0.2"
+        yield line, f"{_dotted(path)}: {node.value!r} would be read as another number; write {instead}"
 
 
 def _dotted(path: Key) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from guardrails.matrix import limits, schema, stress
+from guardrails.matrix import alerts, limits, schema, stress
 
 Key = tuple[str | int, ...]
 
@@ -18,6 +18,11 @@ _PLACES: dict[Key, type[BaseModel]] = {
     ("data",): schema.DataRules,
     ("regime",): schema.RegimeRules,
     ("override",): schema.Override,
+    ("alerts",): alerts.AlertRules,
+    ("alerts", "settle_seconds"): alerts.Settle,
+    ("alerts", "repeat_minutes"): alerts.Repeat,
+    ("alerts", "escalation", "*"): alerts.Escalation,
+    ("alerts", "quiet_hours"): alerts.QuietHours,
     ("regimes", "*"): schema.Regime,
     ("regimes", "*", "limits"): limits.Limits,
     ("regimes", "*", "limits", "theta_vega_ratio"): limits.RatioBand,
