@@ -9,10 +9,11 @@ import numpy as np
 from guardrails import wording
 from guardrails.findings import Level
 from guardrails.store.metadata import moment
+from guardrails.titles import title_of
 from pages._history import Past, gaps
 from pages._lanes import lanes_shown
 from pages._moment import clock, day_and_time
-from pages._parts import counted, title_of
+from pages._parts import counted
 from pages._paths import LAST_GOOD
 
 _LAST_COUNTS = " (of a quarter of an hour its last moment counts)"

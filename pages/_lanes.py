@@ -13,8 +13,9 @@ import plotly.graph_objects as go
 from guardrails import wording
 from guardrails.findings import Level
 from guardrails.store.history_findings import Lane, Segment
+from guardrails.titles import title_of
 from pages._history import Past, wall
-from pages._parts import LOOKS, text, title_of
+from pages._parts import LOOKS, text
 
 LANE_PIXELS = 24
 MOST_SEGMENTS = 300

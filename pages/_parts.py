@@ -18,6 +18,7 @@ from guardrails import wording
 from guardrails.checks import NOT_CLEARED
 from guardrails.findings import Finding, Level
 from guardrails.snapshot import Number, Totals
+from guardrails.titles import about, title_of
 from pages._moment import Moment, age_of, clock, session_words, since_words, urgent
 
 SHOWN = 8
@@ -42,31 +43,6 @@ LOOKS = {
     Level.OK: Look("OK", "✓", "ok", ("#17602e", "#dff2e4"), ("#93e0aa", "#123a20")),
     Level.NOT_APPLICABLE: Look("NOT JUDGED", "–", "none", ("#4d5663", "#eceff3"), ("#b6c0cd", "#262e39")),
 }
-TITLES = {
-    "beta_delta": "Beta-weighted delta",
-    "gamma": "Gamma for a 1 % move",
-    "near_expiry_gamma": "Gamma within 7 days",
-    "theta_floor": "Theta, floor",
-    "theta_cap": "Theta, cap",
-    "theta_vega_ratio": "Theta/vega ratio",
-    "daily_loss": "Daily loss",
-    "day_pnl_agreement": "Day P&L, two ways",
-    "short_option_expiry": "Expiry of shorts",
-    "vega_concentration": "Vega in one underlying",
-    "delta_concentration": "Delta in one underlying",
-    "margin_concentration": "Margin in one underlying",
-    "position_contracts": "Contracts in one line",
-    "position_notional": "Notional of one line",
-    "market_regime": "Regime and VIX",
-    "greeks_coverage": "Greeks coverage",
-    "greeks_agreement": "Greeks of two sources",
-    "beta_coverage": "Beta coverage",
-    "beta_quality": "Beta quality",
-    "position_data": "Position data",
-    "account_data": "Account data",
-    "source_state": "Sources",
-    "clock_skew": "Clocks",
-}
 _NO_BAR = {
     "short_option_expiry", "theta_floor", "theta_vega_ratio", "market_regime", "greeks_coverage", "greeks_agreement",
     "beta_coverage", "beta_quality", "position_data", "account_data", "source_state", "clock_skew", "risk_matrix",
@@ -90,17 +66,6 @@ def text(value: object) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 position`, `2 positions`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def title_of(check: str) -> str:
-    """Name of a check as a person says it."""
-    return TITLES.get(check, check.replace("_", " ").capitalize())
-
-
-def about(subject: str) -> str:
-    """Subject of a finding as a person says it: `IBKR •••4567`, `SPX -5 %`; nothing for the whole portfolio."""
-    kind, _, name = subject.partition(":")
-    return "" if kind == "matrix" else name.replace(":", " ")
 
 
 def pill(level: Level, count: int | None = None) -> str:
@@ -193,14 +158,15 @@ def _figure(finding: Finding) -> str:
     return value if finding.limit is None else f"{value}, {bound} {wording.amount(finding.limit, finding.unit)}"
 
 
-def header(moment: Moment, label: str = "") -> str:
+def header(moment: Moment, label: str = "", more: str = "") -> str:
     """HTML of the bar on every page; grey-striped, with the reason in words, when anything is silent.
 
-    `label` (NOW, THEN) tells it from another one on the same page; that of a past moment looks different, too.
+    `label` (NOW, THEN) tells it from another one on the same page; that of a past moment looks different, too. `more`
+    is HTML that ends the bar.
     """
     snapshot = moment.snapshot
     if snapshot is None:
-        words = f"<strong>⚠ No data yet</strong><span>{clock(moment.now)}</span>"
+        words = f"<strong>⚠ No data yet</strong><span>{clock(moment.now)}</span>{more}"
         return f'<section class="pg-bar pg-silent" aria-label="State of the book">{words}</section>'
     counts = {level: sum(f.level is level for f in snapshot.findings) for level in LOOKS}
     badges = "".join(pill(level, counts[level]) for level in LOOKS if level is not Level.NOT_APPLICABLE)
@@ -216,6 +182,7 @@ def header(moment: Moment, label: str = "") -> str:
         f"<span>{_sources(moment)}</span>",
         _watched(moment),
         f'<span class="pg-clock"><b>{clock(moment.now)}</b>, {text(session_words(snapshot, moment.now))}</span>',
+        more,
     ]
     trouble = "".join(f"<strong>⚠ {text(words)}</strong>" for words in moment.trouble)
     look = "pg-then" if moment.past else "pg-bar pg-silent" if moment.trouble else "pg-bar"

@@ -31,6 +31,20 @@ def test_the_defaults_ask_nothing() -> None:
     assert settings.guardrails_data_dir.is_absolute()
 
 
+def test_without_settings_nobody_is_told_anything() -> None:
+    settings = load_settings()
+    assert (settings.slack_webhook_url, settings.alert_urls, settings.heartbeat_url) == (None, None, None)
+    assert (settings.smtp_host, settings.smtp_port, settings.smtp_starttls) == ("", 587, True)
+    assert (settings.smtp_password, settings.alert_email_from, settings.alert_email_to) == (None, "", ())
+    assert settings.guardrails_link == "http://127.0.0.1:8501"
+
+
+@pytest.mark.parametrize("name", ["SLACK_WEBHOOK_URL", "SMTP_PASSWORD", "ALERT_URLS", "HEARTBEAT_URL"])
+def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    assert "hunter2" not in repr(load_settings())
+
+
 def test_the_matrix_in_the_working_folder_comes_first(clean: Path) -> None:
     (clean / "risk_matrix.yaml").write_text("")
     assert load_settings().guardrails_matrix.resolve() == clean / "risk_matrix.yaml"
@@ -49,6 +63,12 @@ def test_the_matrix_in_the_working_folder_comes_first(clean: Path) -> None:
         ("GUARDRAILS_REFRESH_SECONDS", "10", 10),
         ("GUARDRAILS_SNAPSHOT_SECONDS", "1", 1),
         ("GUARDRAILS_SNAPSHOT_SECONDS", "3600", 3600),
+        ("ALERT_EMAIL_TO", "ann@example.com, Bob <bob@example.com> ,", ("ann@example.com", "Bob <bob@example.com>")),
+        ("ALERT_EMAIL_TO", "", ()),
+        ("SMTP_PORT", "465", 465),
+        ("SMTP_STARTTLS", "off", False),
+        ("GUARDRAILS_LINK", "https://desk.example:8501/", "https://desk.example:8501"),
+        ("GUARDRAILS_LINK", "http://[::1]:8501", "http://[::1]:8501"),
     ],
 )
 def test_every_setting_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object) -> None:
@@ -71,6 +91,13 @@ def test_every_setting_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, text
         ("GUARDRAILS_REFRESH_SECONDS", "soon", "number"),
         ("GUARDRAILS_SNAPSHOT_SECONDS", "0.9", "1"),
         ("GUARDRAILS_SNAPSHOT_SECONDS", "3601", "3600"),
+        ("SMTP_PORT", "0", "1"),
+        ("SMTP_PORT", "65536", "65535"),
+        ("SMTP_STARTTLS", "perhaps", "bool"),
+        ("GUARDRAILS_LINK", "desk.example", "http://"),
+        ("GUARDRAILS_LINK", "https://desk.example/alerts", "nothing behind"),
+        ("GUARDRAILS_LINK", "https://ann@desk.example", "a host"),
+        ("GUARDRAILS_LINK", "javascript://x", "http://"),
     ],
 )
 def test_a_wrong_value_names_the_setting_and_the_bound(
