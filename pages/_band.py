@@ -16,7 +16,10 @@ from pages._parts import header, text
 
 OF_THE_PAST = ("Risk", "Positions", "Scenarios", "Limits", "Data")
 """titles of the pages that show a past moment; the others stay of now and say so"""
-OTHERS = {"History": "This page shows all that is stored."}
+OTHERS = {
+    "History": "This page shows all that is stored.",
+    "Alerts": "This page is of now; alerts of a past moment are in its timeline.",
+}
 
 
 def band(past: _past.Past, now: datetime, version: str, title: str) -> str:

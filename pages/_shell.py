@@ -5,9 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from guardrails.settings import Scenario
+from pages._alert_watch import badge
 from pages._band import band, body, controls, door
 from pages._engine import stored, wiring
 from pages._moment import read
+from pages._notify import notify
 from pages._parts import header, text
 from pages._past import chosen, looked_at, said
 from pages._style import style_sheet
@@ -24,6 +26,7 @@ page = st.navigation(
         st.Page("risk.py", title="Risk", icon=":material/traffic:", default=True),
         st.Page("positions.py", title="Positions", icon=":material/table_rows:"),
         st.Page("scenarios.py", title="Scenarios", icon=":material/ssid_chart:"),
+        st.Page("alerts.py", title="Alerts", icon=":material/notifications_active:"),
         st.Page("limits.py", title="Limits", icon=":material/rule:"),
         st.Page("history.py", title="History", icon=":material/timeline:"),
         st.Page("connections.py", title="Connections", icon=":material/cable:"),
@@ -38,9 +41,10 @@ wired, past = wiring(), looked_at()
 @st.fragment(run_every=wired.engine.settings.refresh_seconds)
 def bar() -> None:
     """Draw the state of now, and in the past how long ago that is; what was stored was read before."""
-    st.html(header(read(wired.engine), "" if past is None else "NOW"))
+    st.html(header(read(wired.engine), "" if past is None else "NOW", badge(wired.engine.alerts)))
     if past is not None:
         st.html(band(past, wired.engine.now(), wired.engine.matrix.version, page.title))
+    notify(wired.engine)
 
 
 def switch_scenario() -> None:

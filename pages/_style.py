@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pages._alerts import CRITICAL
 from pages._parts import LOOKS
 
 _LAYOUT = """
@@ -58,6 +59,23 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
   .pg-bar, .pg-then, .pg-shown { font-size: .82rem; gap: .2rem .7rem; }
 }
 """
+_ALERTS = """
+.st-key-notify { display: none; }
+.pg-alarm { padding: 0 .5rem; border-radius: .4rem; color: inherit !important; text-decoration: none !important;
+  border: 2px solid light-dark(#a1160f, #ffb9b2); white-space: normal; }
+.pg-alert { padding-left: .7rem; border-left: 5px solid light-dark(#8b94a0, #7c8794); line-height: 1.5; }
+.pg-alert-head { display: flex; flex-wrap: wrap; align-items: baseline; gap: .1rem .7rem; }
+.pg-owner { margin-left: auto; font-size: .87rem; font-weight: 600; }
+.pg-of-critical { border-left: 9px double light-dark(#a1160f, #ff8d84); }
+.pg-of-breach { border-left-color: light-dark(#a1160f, #ffb9b2); }
+.pg-of-unknown { border-left-style: dashed; border-left-color: light-dark(#46327a, #d6c8ff); }
+.pg-of-watch { border-left-color: light-dark(#7a4a00, #ffd58a); }
+.pg-standing > div { padding: .1rem 0; }
+.pg-answers, .pg-wrong { padding: .3rem .7rem; border-left: 4px solid light-dark(#0b5cad, #7ab8ff);
+  background: light-dark(#eaf2fb, #16283a); }
+.pg-wrong { border-left-color: light-dark(#a1160f, #ffb9b2); font-weight: 600; }
+ul.pg-sentences { margin: 0 !important; padding-left: 1.2rem !important; }
+"""
 PAST = {"ink": ("#0a3d4d", "#bfeaf7"), "stripe": ("#b9dbe6", "#1f4a59"), "between": ("#d9edf3", "#163540"),
         "body": ("#f0f8fb", "#101f26")}  # fmt: skip
 """colours of the past by theme, none of a level: a contrast of 4.5 to 1 and more of the ink on each of the others"""
@@ -79,8 +97,8 @@ def _of_the_past() -> str:
 
 def style_sheet() -> str:
     """The whole sheet as a `<style>` element."""
-    rules = [_LAYOUT, _of_the_past()]
-    for look in LOOKS.values():
+    rules = [_LAYOUT, _ALERTS, _of_the_past()]
+    for look in (*LOOKS.values(), CRITICAL):
         ink, back = (f"light-dark({light}, {dark})" for light, dark in zip(look.light, look.dark, strict=True))
         edge = "dashed" if look.name == "unknown" else "solid"
         rules.append(f".pg-pill.pg-{look.name} {{ color: {ink}; background: {back}; border: 1px {edge} {ink}; }}")

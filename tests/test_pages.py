@@ -21,7 +21,7 @@ from pages._engine import Wiring
 from tests.books import IBKR, NOW, ROOT, TASTY, account, market, option, stock, view
 
 SHELL = str(ROOT / "pages" / "_shell.py")
-PAGES = ("risk.py", "positions.py", "scenarios.py", "limits.py", "history.py", "connections.py", "data.py")
+PAGES = ("risk.py", "positions.py", "scenarios.py", "alerts.py", "limits.py", "history.py", "connections.py", "data.py")
 MATRIX_FILE = MatrixFile.open(ROOT / "risk_matrix.yaml")
 GREEKS = "-0.20 0.001 0.50 -0.10 0.20"
 

@@ -1,0 +1,175 @@
+"""What a person does about an alert: has it, silences it, has acted. Each is one dialog, opened from what the session
+remembers: the list behind it ticks on and cannot close it, and a form that was sent is not sent again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import streamlit as st
+
+from guardrails import calendar
+from guardrails.alerts.values import AlertRow
+from guardrails.engine import Engine
+from guardrails.requests import Kind
+from guardrails.titles import headline
+from pages._alerts import card
+from pages._moment import full_time, since_words
+from pages._past import new_york
+from pages._wishes import called, pending, who, wish
+
+LONGEST = timedelta(days=7)
+"""of a silence"""
+CUSTOM = "Until …"
+_ASKING = "alert_asking"
+_MOST_WORDS = 500
+_HEADS = {Kind.ACKNOWLEDGE: "I have it", Kind.SILENCE: "Silence", Kind.ACTED: "I acted"}
+_MEANS = {
+    Kind.ACKNOWLEDGE: "Nobody else is told while it stays as it is. It is told again when it gets worse.",
+    Kind.SILENCE: "Nobody is told until then, unless it gets worse. The light stays as it is.",
+    Kind.ACTED: "Counts it among the alerts that led to an action. It stays open until it is right.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The dialog that is open."""
+
+    kind: Kind
+    row: AlertRow
+    """as it was at the click"""
+    nonce: str
+    """of this opening: what is sent under it is sent once"""
+
+
+def buttons(service: Engine, row: AlertRow, name: str, *, loud: bool) -> None:
+    """Draw what can be done about `row`; `name` is unique on the page, `loud` when nobody has it."""
+    now = service.now()
+    with st.container(horizontal=True, horizontal_alignment="right", key=f"do_{name}", gap="xsmall"):
+        if st.button("I have it", key=f"have_{name}", type="primary" if loud else "secondary"):
+            _open(Kind.ACKNOWLEDGE, row)
+        if row.silence is None:
+            if st.button("Silence …", key=f"silence_{name}"):
+                _open(Kind.SILENCE, row)
+        elif st.button("End the silence", key=f"unsilence_{name}", disabled=pending(Kind.UNSILENCE, row.identity, now)):
+            what = f"End the silence of {headline(row.check, row.subject)}"
+            wish(service, Kind.UNSILENCE, row.identity, what, {"alert": row.identity})
+            st.rerun()
+        if st.button("I acted", key=f"acted_{name}", disabled=row.acted, help=_MEANS[Kind.ACTED]):
+            _open(Kind.ACTED, row)
+
+
+def form(service: Engine) -> None:
+    """Draw the dialog that is open, if one is; for the script of the page, not for a part that ticks."""
+    asking: Asking | None = st.session_state.get(_ASKING)
+    if asking is None:
+        return
+    title = f"{_HEADS[asking.kind]}: {headline(asking.row.check, asking.row.subject)}"
+    st.dialog(title, on_dismiss=close)(_body)(service, asking)
+
+
+def close() -> None:
+    """No dialog is open any more."""
+    st.session_state.pop(_ASKING, None)
+
+
+def _open(kind: Kind, row: AlertRow) -> None:
+    st.session_state[_ASKING] = Asking(kind, row, secrets.token_hex(4))
+    st.rerun()
+
+
+def _body(service: Engine, asking: Asking) -> None:
+    """The dialog: the alert as it is now, what the step means, the fields, one button."""
+    kind, now = asking.kind, service.now()
+    alerts = service.alerts
+    active = () if alerts is None else alerts.active
+    row = next((one for one in active if one.identity == asking.row.identity), None)
+    if row is None:
+        st.write("It is over meanwhile: nothing is left to do about it.")
+        if st.button("Close", key=f"close_{asking.nonce}"):
+            close()
+            st.rerun()
+        return
+    st.html(card(row, now, None))
+    st.caption(_MEANS[kind])
+    body, wrong = _fields(asking, now)
+    name = st.text_input("Your name", who(), key=f"author_{asking.nonce}", max_chars=60).strip()
+    if watched_by := service.health().watched_by:
+        st.caption(f"{watched_by} watches this book: it is asked to do this, and answers here.")
+    wrong = wrong or ("" if name else "Say who you are: the others must know whom to ask.")
+    label = "Silence it" if kind is Kind.SILENCE else _HEADS[kind]
+    if not st.button(label, key=f"send_{asking.nonce}", type="primary"):
+        return
+    if wrong:
+        st.html(f'<div class="pg-wrong" role="alert">{wrong}</div>')
+        return
+    called(name)
+    send(service, asking, body, name)
+    st.rerun()
+
+
+def send(service: Engine, asking: Asking, body: dict[str, str], name: str) -> None:
+    """Ask once for what was filled in: a second click comes too late, the dialog is closed."""
+    still: Asking | None = st.session_state.get(_ASKING)
+    if still is None or still.nonce != asking.nonce:
+        return
+    close()
+    what = f"{_HEADS[asking.kind]}: {headline(asking.row.check, asking.row.subject)}"
+    wish(service, asking.kind, asking.row.identity, what, {"alert": asking.row.identity, **body}, name)
+
+
+def _fields(asking: Asking, now: datetime) -> tuple[dict[str, str], str]:
+    """What the fields hold, and what is still missing in words."""
+    if asking.kind is not Kind.SILENCE:
+        label = "Note (may stay empty)" if asking.kind is Kind.ACKNOWLEDGE else "What was done"
+        note = st.text_input(label, key=f"note_{asking.nonce}", max_chars=_MOST_WORDS)
+        return {"note": note.strip()}, ""
+    reason = st.text_input("Reason", key=f"reason_{asking.nonce}", max_chars=_MOST_WORDS).strip()
+    ends = ends_of(now)
+    choice = st.segmented_control(
+        "Until", [*ends, CUSTOM], key=f"until_{asking.nonce}", default=next(iter(ends)), required=True
+    )
+    until = ends.get(str(choice)) or _custom(asking, now)
+    st.caption(f"Ends {full_time(until)}.")
+    missing = "" if reason else "Say why: a silence without a reason cannot be understood later."
+    return {"reason": reason, "until": until.isoformat()}, missing or wrong_end(until, now)
+
+
+def ends_of(now: datetime) -> dict[str, datetime]:
+    """The ends of a silence that one click chooses, by label."""
+    ends = {"15 min": now + timedelta(minutes=15), "1 h": now + timedelta(hours=1)}
+    if calendar.is_open(now):
+        ends["Rest of session"] = calendar.session_bounds(calendar.session_of(now))[1]
+    else:
+        following = next_open(now)
+        if following - now <= LONGEST:
+            ends[f"To the open, {since_words(following, now)}"] = following
+    return ends
+
+
+def next_open(now: datetime) -> datetime:
+    """When the market opens next."""
+    today = calendar.exchange_date(now)
+    if calendar.is_session(today) and now < calendar.session_bounds(today)[0]:
+        return calendar.session_bounds(today)[0]
+    return calendar.session_bounds(calendar.next_session(today))[0]
+
+
+def wrong_end(until: datetime, now: datetime) -> str:
+    """Why a silence cannot end then; empty when it can."""
+    if until <= now:
+        return f"{full_time(until)} has passed: choose a later end."
+    if until - now > LONGEST:
+        return f"A silence lasts at most 7 days: choose an end before {full_time(now + LONGEST)}."
+    return ""
+
+
+def _custom(asking: Asking, now: datetime) -> datetime:
+    start = (now + timedelta(hours=2)).astimezone(calendar.NEW_YORK).replace(second=0, microsecond=0, tzinfo=None)
+    picked = st.datetime_input(
+        "Date and time in New York (ET)", start, key=f"end_{asking.nonce}", step=timedelta(minutes=1),
+        format="YYYY-MM-DD", required=True,
+    )  # fmt: skip
+    return new_york(picked)
