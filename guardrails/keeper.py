@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from guardrails.alerts.values import AlertsNow
+from guardrails.alerts.values import AlertsNow, Delivery, Event, OpenAlerts
 from guardrails.assess import Inputs
 from guardrails.memory import Memory
 from guardrails.past import Past
@@ -52,6 +52,37 @@ class Keeper(Protocol):
 
     def stop(self) -> None:
         """Write what waits, within a bound, and end."""
+
+
+class Kept(Protocol):
+    """Something that was handed over."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is durable, in the database or on the disk beside it; whether that came within `seconds`."""
+
+
+class AlertStore(Protocol):
+    """What the alerts ask of a store (see `guardrails.store.writer`); only `open_alerts` blocks."""
+
+    def hand_alerts(
+        self, sources: Sequence[str], scenario: str, events: Sequence[Event], deliveries: Sequence[Delivery]
+    ) -> Kept:
+        """Take what became of alerts and of their deliveries, all of it or nothing, and return at once."""
+
+    def open_alerts(self, sources: Sequence[str], scenario: str) -> OpenAlerts:
+        """What is still open in the book of these sources; StoreError when it cannot be read."""
+
+    def requests(self) -> list[Request]:
+        """What was asked in other apps since the last call and may still be done; each is here once."""
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the app that asked, and return at once."""
+
+    def ask(self, request: Request) -> None:
+        """Bring what a person asks to the program that watches this book, and return at once."""
+
+    def answered(self, key: str) -> Answer | None:
+        """What came of the request `key`; None while it is not known."""
 
 
 class StoreHealth(Protocol):

@@ -50,7 +50,9 @@ class Said(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     EXPIRED = "expired"
-    """nobody took it in time"""
+    """nobody took it in time, and nobody will"""
+    UNKNOWN = "unknown"
+    """somebody took it and no word came back: it may have been done"""
 
 
 @dataclass(frozen=True, slots=True)

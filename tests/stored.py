@@ -8,7 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -82,10 +84,24 @@ def on_server(folder: Path) -> OnServer | None:
     return next((_SERVERS[place] for place in (folder, *folder.parents) if place in _SERVERS), None)
 
 
-def opened(folder: Path, busy_seconds: float = 5.0) -> Any:
-    """The database of `folder`, in a file or on the server that is meant for it."""
+def opened(folder: Path, busy_seconds: float = 5.0, *, bare: bool = False) -> Any:
+    """The database of `folder`, in a file or on the server that is meant for it.
+
+    Unless it is to be `bare`, a file that is not there yet is a copy of one that has our tables already.
+    """
     place = on_server(folder)
+    if place is None and not bare and not (folder / FILE).exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / FILE).touch(mode=0o600)
+        (folder / FILE).write_bytes(_file_of_tables())
     return open_database(folder, clock, None if place is None else place.url, busy_seconds)
+
+
+@cache
+def _file_of_tables() -> bytes:
+    with TemporaryDirectory() as name:
+        open_database(Path(name), clock).close()
+        return (Path(name) / FILE).read_bytes()
 
 
 def moment(seconds: float = 0.0, **changes: Any) -> Snapshot:

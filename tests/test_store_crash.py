@@ -21,6 +21,7 @@ from sqlalchemy import event
 
 from guardrails.audit import verify_store
 from guardrails.findings import Level
+from guardrails.store import bringing
 from guardrails.store.sqlite import FILE
 from guardrails.store.writer import Writer
 from tests.books import ROOT
@@ -90,6 +91,8 @@ def kill_many(folder: Path, kills: int, seed: int, kind: str) -> list[Killed]:
     start each database again and look at what it holds.
     """
     with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(bringing, "DRAIN_SECONDS", 0.05)  # else a start before the lease has run out waits that long
         places = [folder / str(n) for n in range(kills)]
         if kind == "postgres":
             server = start_server()
@@ -210,7 +213,7 @@ def _one_life(folder: Path, dice: random.Random, *, inside: bool) -> dict[str, A
 
 def _write(folder: Path, acknowledge: int, last_statement: int | None) -> None:
     """Hand over for ever, one byte per acknowledged row; die within the n-th statement's transaction when asked to."""
-    database = opened(folder, busy_seconds=0.02)
+    database = opened(folder, busy_seconds=0.02, bare=True)
     if last_statement is not None:
         _dies_at(database, last_statement)
     writer = Writer(database, folder, clock)

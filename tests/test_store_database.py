@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,12 @@ from guardrails.store.database import FILE, Database
 from guardrails.store.faults import is_refusal, reason
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import METADATA, StoreError
-from tests.stored import Lock, OnServer, ask, opened
+from tests import stored
+from tests.stored import Lock, OnServer, ask
 
 BOOK = ("b", "test", 1)
+opened = partial(stored.opened, bare=True)
+"""here the file itself is looked at: each is made from nothing"""
 
 
 def add_book(database: Database, *, durable: bool = True) -> None:

@@ -86,6 +86,9 @@ class Problem:
     """a breach that only the new limits of another regime cause is not shouted before"""
     news: bool = False
     """it is an event, not a state: it is told once, and its end is not news"""
+    right: bool = False
+    """it is seen to be right while not everything is seen: nothing is wrong here, but what is not said to be right
+    then must not be taken as over"""
 
     @property
     def identity(self) -> str:
@@ -158,6 +161,10 @@ class Alert:
     """somebody did something about it"""
     eased_at: datetime | None = None
     """since when it has looked better than `severity`; None while it does not"""
+    asked: datetime | None = None
+    """since when people are asked to acknowledge it: told first, or told anew after it got worse or was silenced"""
+    reached: tuple[str, ...] = ()
+    """channels that were told of it"""
 
     @property
     def identity(self) -> str:
@@ -295,6 +302,18 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenAlerts:
+    """What an earlier run, or the program that watched before, has left to go on with."""
+
+    alerts: tuple[Alert, ...] = ()
+    """not resolved, the oldest first"""
+    deliveries: tuple[Delivery, ...] = ()
+    """neither sent nor given up, the oldest first"""
+    told_today: int = 0
+    """messages of this day, New York time, that count against the budget"""
+
+
+@dataclass(frozen=True, slots=True)
 class AlertRow:
     """One open alert as a page shows it."""
 
@@ -348,6 +367,10 @@ class ChannelRow:
     """attempts that failed since the start"""
     problem: str = ""
     """why it cannot be used at all, such as a package that is missing"""
+    waiting_since: datetime | None = None
+    """when the oldest of what waits was made"""
+    failed_in_a_row: int = 0
+    """attempts that failed since it last took something"""
 
 
 @dataclass(frozen=True, slots=True)

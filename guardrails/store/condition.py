@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from guardrails.redaction import redact
 from guardrails.store.database import SERVER, parsed, postgres
+from guardrails.store.deeds import ALERTS
 from guardrails.store.evidence import EVIDENCE
 from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError
@@ -28,6 +29,7 @@ _SECONDS = 20.0
 _COUNTED: dict[str, Table] = {
     "snapshots": SNAPSHOTS,
     "transitions": FINDING_TRANSITIONS,
+    "steps of alerts": ALERTS,
     "entries of evidence": EVIDENCE,
 }
 
@@ -73,7 +75,7 @@ def _server(connection: Connection, name: str) -> tuple[bool, str]:
     version = str(connection.exec_driver_sql("SHOW server_version").scalar_one()).split()[0]
     held = f"PostgreSQL {version}, {_held(connection, schema)}"
     rights = [func.has_schema_privilege(func.current_schema(), "CREATE")]
-    if schema is not None:
+    if schema == HEAD:  # an older one may lack some of them
         rights += [func.has_table_privilege(table.name, "INSERT, UPDATE, DELETE") for table in _COUNTED.values()]
     if connection.execute(select(func.pg_is_in_recovery())).scalar_one():
         return False, f"{name} is a copy that cannot be written; name the primary server in DATABASE_URL. {held}"

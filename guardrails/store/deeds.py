@@ -6,7 +6,7 @@ and each row is proven in the evidence log (see `guardrails.store.proof`).
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import Column, Index, Integer, SmallInteger, String, Table, UniqueConstraint
 
 from guardrails.store.columns import book_column, number_column, sent_columns, text_column, time_column
 from guardrails.store.metadata import METADATA
@@ -47,7 +47,11 @@ ALERTS = _events(
     text_column("reason"),
     time_column("until", nullable=True),  # of a silence
     text_column("message"),
-    text_column("evidence"),  # JSON
+    text_column("evidence"),  # JSON: the whole `guardrails.alerts.values.Alert` after the step
+    text_column("words", nullable=True),  # what the author wrote, or who holds it back
+    time_column("fired", nullable=True),  # the beginning of this life of it
+    Column("times_told", Integer, nullable=True),  # in this life
+    Column("acted", SmallInteger, nullable=True),  # 1: it led to an action
     key="alert",
 )
 
@@ -60,7 +64,7 @@ DELIVERIES = _events(
     Column("state", String(16), nullable=False),  # waiting, sent, failed, dead
     text_column("detail"),  # what the channel answered, redacted
     time_column("due", nullable=True),  # when it is tried again
-    text_column("content"),  # what is or was sent
+    text_column("content"),  # JSON: the `guardrails.alerts.values.Message`, in the first row of each; else empty
     key="delivery",
 )
 

@@ -19,7 +19,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,6 +71,15 @@ class Row(NamedTuple):
     hash: str
 
 
+class Entry(NamedTuple):
+    """What one row is to prove, ready to be written; made by `entry`."""
+
+    kind: str
+    body: str
+    time: int
+    """microseconds UTC"""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """The place of one row in its chain; `seq` is also the count of rows up to it, 0 when there is none."""
@@ -116,19 +125,33 @@ def append(connection: Connection, book: str, kind: str, body: Mapping[str, Any]
 
     A second writer waits here until the first has committed.
     """
+    return append_all(connection, book, [entry(kind, body, time)])[0]
+
+
+def entry(kind: str, body: Mapping[str, Any], time: datetime) -> Entry:
+    """An entry for `append_all`; EvidenceError as for `canonical` and for a kind that is none."""
     if not _KIND.fullmatch(kind):
         raise EvidenceError(f"kind {kind!r} of evidence must be lower-case words joined by _")
-    text = canonical(body)
+    return Entry(kind, canonical(body), micros(time))
+
+
+def append_all(connection: Connection, book: str, entries: Sequence[Entry]) -> list[Link]:
+    """Add several rows as `append` adds one, in few statements; their links in order."""
     # takes the write lock before the last row is read: a read first would let another writer in between
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{FORMAT} {book}", 0))))
     else:
         connection.execute(delete(EVIDENCE).where(false()))
     last = last_link(connection, book)
-    row = Row(book, last.seq + 1, micros(time), kind, text, last.hash, "")
-    row = row._replace(hash=digest(row))
-    connection.execute(insert(EVIDENCE), row._asdict())
-    return Link(book, row.seq, row.hash, row.before)
+    links, rows = [last], []
+    for told in entries:
+        row = Row(book, links[-1].seq + 1, told.time, told.kind, told.body, links[-1].hash, "")
+        row = row._replace(hash=digest(row))
+        links.append(Link(book, row.seq, row.hash, row.before))
+        rows.append(row._asdict())
+    if rows:
+        connection.execute(insert(EVIDENCE), rows)
+    return links[1:]
 
 
 def last_link(connection: Connection, book: str) -> Link:

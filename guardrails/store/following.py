@@ -6,9 +6,11 @@ looked at twice a second (`Database.wait`).
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from datetime import datetime
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, func, insert, select, update
 
 from guardrails.alerts.values import AlertsNow
@@ -20,9 +22,8 @@ from guardrails.store.metadata import micros
 from guardrails.store.sharing import LATEST
 
 LOOK_SECONDS = 0.5
-
-
-_MEMORY = TypeAdapter(Memory)
+_MEMORY, _ALERTS = TypeAdapter(Memory), TypeAdapter(AlertsNow)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ def publish(connection: Connection, book: str, token: int, newest: Published) ->
     """Make `newest` the last one of `book` and tell those who listen."""
     c, snapshot = LATEST.c, newest.snapshot
     content, memory = packed(to_json(snapshot)), packed(_MEMORY.dump_json(newest.memory))
-    values = {"time": micros(snapshot.as_of), "token": token, "content": content, "memory": memory}
+    alerts = None if newest.alerts is None else packed(_ALERTS.dump_json(newest.alerts))
+    values = {"time": micros(snapshot.as_of), "token": token, "content": content, "memory": memory, "alerts": alerts}
     if connection.execute(update(LATEST).where(c.book == book).values(values)).rowcount == 0:
         connection.execute(insert(LATEST), {"book": book, **values})
     if connection.dialect.name == "postgresql":
@@ -59,6 +61,19 @@ class Follower:
             row = connection.execute(select(c.time, c.token).where(c.book == book)).first()
             if row is None or (book, row.time, row.token) == self._known:
                 return None
-            content, memory = connection.execute(select(c.content, c.memory).where(c.book == book)).one()
+            last = select(c.content, c.memory, c.alerts).where(c.book == book)
+            content, memory, alerts = connection.execute(last).one()
         self._known = (book, row.time, row.token)
-        return Published(read_packed(content), _MEMORY.validate_json(unpacked(memory)))
+        snapshot = read_packed(content)
+        told = None if alerts is None else _read_alerts(alerts, snapshot.as_of)
+        return Published(snapshot, _MEMORY.validate_json(unpacked(memory)), told)
+
+
+def _read_alerts(content: bytes, as_of: datetime) -> AlertsNow:
+    """The alerts in `packed` bytes; those that this program cannot read must not hide the Snapshot."""
+    try:
+        return _ALERTS.validate_json(unpacked(content))
+    except ValidationError as error:
+        log.warning("the alerts of the program that watches cannot be read (%d fields differ)", error.error_count())
+        said = "the program that watches is of another version, whose alerts cannot be shown here; update this one."
+        return AlertsNow(as_of, problem=said)

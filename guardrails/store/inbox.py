@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from guardrails.store.news import News
 from guardrails.store.telemetry import Moment
@@ -26,6 +27,8 @@ class Inbox:
         self._moments: deque[Moment] = deque()
         self._rows = 0
         """of the news that wait or are in hand"""
+        self._put = self._settled = 0
+        """how many news were ever queued, and how many of them, the first, are kept"""
         self.dropped = 0
         """moments"""
 
@@ -34,15 +37,16 @@ class Inbox:
         """Rows that must survive and moments that wait."""
         return self._rows + len(self._moments)
 
-    def put_news(self, news: News) -> bool:
-        """Queue `news`; False when there is no room, then nothing is queued."""
+    def put_news(self, news: News) -> Place | None:
+        """Queue `news`; None when there is no room, then nothing is queued."""
         with self._changed:
             if self._rows + len(news.rows) > self._max_rows and self._rows:
-                return False
+                return None
             self._news.append(news)
             self._rows += len(news.rows)
+            self._put += 1
             self._changed.notify_all()
-            return True
+            return Place(self, self._put)
 
     def put_moment(self, moment: Moment) -> None:
         """Queue `moment`; the oldest gives way when there is no room."""
@@ -74,6 +78,7 @@ class Inbox:
         """What is in hand is kept."""
         with self._changed:
             self._rows -= sum(len(news.rows) for news in self._in_hand)
+            self._settled += len(self._in_hand)
             self._in_hand = []
             self._changed.notify_all()
 
@@ -93,7 +98,32 @@ class Inbox:
         with self._changed:
             return self._changed.wait_for(lambda: not self._news and not self._in_hand, seconds)
 
+    def kept(self, place: int, seconds: float) -> bool:
+        """Wait until the news queued as the `place`-th are kept; whether that came within `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._settled >= place, seconds)
+
     def unsettled(self) -> Sequence[News]:
         """All news that are not known to be kept, the oldest first."""
         with self._changed:
             return [*self._in_hand, *self._news]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where news stand in the queue (`guardrails.keeper.Kept`)."""
+
+    inbox: Inbox
+    number: int
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until they are in the database or the spool; whether that came within `seconds`."""
+        return self.inbox.kept(self.number, seconds)
+
+
+class Nowhere:
+    """Of news for which there was no room (`guardrails.keeper.Kept`)."""
+
+    def wait(self, seconds: float) -> bool:  # noqa: ARG002  # there is nothing to wait for
+        """False, at once."""
+        return False

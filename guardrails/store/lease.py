@@ -66,6 +66,8 @@ class Role:
     writes: bool
     holder: str = ""
     """`desk-pc, process 1234`: who writes, when it is another"""
+    died: str = ""
+    """who wrote until it died without giving the lease back, when it was taken over now"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,9 @@ class Leases:
             self._take(book, 1)
             return Role(writes=True)
         if row.run == mine.run and row.token == self._tokens.get(book, row.token):
-            token = int(row.token)
+            token, died = int(row.token), ""
         elif row.run is None or self._is_dead(connection, book, row):
-            token = int(row.token) + 1
+            token, died = int(row.token) + 1, "" if row.run is None else _named(row.host, row.pid)
         else:
             return Role(writes=False, holder=_named(row.host, row.pid))
         signed = {"token": token, "run": mine.run, "host": mine.host, "pid": mine.pid, "beat": row.beat + 1}
@@ -175,7 +177,7 @@ class Leases:
             connection.execute(delete(LATEST).where(LATEST.c.book == book))
         self._take(book, token)
         self._seen.pop(book, None)
-        return Role(writes=True)
+        return Role(writes=True, died=died)
 
     def _take(self, book: str, token: int) -> None:
         self.regained += self._had.get(book, token) != token

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from guardrails.redaction import redact
-from guardrails.store.evidence import EvidenceError, Link, append
-from guardrails.store.inserts import Value, columns, insert
+from guardrails.store.evidence import Entry, EvidenceError, Link, append_all, entry
+from guardrails.store.inserts import Row, Value, columns, insert
 from guardrails.store.metadata import METADATA, moment
 from guardrails.store.spool import Sent
 
@@ -26,30 +27,45 @@ _KINDS = {
     "overrides": "override",
 }
 _LEFT_OUT = ("run", "number", "content")
-"""who wrote it as the how manieth, and the text of a matrix, for which its hash stands"""
+"""who wrote it as the how manieth, and the text of a matrix, for which its hash stands, or of a message"""
+_APART = ("book", "time")
+"""columns of the log itself"""
 
 
 def insert_proven(connection: Connection, rows: Sequence[Sent]) -> list[Link]:
     """Insert `rows` and prove those that are new; a row that is sent twice is proven once. The links in order."""
-    links = []
-    for name, row in rows:
-        table = METADATA.tables[name]
-        new, kind = insert(connection, table, [row]), _KINDS.get(name)
-        if new and kind is not None:
-            told = dict(zip(columns(table), row, strict=True))
-            links.append(_append(connection, kind, told))
+    links: list[Link] = []
+    for name, together in groupby(rows, key=lambda sent: sent[0]):
+        table, kind = METADATA.tables[name], _KINDS.get(name)
+        new = _inserted(connection, table, [row for _, row in together])
+        if kind is None:
+            continue
+        told = [dict(zip(columns(table), row, strict=True)) for row in new]
+        for book, of_book in groupby(told, key=lambda values: str(values["book"])):
+            links += append_all(connection, book, [_entry(kind, values) for values in of_book])
     return links
 
 
-def _append(connection: Connection, kind: str, told: dict[str, Value]) -> Link:
+def _inserted(connection: Connection, table: Table, rows: list[Row]) -> list[Row]:
+    """Insert `rows`, in one go where none of them is there already; those that are new."""
+    if len(rows) > 1:
+        before = connection.begin_nested()
+        if insert(connection, table, rows) == len(rows):
+            before.commit()
+            return rows
+        before.rollback()  # it is not known which of them
+    return [row for row in rows if insert(connection, table, [row])]
+
+
+def _entry(kind: str, told: dict[str, Value]) -> Entry:
     """One entry; what cannot be written as evidence is proven to have been there, with the reason."""
-    book, time = str(told.pop("book")), told.pop("time", None) or told.get("first_used")
+    time = told.get("time") or told.get("first_used")
     when = moment(int(time or 0))
-    body = {name: _shown(value) for name, value in told.items() if name not in _LEFT_OUT}
+    body = {name: _shown(value) for name, value in told.items() if name not in _LEFT_OUT and name not in _APART}
     try:
-        return append(connection, book, kind, body, when)
+        return entry(kind, body, when)
     except EvidenceError as error:
-        return append(connection, book, kind, {"not_written": redact(str(error))}, when)
+        return entry(kind, {"not_written": redact(str(error))}, when)
 
 
 def _shown(value: Value) -> Value:

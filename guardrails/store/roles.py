@@ -53,6 +53,8 @@ class Roles:
         self._book: Book | None = None
         self._role: Role | None = None
         """None while it is not known"""
+        self._died = ""
+        """from whom the lease was taken that is held now, when that program had died"""
         self._told = threading.Event()
         self._due = self._asked = self._looked = 0.0
         self._followed: Published | None = None
@@ -66,6 +68,7 @@ class Roles:
         if book != self._book:
             self._told.clear()
             self._book, self._role, self._followed, self._newest, self._due = book, None, None, None, 0.0
+            self._died = ""
 
     def part(self, seconds: float = FIRST_SECONDS) -> Part:
         """The part of this program; at the first time it waits to be told, at most so long."""
@@ -74,8 +77,23 @@ class Roles:
         role = self._role
         is_blind = time.monotonic() - self._looked > BLIND_SECONDS
         if role is None or role.writes or is_blind:
-            return Part(watches=True, published=self._followed)
+            return Part(watches=True, published=self._followed, died=self._died)
         return Part(watches=False, holder=role.holder, published=self._followed)
+
+    @property
+    def book(self) -> Book | None:
+        """The book that matters; None before it is known."""
+        return self._book
+
+    @property
+    def is_read(self) -> bool:
+        """Whether this program writes the book and another reads it, so that somebody may ask something there."""
+        return self.writes and self._book is not None and self._book.key in self.leases.read
+
+    @property
+    def writes(self) -> bool:
+        """Whether this program writes the book."""
+        return self._role is not None and self._role.writes
 
     @property
     def reads(self) -> bool:
@@ -100,6 +118,7 @@ class Roles:
         self.leases.keep_only(book.key)
         self._looked = now
         if book == self._book:
+            self._died = role.died or (self._died if role.writes else "")
             self._role = role
             if role.writes:
                 self._told.set()
@@ -137,4 +156,4 @@ class Roles:
     def leave(self) -> None:
         """Let another program write at once."""
         self.leases.give_back()
-        self._role = None
+        self._role, self._died = None, ""

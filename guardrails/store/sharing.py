@@ -1,9 +1,9 @@
-"""The tables by which several programs share one database: who may write, the last
-Snapshot for those who read, and whole moments of the past."""
+"""The tables by which several programs share one database: who may write, the last Snapshot for those who read, what
+they ask of the one that writes, and whole moments of the past."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table
 
 from guardrails.store.columns import book_column, text_column, time_column
 from guardrails.store.metadata import METADATA
@@ -36,7 +36,35 @@ LATEST = Table(
     Column("token", BigInteger, nullable=False),  # of the lease under which it was written
     Column("content", LargeBinary, nullable=False),  # the Snapshot, packed by `guardrails.store.captures`
     Column("memory", LargeBinary, nullable=False),  # what was remembered after it, for the program that takes over
+    Column("alerts", LargeBinary, nullable=True),  # `guardrails.alerts.values.AlertsNow`; null: it makes none
 )
+
+REQUESTS = Table(
+    "requests",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    book_column(),
+    time_column(),
+    time_column("valid_until"),  # not taken after it
+    text_column("author"),
+    text_column("kind"),
+    text_column("body"),  # JSON: texts by name
+    text_column("run"),  # the program that asks
+    text_column("taken_by", nullable=True),  # the program that took it, or the one that asked and took it back
+    Index(None, "book", "taken_by"),
+)
+"""what persons ask in apps that read; a row is taken once and deleted after a day"""
+
+ANSWERS = Table(
+    "answers",
+    METADATA,
+    Column("key", String(64), primary_key=True),  # of the request
+    book_column(),
+    time_column(),
+    text_column("said"),
+    text_column("words"),
+)
+"""what came of them; deleted after a day"""
 
 CAPTURES = Table(
     "captures",

@@ -117,9 +117,32 @@ class Spool:
         self._taken, self._size, self.count, self._looked = 0, size, count, True
 
 
+def waiting_rows(folder: Path) -> list[Sent]:
+    """The rows in all spools of `folder`, also those of other programs and of rows that the database has already.
+
+    A file that cannot be read is passed over, and so is half a line at its end.
+    """
+    found: list[Sent] = []
+    for path in _names(folder):
+        try:
+            lines = path.read_bytes().splitlines(keepends=True)
+        except _ABSENT:
+            continue
+        except OSError as error:
+            log.warning("%s cannot be read: %s", path.name, error.strerror)
+            continue
+        rows = (_parsed(line) for line in lines if line.endswith(b"\n"))
+        found += [row for row in rows if row is not None]
+    return found
+
+
+def _names(folder: Path) -> list[Path]:
+    return [folder / (FILE if n == 1 else f"spool.{n}.jsonl") for n in range(1, _MAX_FILES + 1)]
+
+
 def _own_file(folder: Path) -> tuple[Path, int | None]:
     """A file that no other program uses, rather one that an earlier run has left rows in; and the lock on it."""
-    names = [folder / (FILE if n == 1 else f"spool.{n}.jsonl") for n in range(1, _MAX_FILES + 1)]
+    names = _names(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in sorted(names, key=lambda path: _size(path) == 0):

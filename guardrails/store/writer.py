@@ -18,25 +18,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from guardrails.alerts.values import AlertsNow
+from guardrails.alerts.values import AlertsNow, Delivery, Event, OpenAlerts
 from guardrails.assess import Inputs
+from guardrails.keeper import Kept
 from guardrails.memory import Memory
 from guardrails.past import Past
 from guardrails.portfolio import Portfolio
 from guardrails.requests import Answer, Request
 from guardrails.snapshot import Snapshot
+from guardrails.store.alert_rows import alert_news
+from guardrails.store.alerts_open import open_alerts
 from guardrails.store.books import book_of
 from guardrails.store.bringing import Bringing
 from guardrails.store.database import Database
 from guardrails.store.faults import is_damage, reason
 from guardrails.store.following import LOOK_SECONDS, Published
 from guardrails.store.handing import Handing
-from guardrails.store.inbox import Inbox
+from guardrails.store.inbox import Inbox, Nowhere, Place
 from guardrails.store.lease import BEAT_SECONDS, DEAD_SECONDS, this_program
 from guardrails.store.metadata import StoreError
 from guardrails.store.news import News, Numbers
+from guardrails.store.requests import Errands
 from guardrails.store.roles import Part, Roles
-from guardrails.store.spool import Spool
+from guardrails.store.spool import Spool, waiting_rows
 from guardrails.store.telemetry import Moment
 from guardrails.store.upkeep import Retention, Upkeep
 
@@ -51,6 +55,7 @@ _FAILS = {
     "look": "does not say who writes",
     "follow": "does not show what another program sees",
     "publish": "does not show others what this program sees",
+    "requests": "does not pass on what persons ask",
     "leave": "was not told that this program ends",
 }
 """what is wrong when a job fails"""
@@ -69,7 +74,8 @@ class StoreHealth:
     refused: int
     """rows the database would never take, since the start; they are in `refused.jsonl`"""
     lost: int
-    """moments since the start of which nothing could be kept, as the memory was full of what must survive"""
+    """moments and steps of alerts since the start of which nothing could be kept, as the memory was full of what must
+    survive"""
     last_written: datetime | None
     """when the database last took something"""
     keeps: bool
@@ -103,8 +109,9 @@ class Writer:
         self._spool = Spool(spool_folder)
         self._inbox = Inbox(max_rows, max_moments)
         self._retry_seconds = retry_seconds
-        numbers = Numbers(secrets.token_hex(8))
+        self._numbers = numbers = Numbers(secrets.token_hex(8))
         self._roles = Roles(database, this_program(numbers.run), clock, beat_seconds, dead_seconds)
+        self._errands = Errands(database, self._roles, numbers.run, clock)
         self._bringing = Bringing(database, self._roles.leases, numbers, clock, self._look_if_due)
         self._handing = Handing(self._inbox, numbers, every, capture_every)
         mine = self._roles.leases.confirmed
@@ -114,7 +121,7 @@ class Writer:
         self._keeps = True
         self._last_written: datetime | None = None
         self._not_before = 0.0
-        self._dropped = 0
+        self._dropped = self._lost_alerts = 0
         self._seen_files = (database.generation, 0)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -164,13 +171,56 @@ class Writer:
         self._inbox.wake()
         return self._roles.part()
 
+    def hand_alerts(
+        self, sources: Sequence[str], scenario: str, events: Sequence[Event], deliveries: Sequence[Delivery]
+    ) -> Kept:
+        """Hand over what became of alerts and of their deliveries, for one transaction; returns at once, never raises.
+
+        From any thread. What it returns says when all of it is in the database or the spool.
+        """
+        if not events and not deliveries:
+            return Place(self._inbox, 0)
+        try:
+            news = alert_news(book_of(sources, scenario), events, deliveries, self._numbers)
+            place = self._inbox.put_news(news)
+        except Exception:  # whoever tells of alerts goes on
+            log.exception("%d events of alerts cannot be written", len(events))
+            place = None
+        if place is None:
+            self._lost_alerts += len(events) + len(deliveries)
+        return place or Nowhere()
+
+    def open_alerts(self, sources: Sequence[str], scenario: str) -> OpenAlerts:
+        """What is still open in the book of these sources, rows that wait in memory or in a spool included.
+
+        Blocks as long as the database does; StoreError when that cannot be read.
+        """
+        # in the order in which rows move on, so that none is missed
+        waiting = [row for news in self._inbox.unsettled() for row in news.rows]
+        waiting += waiting_rows(self._spool.path.parent)
+        try:
+            with self._database.reading() as connection:
+                return open_alerts(connection, book_of(sources, scenario).key, waiting, self._now())
+        except Exception as error:
+            raise StoreError(f"{self._database.name} does not say which alerts are open ({reason(error)})") from error
+
+    def requests(self) -> list[Request]:
+        """What was asked in other apps since the last call and may still be done; each is told once."""
+        return self._errands.taking.requests()
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the app that asked; returns at once."""
+        self._errands.taking.answer(answer)
+        self._inbox.wake()
+
     def ask(self, request: Request) -> None:
-        """Put `request` into the store for the program that watches; returns at once."""
-        raise NotImplementedError(request.kind)  # replaced with the requests of the store
+        """Put `request` into the store for the program that watches the book this one shows; returns at once."""
+        self._errands.asking.ask(request, self._roles.book)
+        self._inbox.wake()
 
     def answered(self, key: str) -> Answer | None:
         """What came of the request `key`; None while it is not known."""
-        raise NotImplementedError(key)
+        return self._errands.asking.answered(key)
 
     def settled(self, seconds: float) -> bool:
         """Wait until all that must survive is in the database or the spool; whether that came within `seconds`."""
@@ -183,7 +233,7 @@ class Writer:
             spooled=self._spool.count,
             dropped=self._dropped + self._inbox.dropped + self._bringing.unkept,
             refused=self._bringing.refused,
-            lost=self._handing.lost,
+            lost=self._handing.lost + self._lost_alerts,
             last_written=self._last_written,
             keeps=self._keeps,
             problem="; ".join(dict.fromkeys(self._problems())),
@@ -213,15 +263,15 @@ class Writer:
         yield from self._database.problems
         if self._bringing.refused:
             yield f"{self._bringing.refused} rows were refused by the database and wait in {self._spool.refused_path}"
-        if self._handing.lost:
-            yield f"{self._handing.lost} changes found no room in memory while neither database nor disk took any"
+        if lost := self._handing.lost + self._lost_alerts:
+            yield f"{lost} changes found no room in memory while neither database nor disk took any"
         if self._thread is not None and not self._thread.is_alive() and not self._stopping.is_set():
             yield "the writer has ended and nothing is kept; start the program again"
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             if not self._roles.reads:
-                pause = min(self._retry_seconds, self._roles.seconds_to_look())
+                pause = min(self._retry_seconds, self._roles.seconds_to_look(), self._errands.seconds_to_run)
                 self._inbox.wait(max(pause, self._not_before - time.monotonic(), 0.0))
             elif not self._reached("follow", Roles.follow, self._roles):
                 self._stopping.wait(LOOK_SECONDS)
@@ -229,9 +279,14 @@ class Writer:
             self._pass()
             if self._roles.owes:
                 self._reached("publish", Roles.publish, self._roles)
+            if self._errands.is_due:
+                self._reached("requests", Errands.run, self._errands)
+            else:  # what failed may have been given up since
+                self._wrong.pop("requests", None)
         self._not_before = 0.0  # one last try, also when the next was not due
         while self._inbox.waiting and self._pass():
             pass
+        self._reached("requests", Errands.end, self._errands)
         self._reached("leave", Roles.leave, self._roles)
         self._spool.close()
 
