@@ -1,5 +1,5 @@
-"""The `guardrails` command: one assessment, the matrix in words, a look at what is configured, the past judged again,
-the evidence verified.
+"""The `guardrails` command: one assessment, the engine without pages, the matrix in words, what is configured, the past
+judged again, the evidence verified, the channels of alerts tried.
 
 Exit codes are those of monitoring plugins: 0 OK, 1 WATCH, 2 BREACH, 3 UNKNOWN (a crash too), 64 wrong usage, setting
 or matrix.
@@ -26,6 +26,7 @@ from guardrails.findings import Level
 from guardrails.histories import past_once
 from guardrails.look import look
 from guardrails.matrix import RiskMatrix, advice, explain, load
+from guardrails.matrix.explain_alerts import alert_sentences
 from guardrails.memory import read_memory, remembered_as
 from guardrails.outages import about_task
 from guardrails.past import Past
@@ -39,6 +40,8 @@ EXIT_CRASH, EXIT_USAGE = 3, 64
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Risk guardrails for an options book.")
 audit_app = typer.Typer(no_args_is_help=True, help="The evidence log: what was found, decided and sent.")
 app.add_typer(audit_app, name="audit")
+alerts_app = typer.Typer(no_args_is_help=True, help="Alerts: who is told.")
+app.add_typer(alerts_app, name="alerts")
 log = logging.getLogger(__name__)
 
 
@@ -73,16 +76,43 @@ def check(
 
 
 @app.command()
+def watch() -> None:
+    """Watch the book without pages, as a service, and tell alerts, until SIGTERM or Ctrl-C.
+
+    While another program watches the same book, it waits, and takes over when that one dies. Exit 0 when it was told
+    to stop, 3 when it cannot go on, 64 for a wrong setting or matrix.
+    """
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+    from adapters.channels import open_channels  # noqa: PLC0415  # as above
+    from adapters.channels.heartbeat import ping  # noqa: PLC0415  # as above
+    from guardrails import logs  # noqa: PLC0415  # as in audit_verify
+    from guardrails.assembly import assemble  # noqa: PLC0415  # as above
+    from guardrails.watch_command import leave, run, stopping  # noqa: PLC0415  # as above
+
+    settings, console, stop = load_settings(), Console(highlight=False), stopping()
+    file = logs.install(settings.guardrails_data_dir, "watch")
+    sources = open_sources(settings.guardrails_sources, settings, _clock)
+    wiring = assemble(settings, _clock, sources, open_channels(settings), ping)
+    console.print(f"log: {file}", markup=False, soft_wrap=True)
+    leave(run(wiring, lambda line: console.print(line, markup=False, soft_wrap=True), stop))
+
+
+@app.command()
 def matrix(
     path: Annotated[Path | None, typer.Argument(help="The file; default is GUARDRAILS_MATRIX.")] = None,
 ) -> int:
-    """Validate the risk matrix and say its limits in words."""
-    chosen = path or load_settings().guardrails_matrix
+    """Validate the risk matrix and say its limits, and whom it tells, in words."""
+    from adapters.channels import open_channels  # noqa: PLC0415  # as in assess_once
+
+    settings = load_settings()
+    chosen = path or settings.guardrails_matrix
     valid = load(chosen)
     console = Console(highlight=False)
     console.print(f"{chosen.name} is valid, version {valid.version}.\n")
     for sentences in explain(valid).values():
         console.print("\n  ".join(sentences) + "\n", markup=False)
+    told = alert_sentences(valid.alerts, [channel.name for channel in open_channels(settings)])
+    console.print("\n  ".join(["Alerts:", *told]) + "\n", markup=False)
     for sentence in advice(valid):
         console.print(sentence, markup=False)
     return 0
@@ -199,6 +229,27 @@ def audit_verify(
     return code
 
 
+@alerts_app.command("test")
+def alerts_test(
+    channel: Annotated[
+        str | None, typer.Option(help="Only this one: log, slack, email, or a name of ALERT_URLS.")
+    ] = None,
+) -> int:
+    """Send a test message to every channel and say what each answers.
+
+    Exit 0 when all took it, 2 when one did not, 64 when nothing is configured but the log.
+    """
+    from adapters.channels import open_channels  # noqa: PLC0415  # as in assess_once
+    from guardrails.alerts_command import send_tests  # noqa: PLC0415  # as in audit_verify
+
+    settings, console = load_settings(), Console(highlight=False)
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    return send_tests(open_channels(settings), channel, _clock, settings.guardrails_link, say)
+
+
 def assess_once(names: Sequence[str], rules: RiskMatrix, settings: Settings, at: datetime | None = None) -> Assessment:
     """One assessment of the sources called `names` as of `at`, or of the moment at which they have answered.
 
@@ -267,6 +318,8 @@ def parse_time(text: str, flag: str = "--at") -> datetime:
 
 def _probe(settings: Settings) -> list[tuple[str, bool, str]]:
     """Each thing the program needs: name, whether it works, what to say or do."""
+    from adapters.channels import check_channels  # noqa: PLC0415  # as in assess_once
+
     found: list[tuple[str, bool, str]] = []
     try:
         rules = load(settings.guardrails_matrix)
@@ -277,6 +330,7 @@ def _probe(settings: Settings) -> list[tuple[str, bool, str]]:
     found.append(_probe_data_dir(settings.guardrails_data_dir))
     found.append(_probe_store(settings))
     found.extend(_probe_source(name, settings) for name in settings.guardrails_sources)
+    found.extend(check_channels(settings))
     found.append(("trading", True, "read-only: this version sends no orders"))
     return found
 

@@ -30,12 +30,12 @@ from guardrails.histories import past_of
 from guardrails.keeper import Keeper, Published
 from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
-from guardrails.outages import about_matrix, about_task
+from guardrails.outages import SPEAKING, about_matrix, about_task
 from guardrails.pricing import compiled
 from guardrails.readings import Readings
 from guardrails.requests import Answer, Request
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
-from guardrails.values import SourceState, View
+from guardrails.values import View
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,6 @@ _KEPT_CHANGES = 20
 _HEAR_SECONDS = 0.1
 """at most ten times a second, should a connection flap"""
 _PAST_EVERY = timedelta(days=1)
-_SPEAKING = (SourceState.LIVE, SourceState.CLOSED, SourceState.FILE)
 _FOLLOW_SECONDS = 0.2
 """how often it is asked whether another program has seen something new"""
 ANSWER_SECONDS = timedelta(seconds=15)
@@ -301,8 +300,8 @@ class Engine:
         before, self._watched_by = self._watched_by, part.holder  # first, so that nobody takes its Snapshot for ours
         if part.watches and before:
             log.warning("%s watches no more; this program does now", before)
-            if part.died:
-                self._taken_over = self.now(), part.died
+        if part.watches and part.died and not self._watching.is_set():
+            self._taken_over = self.now(), part.died
         elif part.holder and part.holder != before:
             log.warning("%s watches this book; this program shows what it sees", part.holder)
         published = part.published
@@ -426,7 +425,7 @@ class Engine:
         """Once a day, when every source speaks: what they tell of the time before this program watched them."""
         now, snapshot = self.now(), self.latest
         filled = self._past_filled is not None and now - self._past_filled < _PAST_EVERY
-        speak = snapshot is not None and all(row.state in _SPEAKING for row in snapshot.sources)
+        speak = snapshot is not None and all(row.state in SPEAKING for row in snapshot.sources)
         if self._store is None or filled or self.restored or not speak:
             return
         self._past_filled = now

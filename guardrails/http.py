@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from guardrails.alerts.pulse import no_channel_works
+from guardrails.alerts.values import AlertsNow
 from guardrails.engine import Engine
-from guardrails.findings import Level
 from guardrails.health import Health
-from guardrails.outages import is_fresh
-from guardrails.snapshot import Snapshot, SourceRow, to_json
-from guardrails.values import SourceState
+from guardrails.metrics import exposition
+from guardrails.outages import SPEAKING, is_fresh
+from guardrails.redaction import redact
+from guardrails.snapshot import SourceRow, to_json
 
 Answer = tuple[int, str, bytes]
 
 JSON = "application/json"
-_GOOD_STATES = {SourceState.LIVE, SourceState.CLOSED, SourceState.FILE}
 
 
 def healthz(engine: Engine) -> Answer:
@@ -26,27 +28,65 @@ def healthz(engine: Engine) -> Answer:
 
 
 def readyz(engine: Engine) -> Answer:
-    """200 when the engine is fresh, the store writable and every source answers, else 503; the body says why.
+    """200 when the engine is fresh, the store writable, every source answers and alerts reach somebody if they are to,
+    else 503; the body says why.
 
     A program that shows what another one sees is ready when that one is, and says which it is."""
     health, now, snapshot = engine.health(), engine.now(), engine.latest
     fresh = health.alive and is_fresh(health.last_cycle, now, engine.settings.refresh_seconds)
     sources = [] if snapshot is None or engine.restored else snapshot.sources
     writable = health.store_writable and (health.store is None or health.store.keeps)
-    ready = fresh and writable and bool(sources) and all(s.state in _GOOD_STATES for s in sources)
+    told, alerts = _alerts(engine)
+    ready = fresh and writable and told and bool(sources) and all(s.state in SPEAKING for s in sources)
     body = {
         "status": "ready" if ready else "not ready",
         "engine": {
             "fresh": fresh,
-            "last_cycle": None if health.last_cycle is None else health.last_cycle.isoformat(),
+            "last_cycle": _iso(health.last_cycle),
             "cycle_seconds": health.cycle_seconds,
             "problems": list(health.problems),
         },
         "store": {"writable": writable, **_store(health)},
         "watched_by": health.watched_by,
+        "alerts": alerts,
         "sources": [_readiness(source) for source in sources],
     }
     return _json(200 if ready else 503, body)
+
+
+def _alerts(engine: Engine) -> tuple[bool, dict[str, object] | None]:
+    """Whether alerts are made and can reach somebody, and what to say of them; None where none are made."""
+    alerts = engine.alerts
+    if alerts is None:
+        return not engine.health().watched_by, None  # who only reads has to be told them
+    problems = _wrong_alerts(alerts, engine)
+    watch = alerts.watch
+    body: dict[str, object] = {
+        "since": _iso(watch.since),
+        "last_cycle": _iso(watch.last_cycle),
+        "heartbeat": watch.heartbeat,
+        "last_ping": _iso(watch.last_ping),
+        "next_ping": _iso(watch.next_ping),
+        "channels": [
+            {"name": redact(c.name), "works": c.works and not c.problem, "waiting": c.waiting, "dead": c.dead}
+            for c in alerts.channels
+        ],
+        "problem": redact("; ".join([*problems, *([watch.problem] if watch.problem else [])])),
+    }
+    return not problems, body
+
+
+def _wrong_alerts(alerts: AlertsNow, engine: Engine) -> list[str]:
+    found = [alerts.problem] if alerts.problem else []
+    if not is_fresh(alerts.as_of, engine.now(), engine.settings.refresh_seconds):
+        found.append(f"alerts were last looked through at {_iso(alerts.as_of)}")
+    if no_channel_works(alerts):
+        found.append("no channel but the log works")
+    return found
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
 
 
 def _store(health: Health) -> dict[str, object]:
@@ -58,7 +98,7 @@ def _store(health: Health) -> dict[str, object]:
         "queued": store.queued,
         "spooled": store.spooled,
         "dropped": store.dropped,
-        "last_written": None if store.last_written is None else store.last_written.isoformat(),
+        "last_written": _iso(store.last_written),
         "problem": store.problem,
     }
 
@@ -68,7 +108,7 @@ def _readiness(source: SourceRow) -> dict[str, object]:
         "name": source.name,
         "state": source.state,
         "condition": source.condition,
-        "since": None if source.since is None else source.since.isoformat(),
+        "since": _iso(source.since),
         "age_seconds": source.age_seconds,
         "detail": source.detail,
         "action": source.action,
@@ -91,79 +131,8 @@ def snapshot(engine: Engine) -> Answer:
 
 
 def metrics(engine: Engine) -> Answer:
-    """Levels, totals, ages and cycle time in the Prometheus text format; what is unknown is absent, not zero."""
-    registry = CollectorRegistry()
-    health, now, latest = engine.health(), engine.now(), engine.latest
-    Gauge("guardrails_engine_alive", "1 while the engine thread runs", registry=registry).set(health.alive)
-    Gauge("guardrails_engine_cycles", "Cycles since the start", registry=registry).set(health.cycles)
-    Gauge("guardrails_engine_problems", "Tasks of the engine that fail now", registry=registry).set(
-        len(health.problems)
-    )
-    if health.cycle_seconds is not None:
-        Gauge("guardrails_cycle_seconds", "Duration of the last cycle", registry=registry).set(health.cycle_seconds)
-    if health.last_cycle is not None:
-        age = (now - health.last_cycle).total_seconds()
-        Gauge("guardrails_last_cycle_age_seconds", "Age of the last good cycle", registry=registry).set(age)
-    if health.store is not None:
-        waiting = Gauge("guardrails_store_waiting", "Rows that wait for the database", ["where"], registry=registry)
-        waiting.labels("memory").set(health.store.queued)
-        waiting.labels("disk").set(health.store.spooled)
-        Gauge("guardrails_store_dropped", "Moments of telemetry not kept since the start", registry=registry).set(
-            health.store.dropped
-        )
-    if latest is not None:
-        _snapshot_metrics(latest, registry, restored=engine.restored)
-    return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
-
-
-def _snapshot_metrics(latest: Snapshot, registry: CollectorRegistry, *, restored: bool) -> None:
-    Gauge("guardrails_snapshot_restored", "1 while the snapshot is the file of an earlier run", registry=registry).set(
-        restored
-    )
-    Gauge(
-        "guardrails_level", "Worst level: 0 not applicable, 1 OK, 2 WATCH, 3 UNKNOWN, 4 BREACH", registry=registry
-    ).set(latest.level.rank)
-    counts = Gauge("guardrails_findings", "Findings by level", ["level"], registry=registry)
-    for level in Level:
-        counts.labels(level.value).set(sum(finding.level is level for finding in latest.findings))
-    checks = Gauge(
-        "guardrails_check_level", "Worst level of a check, as guardrails_level", ["check"], registry=registry
-    )
-    for check in dict.fromkeys(finding.check for finding in latest.findings):
-        checks.labels(check).set(max(f.level.rank for f in latest.findings if f.check == check))
-    _source_metrics(latest, registry)
-    totals = Gauge("guardrails_total", "Totals of the book in US dollars", ["measure"], registry=registry)
-    for name in ("net_liquidation", "beta_delta_dollars", "gamma_1pct_dollars", "vega_30d_per_point", "theta_per_day"):
-        value = getattr(latest.totals, name)
-        if value is not None:
-            totals.labels(name).set(value)
-
-
-def _source_metrics(latest: Snapshot, registry: CollectorRegistry) -> None:
-    ages = Gauge("guardrails_source_age_seconds", "Seconds since a source spoke", ["source"], registry=registry)
-    up = Gauge("guardrails_source_up", "1 while a source answers", ["source"], registry=registry)
-    retries = Gauge(
-        "guardrails_source_retries", "Attempts to connect since it was last connected", ["source"], registry=registry
-    )
-    streams = Gauge(
-        "guardrails_source_stream_age_seconds",
-        "Seconds since one kind of message of a source came",
-        ["source", "stream"],
-        registry=registry,
-    )
-    skews = Gauge(
-        "guardrails_clock_skew_seconds", "Seconds a source's clock is ahead of ours", ["source"], registry=registry
-    )
-    for source in latest.sources:
-        up.labels(source.name).set(source.state in _GOOD_STATES)
-        retries.labels(source.name).set(source.retries)
-        if source.age_seconds is not None:
-            ages.labels(source.name).set(source.age_seconds)
-        if source.clock_skew is not None:
-            skews.labels(source.name).set(source.clock_skew)
-        for stream in source.streams:
-            if stream.age_seconds is not None:
-                streams.labels(source.name, stream.name).set(stream.age_seconds)
+    """What is measured, in the text format of Prometheus."""
+    return 200, CONTENT_TYPE_LATEST, exposition(engine)
 
 
 def _json(status: int, body: object) -> Answer:

@@ -9,16 +9,23 @@ from guardrails.findings import Finding, Level
 from guardrails.matrix import RiskMatrix
 from guardrails.values import Source, SourceState, View
 
+SPEAKING = frozenset({SourceState.LIVE, SourceState.CLOSED, SourceState.FILE})
+"""states of a source that answers"""
 _ACTIONS = {"store": "Run guardrails doctor; a file that was put aside stays until you remove it (docs/history.md)."}
 """what to do about a task that is not simply tried again"""
 
 
+def late_after(refresh_seconds: float) -> timedelta:
+    """How old the last good cycle may be: five periods, and at least 10 s."""
+    return timedelta(seconds=max(5 * refresh_seconds, 10.0))
+
+
 def is_fresh(last_cycle: datetime | None, now: datetime, refresh_seconds: float) -> bool:
-    """Whether the last good cycle is at most five periods (and at least 10 s) old, and not that far ahead of the clock.
+    """Whether the last good cycle is not older than `late_after`, and not that far ahead of the clock.
 
     One that is ahead is another program's, by a clock that differs from ours: how old it is cannot be said.
     """
-    most = timedelta(seconds=max(5 * refresh_seconds, 10.0))
+    most = late_after(refresh_seconds)
     return last_cycle is not None and -most <= now - last_cycle <= most
 
 

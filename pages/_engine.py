@@ -7,30 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, cast
 
 import streamlit as st
 
 from adapters import open_sources
-from guardrails.engine import Engine, EngineSettings
-from guardrails.matrix import MatrixFile
-from guardrails.settings import Settings, load_settings
+from adapters.channels import open_channels
+from adapters.channels.heartbeat import ping
+from guardrails.assembly import Wiring, assemble
+from guardrails.engine import Engine
+from guardrails.settings import load_settings
 from guardrails.store.books import book_of
-from guardrails.store.database import Database, open_database
-from guardrails.store.metadata import StoreError
-from guardrails.store.upkeep import Retention
-from guardrails.store.writer import Writer
+from guardrails.store.database import Database
 
-
-class Demo(Protocol):
-    """The simulated market, as far as a page may touch it."""
-
-    @property
-    def scenario(self) -> str:
-        """What it does now."""
-
-    def switch(self, scenario: str, now: datetime) -> None:
-        """Do something else from `now` on."""
+__all__ = ["Stored", "Wiring", "clock", "engine", "stored", "wiring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,63 +31,17 @@ class Stored:
     """key of the rows that belong to these sources"""
 
 
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What one process runs."""
-
-    engine: Engine
-    demo: Demo | None
-    settings: Settings
-    database: Database | None
-    """None when there is none that works; the engine then says why"""
-
-
 def clock() -> datetime:
     """The clock of this process."""
     return datetime.now(UTC)
 
 
-def database(settings: Settings) -> Database | str:
-    """What the history is kept in, or why there is none."""
-    try:
-        return open_database(settings.guardrails_data_dir, clock, settings.database_url)
-    except StoreError as error:
-        return str(error)
-
-
-def writer(kept_in: Database, settings: Settings) -> Writer:
-    """What fills it."""
-    folder = settings.guardrails_data_dir
-    return Writer(
-        kept_in,
-        folder / "spool",
-        clock,
-        every=settings.guardrails_history_seconds,
-        capture_every=settings.guardrails_snapshot_seconds,
-        retention=Retention(folder, settings.guardrails_raw_days, settings.guardrails_archive_days),
-    )
-
-
 @st.cache_resource(show_spinner=False)
 def wiring() -> Wiring:
-    """The engine of this process and what it was made from, built once; a GuardrailsError says why it cannot be."""
+    """What this process runs, put together once; a GuardrailsError says why it cannot be."""
     settings = load_settings()
     sources = open_sources(settings.guardrails_sources, settings, clock)
-    kept_in = database(settings)
-    engine = Engine(
-        sources,
-        MatrixFile.open(settings.guardrails_matrix),
-        EngineSettings(
-            settings.guardrails_data_dir,
-            settings.guardrails_refresh_seconds,
-            settings.guardrails_snapshot_seconds,
-            scenario=settings.guardrails_demo_scenario,
-        ),
-        clock,
-        kept_in if isinstance(kept_in, str) else writer(kept_in, settings),
-    )
-    demo = next((source for source in sources if source.name == "demo"), None)
-    return Wiring(engine, cast("Demo | None", demo), settings, None if isinstance(kept_in, str) else kept_in)
+    return assemble(settings, clock, sources, open_channels(settings), ping)
 
 
 def engine() -> Engine:

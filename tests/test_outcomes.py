@@ -707,7 +707,11 @@ def test_alert_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert links == [True, False]
         assert "https://desk.example/alerts" in web.requests[-1].json["message"]
         monkeypatch.setenv("HEARTBEAT_URL", web.url("/beat"))
-        assert check_channels(load_settings())[-1] == ("heartbeat", True, "127.0.0.1 is pinged after every good cycle")
+        assert check_channels(load_settings())[-1] == (
+            "heartbeat",
+            True,
+            "127.0.0.1 is pinged once a minute while all is well",
+        )
 
 
 def test_mail_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
