@@ -14,7 +14,6 @@ from guardrails.matrix import RiskMatrix, parse
 from guardrails.memory import Memory
 from guardrails.store.books import book_of
 from guardrails.store.captures import PERIOD, Captured, capture_row
-from guardrails.store.database import open_database
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import micros, moment
 from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
@@ -23,6 +22,7 @@ from guardrails.store.sqlite import FILE
 from guardrails.values import Greeks, Observed, View
 from tests.books import NOW
 from tests.healthy import World, healthy
+from tests.stored import opened
 
 
 def captured(inputs: Inputs, result: Assessment) -> Captured:
@@ -76,7 +76,7 @@ def at(minutes: float, world: World | None = None, vix: float = 17.0, **account:
 
 def keep_past(folder: Path, past: Iterable[Captured], *texts: str, scenario: str = "calm") -> Path:
     """The database file in `folder` with this past of the demo and the texts of the matrices in force."""
-    book, database = book_of(("demo",), scenario), open_database(folder, lambda: NOW)
+    book, database = book_of(("demo",), scenario), opened(folder)
     with database.writing(durable=False) as connection:
         insert(connection, BOOKS, [(book.key, book.names, 0)])
         insert(connection, MATRIX_VERSIONS, [(book.key, parse(text).version, text, 0) for text in texts])

@@ -226,7 +226,7 @@ def test_the_doctor_hears_what_is_ready_and_what_is_missing() -> None:
     assert full == [
         ("alerts to log", True, "ready"),
         ("alerts to slack", True, "Slack, complete; `guardrails alerts test` sends one to see whether it arrives"),
-        ("heartbeat", True, "hc.example is pinged after every good cycle"),
+        ("heartbeat", True, "hc.example is pinged once a minute while all is well"),
     ]
     assert check_channels(settings(heartbeat_url=SECRET))[-1][1] is False
 

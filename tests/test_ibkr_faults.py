@@ -61,8 +61,10 @@ def test_nothing_listens() -> None:
     ],
 )
 def test_a_connection_that_cannot_be_made_is_named_and_is_made_when_it_can_be(
-    tws: Tws, fault: str, name: str, words: str
+    tws: Tws, monkeypatch: pytest.MonkeyPatch, fault: str, name: str, words: str
 ) -> None:
+    monkeypatch.setattr("adapters.ibkr.session.PHASE_SECONDS", 1.0)  # half of these wait for it in vain
+
     async def work() -> None:
         tws.fault(fault)
         async with reading(tws) as source:
@@ -358,7 +360,7 @@ def test_contract_that_cannot_be_qualified_is_unknown_alone(tws: Tws) -> None:
 
 @pytest.mark.parametrize("fault", ["unset_greeks", "nan_greeks", "sentinel_greeks", "no_greeks"])
 def test_greeks_that_are_none_are_never_zero(tws: Tws, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    monkeypatch.setattr("adapters.ibkr.source.GREEKS_SECONDS", 2.0)  # none will come, however long they are waited for
+    monkeypatch.setattr("adapters.ibkr.source.GREEKS_SECONDS", 1.0)  # none will come, however long they are waited for
 
     async def work() -> None:
         tws.fault(fault)
@@ -497,7 +499,9 @@ def test_more_options_than_lines_take_turns(tws: Tws, monkeypatch: pytest.Monkey
     run(work())
 
 
-def test_tws_with_fewer_lines_than_we_were_told(tws: Tws) -> None:
+def test_tws_with_fewer_lines_than_we_were_told(tws: Tws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.ibkr.source.GREEKS_SECONDS", 1.0)  # more options than lines: not all will come
+
     async def work() -> None:
         tws.max_lines = 8
         async with reading(tws, lines=100) as source:

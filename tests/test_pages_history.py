@@ -21,7 +21,7 @@ from guardrails import calendar
 from guardrails.findings import Level
 from guardrails.store.books import book_of, owners_of
 from guardrails.store.columns import BACKFILL
-from guardrails.store.database import Database, open_database
+from guardrails.store.database import Database
 from guardrails.store.history_findings import Lane, Segment
 from guardrails.store.metadata import micros
 from guardrails.store.news import Numbers, Seen, news_of
@@ -37,6 +37,7 @@ from pages._history import Past
 from tests.books import NOW
 from tests.healthy import SHIPPED, healthy
 from tests.past import Player, months_before, play_session, records_before
+from tests.stored import opened
 from tests.test_pages import Start, book, shown, start, words
 from tests.test_past import queries
 from tests.test_store_history import OWNER, close_of, of_quarter, put, raw
@@ -50,7 +51,7 @@ VERSION = "m1"
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """An empty store of the book that the pages of these tests show."""
-    kept = open_database(tmp_path, lambda: NOW)
+    kept = opened(tmp_path)
     put(kept, BOOKS, (BOOK.key, BOOK.names, 0))
     yield kept
     kept.close()
@@ -450,7 +451,7 @@ ON_PLAYED = pytest.mark.xdist_group("played")
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, datetime]]:
     """The demo for three hours at a step of two minutes: calm, a sleep, a selloff, a feed that falls silent."""
-    kept = open_database(tmp_path_factory.mktemp("played"), lambda: NOW)
+    kept = opened(tmp_path_factory.mktemp("played"))
     player = Player(kept, compiling=True)
     day = calendar.session_of(NOW)
     hours = timedelta(hours=1)

@@ -21,7 +21,7 @@ from guardrails.snapshot import Snapshot
 from guardrails.store import rows
 from guardrails.store.books import book_of
 from guardrails.store.captures import PERIOD, capture_row, packed
-from guardrails.store.database import FILE, Database, open_database
+from guardrails.store.database import FILE, Database
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import micros
 from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
@@ -30,7 +30,7 @@ from pages._moment import full_time, then
 from pages._past import file_name, new_york
 from pages._style import PAST
 from tests.books import NOW
-from tests.stored import MATRIX_TEXT, moment
+from tests.stored import MATRIX_TEXT, moment, opened
 from tests.test_pages import Start, book, shown, start, words
 from tests.test_pages_parts import luminance
 
@@ -55,7 +55,7 @@ def keep(database: Database, *snapshots: Snapshot, text: str | None = MATRIX_TEX
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A store with a calm moment: Tuesday 10:30:00 in New York, a day before now, worth 1,000,000 dollars."""
-    kept = open_database(tmp_path, lambda: NOW)
+    kept = opened(tmp_path)
     keep(kept, moment(-DAY))
     yield kept
     kept.close()
@@ -202,7 +202,7 @@ def test_limits_are_those_of_the_matrix_then_in_force(start: Start, database: Da
 def test_a_missing_matrix_is_never_replaced_by_that_of_today(
     start: Start, tmp_path: Path, text: str | None, why: str
 ) -> None:
-    kept = open_database(tmp_path, lambda: NOW)
+    kept = opened(tmp_path)
     keep(kept, moment(-DAY), text=text)
     start(book(), database=kept)
     at = look_at(shown("risk.py"))

@@ -85,8 +85,10 @@ def test_an_entry_that_fails_is_named_and_tried_again(
 
 @pytest.mark.parametrize("fault", ["ws_mute", "ws_quiet"])
 def test_a_muted_socket_is_marked_torn_down_and_rebuilt_without_a_person(
-    tasty: Tasty, clock: Clock, fault: str
+    tasty: Tasty, clock: Clock, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feed, "ENTRY_SECONDS", 2.0)  # what is mute does not answer at the entrance either
+
     async def work() -> None:
         async with reading(tasty, clock) as source:
             await settled(source, clock)
@@ -155,7 +157,11 @@ def test_a_channel_that_is_closed_each_time_ends_the_socket(tasty: Tasty, clock:
     run(work())
 
 
-def test_a_stream_whose_task_fails_is_not_called_connected(tasty: Tasty, clock: Clock) -> None:
+def test_a_stream_whose_task_fails_is_not_called_connected(
+    tasty: Tasty, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.tastytrade.source.RESTART_SECONDS", 1.0)
+
     async def work() -> None:
         async with reading(tasty, clock) as source:
             await settled(source, clock)

@@ -23,7 +23,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ROOT, Server, free_port, serving
-from tests.browser.test_browser import WAIT_MS, Theme, look
+from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, look
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -272,17 +272,15 @@ def test_pages_on_a_live_book_show_no_account_number(
         assert not NUMBERS.search(ibkr.get(path)[1]), path
 
 
-@pytest.mark.parametrize("width", [1024, 1280])
 def test_connections_fits_and_names_its_streams(
-    chromium: Browser, ibkr: Server, opened: list[Page], tmp_path: Path, width: int
+    chromium: Browser, ibkr: Server, opened: list[Page], tmp_path: Path
 ) -> None:
-    page = look(chromium, ibkr.url, width=width)
+    page = look(chromium, ibkr.url)
     opened.append(page)
-    picture(page, tmp_path / f"risk-{width}.png")
     visit(page, "Connections", "Sources")
-    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert over <= 0, f"Connections is {over} px wider than {width}"
-    picture(page, tmp_path / f"connections-{width}.png")
+    for width in WIDTHS:
+        assert_fits(page, width)
+    picture(page, tmp_path / "connections.png")
     streams = json.loads(ibkr.get("/readyz")[1])["sources"][0]["streams"]
     assert {"connection", "positions", "quotes", "orders"} <= {stream["name"] for stream in streams}
     assert all(stream["works"] for stream in streams)

@@ -25,7 +25,7 @@ from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
 from guardrails.store.sharing import CAPTURES
 from pages._band import OF_THE_PAST, local
 from tests.browser.conftest import ROOT, Server, serving
-from tests.browser.test_browser import WAIT_MS, look, visit
+from tests.browser.test_browser import WAIT_MS, WIDTHS, assert_fits, look, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -95,22 +95,20 @@ def test_the_past_is_marked_and_now_goes_on_above_it(
     expect(page.locator(".st-key-scenario")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [1024, 1280])
 def test_nothing_of_the_past_is_cut_off(
-    chromium: Browser, with_past: Server, opened: list[Page], tmp_path: Path, width: int
+    chromium: Browser, with_past: Server, opened: list[Page], tmp_path: Path
 ) -> None:
-    page = look(chromium, with_past.url, width=width)
+    page = look(chromium, with_past.url)
     opened.append(page)
     look_back(page)
     for name in (*OF_THE_PAST, "Connections"):
         if name != "Risk":
             visit_past(page, name)
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, f"{name} is {over} px wider than {width}"
-        for what in (".pg-past", ".st-key-past_controls"):
-            assert page.locator(what).evaluate("one => one.scrollWidth - one.clientWidth") <= 1, (name, what)
+        expect(page.locator(".pg-past, .st-key-past_controls")).to_have_count(2)
+        for width in WIDTHS:
+            assert_fits(page, width, ".pg-past", ".st-key-past_controls")
+            page.screenshot(path=tmp_path / f"{name}-{width}.png")
         assert page.locator('[data-testid="stException"]').count() == 0
-        page.screenshot(path=tmp_path / f"{name}-{width}.png")
     page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 900)")
     page.wait_for_timeout(300)
     assert page.evaluate("document.querySelector('.pg-past').getBoundingClientRect().top") >= 0

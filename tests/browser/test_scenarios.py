@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Server, serving
-from tests.browser.test_browser import WAIT_MS, Theme, look
+from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, look
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -89,15 +89,11 @@ def test_the_page_says_all_of_it_in_both_themes(
     page.screenshot(path=shots / f"scenarios-{theme}.png")
 
 
-@pytest.mark.parametrize("width", [1024, 1280, 1600])
-def test_nothing_is_cut_off_at_any_width(chromium: Browser, demo: Server, opened: list[Page], width: int) -> None:
-    page = scenarios(look(chromium, demo.url, width=width))
+def test_nothing_is_cut_off_at_any_width(chromium: Browser, demo: Server, opened: list[Page]) -> None:
+    page = scenarios(look(chromium, demo.url))
     opened.append(page)
-    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert over <= 0
-    for place in range(2):
-        box = page.locator('[data-testid="stVegaLiteChart"]').nth(place)
-        assert box.evaluate("it => it.scrollWidth - it.clientWidth") <= 1
+    for width in WIDTHS:
+        assert_fits(page, width, '[data-testid="stVegaLiteChart"]')
 
 
 def test_a_named_scenario_takes_the_place_of_the_sliders(chromium: Browser, demo: Server, opened: list[Page]) -> None:

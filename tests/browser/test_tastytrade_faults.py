@@ -166,7 +166,7 @@ def test_a_broker_that_dies_keeps_its_rows_marked_and_comes_back(
             assert server.get("/readyz")[0] == 503
             broker.start()
             back = until_seen(page, silent=False)
-            assert server.get("/readyz")[0] == 200
+            wait_for(lambda: server.get("/readyz")[0] == 200, 10, "ready again")
     print(f"grey {grey:.1f} s after the kill, back {back:.1f} s after the start; {watch.dark} looks in the dark")
     assert watch.dark > 5
     assert watch.wrong == set()
