@@ -94,6 +94,12 @@ def test_a_headroom_that_is_no_number_makes_nothing_critical() -> None:
     assert severity(finding(value=math.nan, limit=0.5, headroom=math.nan)) is Severity.BREACH
 
 
+def test_a_share_that_is_passed_by_far_is_not_critical_by_that_alone() -> None:
+    far = finding("margin_concentration", value=1.0, limit=0.10, headroom=-0.90)
+    assert severity(far) is Severity.BREACH
+    assert severity(far, AlertRules(critical=("margin_concentration",))) is Severity.CRITICAL
+
+
 def test_a_margin_call_is_critical_whatever_the_rules_say() -> None:
     assert severity(finding("account_data"), AlertRules(critical=())) is Severity.CRITICAL
     assert severity(finding("account_data", Level.UNKNOWN)) is Severity.UNKNOWN

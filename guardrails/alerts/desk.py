@@ -114,10 +114,9 @@ class Desk:
 
     def see(self, snapshot: Snapshot, rules: AlertRules) -> None:
         """Take one more cycle of the book that is watched."""
-        if self._wanted is None:
-            return
-        self._queue.put(snapshot, rules, self._generation, self._steady())
-        self._wake()
+        if self._wanted is not None:
+            self._queue.put(snapshot, rules, self._generation, self._steady())
+            self._wake()
 
     def do(self, request: Request) -> None:
         """Do what a person asks; `answer` says what came of it."""
@@ -173,14 +172,11 @@ class Desk:
         if self._store is not None:
             self._store.answer(answer)
 
-    # the thread
-
     def _run(self) -> None:
         is_last = False
         while not is_last:
             with self._changed:
-                if not self._has_news:
-                    self._changed.wait(LOOK_SECONDS)
+                self._changed.wait_for(lambda: self._has_news, LOOK_SECONDS)
                 self._has_news = False
                 # one that hung beyond a stop ends when another has begun
                 is_last = self._stopping or self._thread is not threading.current_thread()
@@ -219,8 +215,8 @@ class Desk:
             self._watch = watch = None
         if wanted is None or watch is not None:
             return
-        ledger = Ledger(*wanted, self._ways, self._counts)
         opening = None if self._store is None else Opening(self._store, *wanted, self._wake)
+        ledger = Ledger(*wanted, self._ways, self._counts)
         self._watch = Watching(generation, ledger, opening, self._late, since, at)
 
     def _look(self) -> None:
@@ -249,8 +245,7 @@ class Desk:
         """Replace what pages show."""
         now, watch = self._clock(), self._watch
         shown = AlertsNow(now) if watch is None else watch.shown(now)
-        said = [*self._wrong.values(), *([] if watch is None else [watch.problem])]
-        problem = "; ".join(filter(None, said))
+        problem = "; ".join(filter(None, [*self._wrong.values(), "" if watch is None else watch.problem]))
         self._now = replace(
             shown, channels=self._sending.rows(), watch=self._row, counts=dict(self._counts), problem=problem
         )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from guardrails import calendar
-from guardrails.alerts.families import REGIME_CHANGE, SAFETY_STATE
+from guardrails.alerts.families import REGIME_CHANGE, SAFETY_STATE, family_of
 from guardrails.alerts.values import Problem, Severity
 from guardrails.checks import NOT_CLEARED
 from guardrails.findings import Finding, Level
@@ -75,7 +75,9 @@ def _is_critical(problem: Problem, rules: AlertRules) -> bool:
     """Of a BREACH."""
     called = problem.check == "account_data"  # its only BREACH is a margin call
     broke = problem.check == "margin_cushion" and problem.value is not None and problem.value < 0
-    return called or broke or problem.check in rules.critical or problem.overshoot >= rules.critical_over
+    # a book of one underlying is over its share every morning, which wakes nobody
+    far = problem.overshoot >= rules.critical_over and family_of(problem.check) != "concentration"
+    return called or broke or far or problem.check in rules.critical
 
 
 def _right(finding: Finding) -> Problem:

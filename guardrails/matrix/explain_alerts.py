@@ -66,7 +66,7 @@ def _critical(rules: AlertRules) -> str:
         "excess liquidity below zero",
         *([f"a BREACH of {_listed(named, 'or')}"] if named else []),
     ]
-    over = f"any BREACH that is over its limit by {_percent(rules.critical_over)} of it"
+    over = f"any BREACH but of concentration or size that is over its limit by {_percent(rules.critical_over)} of it"
     return f"CRITICAL is {', '.join(parts)}, and {over}; no budget, quiet hour or grouping holds it back."
 
 
