@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     alert_urls: SecretStr | None = None
     """more channels as Apprise URLs, each alone or as name=URL, with commas or blanks between"""
     heartbeat_url: SecretStr | None = None
-    """dead-man's switch, pinged after every good cycle"""
+    """dead-man's switch, pinged after good cycles, at most once a minute"""
     guardrails_link: str = "http://127.0.0.1:8501"
     """where the reader of a message opens the app, without a path"""
 

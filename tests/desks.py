@@ -25,7 +25,8 @@ from guardrails.keeper import Kept
 from guardrails.matrix.alerts import AlertRules
 from guardrails.requests import Answer, Request
 from guardrails.snapshot import Snapshot
-from tests.stored import NOW, eventually, moment
+from tests.books import NOW
+from tests.stored import eventually, moment
 
 SENT, FAILED = Receipt(Outcome.SENT, "ok"), Receipt(Outcome.FAILED, "503 Service Unavailable")
 REFUSED = Receipt(Outcome.REFUSED, "no_service")

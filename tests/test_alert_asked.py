@@ -9,6 +9,7 @@ import pytest
 
 from guardrails.alerts.values import DeliveryState, State
 from guardrails.requests import Kind, Said
+from tests.books import NOW
 from tests.desks import (
     BOOK,
     REFUSED,
@@ -24,7 +25,7 @@ from tests.desks import (
     loud,
     request,
 )
-from tests.stored import NOW, eventually
+from tests.stored import eventually
 
 
 def test_a_person_acknowledges_silences_and_tells_of_an_action() -> None:

@@ -25,6 +25,7 @@ from guardrails.keeper import Kept
 from guardrails.matrix.alerts import AlertRules
 from guardrails.requests import Kind, Said
 from guardrails.store.metadata import StoreError
+from tests.books import NOW
 from tests.desks import (
     BOOK,
     FAILED,
@@ -43,7 +44,7 @@ from tests.desks import (
     loud,
     request,
 )
-from tests.stored import NOW, eventually
+from tests.stored import eventually
 
 # --- from a cycle to a message
 
@@ -114,6 +115,23 @@ def test_when_the_desk_lags_every_cycle_with_other_levels_is_kept_and_equal_ones
     assert [len(seen.snapshot.findings) for seen in taken] == [0, 1, 1, 0]
     assert now == NOW + timedelta(seconds=16)
     assert queue.take()[0] == []
+
+
+def test_a_delivery_of_something_critical_is_kept_for_as_long_as_that_is_open() -> None:
+    clocks, store = Clocks(), Memory()
+    rules = AlertRules(calm_seconds=10.0)
+    with at_desk(Stand(answer=lambda _: FAILED), clocks=clocks, store=store, period_seconds=100.0) as desk:
+        desk.see(cycle(loud(), breach()), rules)
+        assert eventually(lambda: len(store.deliveries) >= 1)
+        delivery = store.deliveries[0]
+        assert desk._keeps(delivery)
+        assert not desk._keeps(replace(delivery, alerts=("short_vega portfolio",)))
+        assert not desk._keeps(replace(delivery, message=replace(delivery.message, resolved=True)))
+        desk.see(cycle(breach()), rules)
+        clocks.pass_(11.0)
+        desk.see(cycle(breach()), rules)
+        assert eventually(lambda: "short_option_expiry portfolio" not in identities(desk))
+        assert not desk._keeps(delivery)
 
 
 # --- what other runs have left
@@ -215,6 +233,17 @@ def test_a_store_that_hangs_when_it_is_read_does_not_hold_a_critical_alert_for_m
         release.set()
         assert eventually(lambda: desk.now.problem == "")
         assert len(slack.got) == 1
+
+
+def test_a_cycle_of_another_book_is_not_taken_for_one_of_this_one() -> None:
+    release, slack = threading.Event(), Stand()
+    with at_desk(slack, store=Unreadable(lambda: release.wait(20))) as desk:
+        desk.see(cycle(loud()), RULES)
+        desk.begin(("demo",), "calm")
+        desk.see(cycle(breach()), RULES)
+        release.set()
+        assert eventually(lambda: len(slack.got) == 1)
+        assert identities(desk) == ["short_vega portfolio"]
 
 
 def test_a_store_that_takes_nothing_for_a_minute_delays_a_message_by_two_seconds_at_most() -> None:

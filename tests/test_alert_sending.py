@@ -145,6 +145,9 @@ def test_a_test_that_a_person_asked_for_never_waits_for_a_pause() -> None:
     made = lane(delivery("a"))
     taken(made, 0.0)
     made.finish(replace(FAILED, retry_after_seconds=600.0), NOW, 0.0, 0.5, keep=False)
+    made.put(critical("c"), None, NOW, 1.0)
+    assert taken(made, 1.0) == "c"  # the one that may go ahead
+    made.finish(FAILED, NOW, 1.0, 0.5, keep=False)
     for key in ("t1", "t2"):
         made.put(delivery(key, message=replace(MESSAGE, key=key, test=True)), None, NOW, 1.0)
         assert taken(made, 1.0) == key

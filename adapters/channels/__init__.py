@@ -54,7 +54,11 @@ def _heartbeat(settings: Settings) -> tuple[str, bool, str]:
     if url is None:
         return "heartbeat", True, f"{SETTING} is not set: nobody is told when this program or this machine dies"
     problem = problem_of(url.get_secret_value().strip(), SETTING)
-    return "heartbeat", not problem, problem or f"{host_of(url.get_secret_value())} is pinged after every good cycle"
+    return (
+        "heartbeat",
+        not problem,
+        problem or f"{host_of(url.get_secret_value())} is pinged once a minute while all is well",
+    )
 
 
 def _mail(settings: Settings) -> Channel:
