@@ -5,6 +5,7 @@ is heard and seen in the browser that chose to.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from tests.books import NOW
 from tests.browser.alarmed import FILE
 from tests.browser.conftest import Server, serving
 from tests.browser.test_browser import WAIT_MS, Theme, look
+from tests.channels import Web
 from tests.past import BOOK
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -150,7 +152,7 @@ def row_of(page: Page, title: str) -> Any:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_says_all_of_it_in_both_themes(
-    chromium: Browser, alarmed: Alarmed, opened: list[Page], shots: Path, theme: Theme
+    chromium: Browser, alarmed: Alarmed, opened: list[Page], theme: Theme
 ) -> None:
     alarmed.say(CUSHION, VEGA, GREEKS, FLAPPING)
     page = alerts_page(look(chromium, alarmed.server.url, theme))
@@ -166,10 +168,6 @@ def test_the_page_says_all_of_it_in_both_themes(
     assert "somebody has it" in (page.locator(".js-plotly-plot").text_content() or "")
     expect(page.locator(".pg-bar .pg-alarm")).to_contain_text("phone does not work")
     assert page.locator('[data-testid="stException"]').count() == 0
-    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": 1280, "height": min(int(height) + 40, 3000)})
-    page.wait_for_timeout(1500)
-    page.screenshot(path=shots / f"alerts-{theme}.png")
 
 
 def test_nothing_is_cut_off_at_any_width(chromium: Browser, alarmed: Alarmed, opened: list[Page]) -> None:
@@ -330,3 +328,28 @@ def test_a_program_that_died_is_heard_too(chromium: Browser, opened: list[Page],
         page.wait_for_function("notes.length === 1", timeout=WAIT_MS)
         assert page.evaluate("notes[0]").startswith("No word from Portfolio Guardrails | ")
         assert page.title().startswith("(?) ")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_crash_of_the_demo_reaches_a_person(
+    chromium: Browser, opened: list[Page], tmp_path: Path, shots: Path, theme: Theme
+) -> None:
+    slack = Web()
+    threading.Thread(target=slack.server.serve_forever, daemon=True).start()
+    more = {"GUARDRAILS_DEMO_SCENARIO": "crash", "SLACK_WEBHOOK_URL": slack.url("/services/hook")}
+    with serving(tmp_path, GUARDRAILS_REFRESH_SECONDS="0.5", **more) as server:
+        page = look(chromium, server.url, theme)
+        opened.append(page)
+        page.goto(f"{server.url}/alerts")
+        told = page.locator(".pg-alert").filter(has_text="CRITICAL").filter(has_text="told")
+        expect(told.first).to_be_visible(timeout=2 * WAIT_MS)
+        said = slack.requests[0].body.decode()
+        assert "DEMO: CRITICAL" in said
+        assert "http://127.0.0.1:8501/alerts" in said
+        page.get_by_role("button", name="Refresh").click()
+        expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
+        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        page.set_viewport_size({"width": 1280, "height": min(int(height) + 40, 2400)})
+        page.wait_for_timeout(500)
+        page.screenshot(path=shots / f"alerts-{theme}.png")
+    slack.server.shutdown()
