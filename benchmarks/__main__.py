@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import (
+    alerts,
     assessment,
     history_size,
     ibkr,
@@ -55,6 +56,7 @@ def main() -> int:
         "Pricing: the stress of a book": stress.stress,
         "Pages": screens.reruns,
         "Process": process.server,
+        "Alerts": alerts.alerts,
         "Store": store.store,
         "A day in the store": history_size.day,
         "A year judged again": replay.year,

@@ -27,6 +27,7 @@ from adapters.demo import DemoSource
 from benchmarks import book
 from benchmarks.live import ROOT
 from benchmarks.store_places import Clock, Told
+from guardrails.alerts.values import AlertsNow
 from guardrails.assess import Inputs
 from guardrails.brokers import Broker
 from guardrails.engine import Engine, EngineSettings
@@ -79,9 +80,10 @@ class Witness(Writer):
         scenario: str = "",
         inputs: Inputs | None = None,
         memory: Memory | None = None,
+        alerts: AlertsNow | None = None,
     ) -> None:
         began = time.perf_counter()
-        super().keep(snapshot, matrix_text, portfolio, scenario, inputs, memory)
+        super().keep(snapshot, matrix_text, portfolio, scenario, inputs, memory, alerts)
         self.seconds.append(time.perf_counter() - began)
         levels: dict[Subject, Level] = {}
         for finding in snapshot.findings:

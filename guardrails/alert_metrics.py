@@ -60,7 +60,7 @@ def _open(alerts: AlertsNow) -> Iterator[Metric]:
 def _channels(rows: tuple[ChannelRow, ...], now: datetime) -> Iterator[Metric]:
     deliveries = CounterMetricFamily(
         "guardrails_deliveries",
-        "Attempts to deliver that came to this end: sent, failed (one attempt), dead (given up)",
+        "What came of deliveries: sent, failed (one attempt), dead (given up), superseded (a newer tells the same)",
         labels=["channel", "outcome"],
     )
     works = GaugeMetricFamily(
@@ -77,7 +77,8 @@ def _channels(rows: tuple[ChannelRow, ...], now: datetime) -> Iterator[Metric]:
     )
     for row in rows:
         name = [redact(row.name)]
-        for outcome, count in (("sent", row.sent), ("failed", row.failures), ("dead", row.dead)):
+        came_of = {"sent": row.sent, "failed": row.failures, "dead": row.dead, "superseded": row.superseded}
+        for outcome, count in came_of.items():
             deliveries.add_metric([*name, outcome], count)
         waiting.add_metric(name, row.waiting)
         if row.works is not None:

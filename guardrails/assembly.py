@@ -18,6 +18,7 @@ from guardrails.alerts.desk import Desk
 from guardrails.alerts.heartbeat import Heartbeat
 from guardrails.alerts.pulse import Kind, Seen, seen_of
 from guardrails.alerts.values import Receipt
+from guardrails.awake import Awake
 from guardrails.brokers import Broker
 from guardrails.engine import Engine, EngineSettings
 from guardrails.matrix import MatrixFile
@@ -90,7 +91,8 @@ def assemble(
     store = kept_in if isinstance(kept_in, str) else writer(kept_in, settings, clock)
     url = settings.heartbeat_url
     is_wanted = url is not None and url.get_secret_value().strip()
-    heartbeat = Heartbeat(partial(ping, url) if url is not None and is_wanted else None, clock, steady)
+    awake = Awake(steady)
+    heartbeat = Heartbeat(partial(ping, url) if url is not None and is_wanted else None, clock, steady, awake.holds)
     desk = Desk(
         channels,
         clock,
@@ -100,6 +102,7 @@ def assemble(
         watch=heartbeat.row,
         heartbeat=heartbeat.channel,
         steady=steady,
+        holds=awake.holds,
     )
     engine = Engine(
         sources,
@@ -113,6 +116,7 @@ def assemble(
         clock,
         store,
         desk,
+        awake,
     )
     demo = next((source for source in sources if source.name == "demo"), None)
     kept = None if isinstance(kept_in, str) else kept_in

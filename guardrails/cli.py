@@ -8,6 +8,7 @@ or matrix.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from guardrails import calendar, redaction, report, wording
+from guardrails import calendar, redaction, report
 from guardrails.assess import Assessment, assess
 from guardrails.engine import STATE_FILE
 from guardrails.errors import GuardrailsError, MatrixError, SettingsError, SourceError
@@ -32,7 +33,6 @@ from guardrails.outages import about_task
 from guardrails.past import Past
 from guardrails.settings import SOURCES, Settings, is_source, load_settings
 from guardrails.snapshot import to_json
-from guardrails.values import Source, SourceState, Stream, View
 
 EXIT = {Level.NOT_APPLICABLE: 0, Level.OK: 0, Level.WATCH: 1, Level.BREACH: 2, Level.UNKNOWN: 3}
 EXIT_CRASH, EXIT_USAGE = 3, 64
@@ -87,14 +87,15 @@ def watch() -> None:
     from adapters.channels.heartbeat import ping  # noqa: PLC0415  # as above
     from guardrails import logs  # noqa: PLC0415  # as in audit_verify
     from guardrails.assembly import assemble  # noqa: PLC0415  # as above
-    from guardrails.watch_command import leave, run, stopping  # noqa: PLC0415  # as above
+    from guardrails.watch_command import leave, never_failing, run, stopping  # noqa: PLC0415  # as above
 
     settings, console, stop = load_settings(), Console(highlight=False), stopping()
     file = logs.install(settings.guardrails_data_dir, "watch")
     sources = open_sources(settings.guardrails_sources, settings, _clock)
     wiring = assemble(settings, _clock, sources, open_channels(settings), ping)
-    console.print(f"log: {file}", markup=False, soft_wrap=True)
-    leave(run(wiring, lambda line: console.print(line, markup=False, soft_wrap=True), stop))
+    say = never_failing(lambda line: console.print(line, markup=False, soft_wrap=True))
+    say(f"log: {file}")
+    leave(run(wiring, say, stop))
 
 
 @app.command()
@@ -121,9 +122,12 @@ def matrix(
 @app.command()
 def doctor() -> int:
     """Say what is configured, what works, what is missing and what to do; exit 3 when something is missing."""
-    settings = load_settings()
-    console = Console(highlight=False)
-    return report.print_doctor(_probe(settings), console)
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+    from adapters.channels import check_channels  # noqa: PLC0415  # as above
+    from guardrails.doctor import examine  # noqa: PLC0415  # as in audit_verify
+
+    found = examine(load_settings(), _clock, open_sources, check_channels)
+    return report.print_doctor(found, Console(highlight=False))
 
 
 @app.command()
@@ -316,79 +320,11 @@ def parse_time(text: str, flag: str = "--at") -> datetime:
         raise typer.BadParameter(message) from error
 
 
-def _probe(settings: Settings) -> list[tuple[str, bool, str]]:
-    """Each thing the program needs: name, whether it works, what to say or do."""
-    from adapters.channels import check_channels  # noqa: PLC0415  # as in assess_once
-
-    found: list[tuple[str, bool, str]] = []
-    try:
-        rules = load(settings.guardrails_matrix)
-        valid = f"{settings.guardrails_matrix} is valid, version {rules.version}"
-        found.append(("risk matrix", True, "\n".join([valid, *advice(rules)])))
-    except MatrixError as error:
-        found.append(("risk matrix", False, str(error)))
-    found.append(_probe_data_dir(settings.guardrails_data_dir))
-    found.append(_probe_store(settings))
-    found.extend(_probe_source(name, settings) for name in settings.guardrails_sources)
-    found.extend(check_channels(settings))
-    found.append(("trading", True, "read-only: this version sends no orders"))
-    return found
-
-
-def _probe_data_dir(folder: Path) -> tuple[str, bool, str]:
-    probe = folder / ".doctor"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        return (
-            "data folder",
-            False,
-            f"{folder} cannot be written ({error.strerror}); set GUARDRAILS_DATA_DIR",
-        )
-    return "data folder", True, f"{folder} can be written"
-
-
-def _probe_store(settings: Settings) -> tuple[str, bool, str]:
-    from guardrails.store.condition import condition  # noqa: PLC0415  # as in audit_verify
-
-    return "database", *condition(settings.guardrails_data_dir, settings.database_url)
-
-
-def _probe_source(name: str, settings: Settings) -> tuple[str, bool, str]:
-    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
-
-    source = open_sources([name], settings, _clock)[0]
-    views, _ = asyncio.run(look([source], _clock))
-    return _told(views[0])
-
-
-def _told(view: View) -> tuple[str, bool, str]:
-    """What one look at a source found; a source that does not speak now does not work, whatever it said before."""
-    source, name = view.source, f"source {view.source.name}"
-    if not (view.accounts or view.positions or source.condition):
-        return name, False, source.detail or "gives nothing"
-    speaks = source.state in (SourceState.LIVE, SourceState.CLOSED, SourceState.FILE)
-    condition = f" ({wording.plain(source.condition)})" if source.condition else ""
-    counted = f"{len(view.accounts)} accounts, {len(view.positions)} positions"
-    lines = [
-        f"{source.state.value}{condition}, {counted}. {source.detail}".strip(),
-        *(f"does not work: {stream.name}{_why(stream, source)}" for stream in source.streams if stream.works is False),
-        *(f"works in part: {warning}" for warning in source.warnings),
-        *([f"its clock {wording.skew(source.clock_skew)}"] if source.clock_skew else []),
-        *([f"what to do: {source.action}"] if source.action else []),
-    ]
-    return name, speaks and bool(view.accounts or view.positions), "\n".join(lines)
-
-
-def _why(stream: Stream, source: Source) -> str:
-    """Why a stream does not work, unless its source has just said it."""
-    return f", {stream.detail}" if stream.detail and stream.detail != source.detail else ""
-
-
 def main() -> None:
     """Run the command and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):  # a sign that the terminal cannot say must not end a command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     redaction.install()
     try:
         code = app(standalone_mode=False)

@@ -23,6 +23,7 @@ from guardrails.alerts.channel import Duty
 from guardrails.alerts.values import AlertsNow
 from guardrails.announcements import announce
 from guardrails.assess import Assessment, Inputs, assess
+from guardrails.awake import Awake
 from guardrails.brokers import Broker, LiveBroker
 from guardrails.errors import SourceError
 from guardrails.health import Health
@@ -80,8 +81,12 @@ class Engine:
         clock: Callable[[], datetime],
         store: Keeper | str = "",
         desk: Duty | None = None,
+        awake: Awake | None = None,
     ) -> None:
-        """`store` keeps every Snapshot, or is why nothing is kept; `desk` makes alerts of them."""
+        """`store` keeps every Snapshot, or is why nothing is kept; `desk` makes alerts of them.
+
+        Whoever tells somebody something is held back by `awake` while it is not known whether this program watches.
+        """
         self.latest: Snapshot | None = None
         """the last Snapshot; replaced whole, never changed"""
         self.restored = False
@@ -93,6 +98,7 @@ class Engine:
         self._matrix = matrix
         self._store = None if isinstance(store, str) else store
         self._desk = desk
+        self._awake = awake or Awake()
         self._problems: dict[str, str] = {"store": store} if isinstance(store, str) and store else {}
         self._changes: tuple[Change, ...] = ()
         self._scenario = settings.scenario
@@ -293,9 +299,12 @@ class Engine:
 
     async def _share(self) -> None:
         """Watch, unless another program does: then show what that one sees, and go on from it when it ends."""
+        asked_at = self._awake.now()
         if self._store is None:
             self._begin_watching()
+            self._awake.confirm(asked_at)
             return
+        self._pause_after_sleep()
         part = await asyncio.to_thread(self._store.part, self.names, self._scenario)
         before, self._watched_by = self._watched_by, part.holder  # first, so that nobody takes its Snapshot for ours
         if part.watches and before:
@@ -322,9 +331,20 @@ class Engine:
             self._problems = {name: said for name, said in self._problems.items() if name == "store"}
             self._writable = True
             await self._readings.lose(STOP_TIMEOUT_SECONDS / 2)
+        self._awake.confirm(asked_at)
+
+    def _pause_after_sleep(self) -> None:
+        """Tell nothing until it is known again who watches: this program may have slept past its lease."""
+        slept = self._awake.slept
+        if not slept or not self._watching.is_set():
+            return
+        log.warning("this program stood still for %.0f s; it asks who watches now", slept)
+        self._watching_since = None
+        if self._desk is not None:
+            self._desk.idle()
 
     def _begin_watching(self) -> None:
-        if self._watching.is_set():
+        if self._watching.is_set() and self._watching_since is not None:
             return
         self._watching_since = self.now()
         if self._desk is not None:

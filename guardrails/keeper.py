@@ -62,15 +62,21 @@ class Kept(Protocol):
 
 
 class AlertStore(Protocol):
-    """What the alerts ask of a store (see `guardrails.store.writer`); only `open_alerts` blocks."""
+    """What the alerts ask of a store (see `guardrails.store.writer`); only `open_alerts` and `given_up` block."""
 
     def hand_alerts(
         self, sources: Sequence[str], scenario: str, events: Sequence[Event], deliveries: Sequence[Delivery]
     ) -> Kept:
         """Take what became of alerts and of their deliveries, all of it or nothing, and return at once."""
 
-    def open_alerts(self, sources: Sequence[str], scenario: str) -> OpenAlerts:
-        """What is still open in the book of these sources; StoreError when it cannot be read."""
+    def open_alerts(self, sources: Sequence[str], scenario: str, since: datetime | None = None) -> OpenAlerts:
+        """What is still open in the book of these sources; StoreError when it cannot be read.
+
+        Without what this program has handed over at or after `since`: it knows that itself.
+        """
+
+    def given_up(self, sources: Sequence[str], scenario: str, key: str) -> Delivery | None:
+        """The delivery `key` of this book if it was given up, else None; StoreError when that cannot be read."""
 
     def requests(self) -> list[Request]:
         """What was asked in other apps since the last call and may still be done; each is here once."""

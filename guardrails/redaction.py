@@ -91,7 +91,13 @@ def redact(text: str) -> str:
     text = _PASSWORD.sub(rf"\1{MASK}@", text) if "://" in text else text
     text = _BEARER.sub(rf"\1{MASK}", text) if "bearer" in text.lower() else text
     text = _JWT.sub(MASK, text) if "eyJ" in text else text
-    return _ACCOUNT.sub(lambda found: MASK + found[0][-4:], text)
+    return without_accounts(text)
+
+
+def without_accounts(name: str) -> str:
+    """`name` with account numbers cut to four, and nothing else: for names of our own by which something is found
+    again. What `hide` was told may be a word like any other, such as the topic of an address."""
+    return _ACCOUNT.sub(lambda found: MASK + found[0][-4:], name)
 
 
 class RedactingFormatter(logging.Formatter):

@@ -17,9 +17,9 @@ class Kind(StrEnum):
     """What can be asked."""
 
     ACKNOWLEDGE = "acknowledge"
-    """body: alert, note"""
+    """body: alert, note; severity, step, fired (ISO time): what was shown of it"""
     SILENCE = "silence"
-    """body: alert, reason, until (ISO time)"""
+    """body: alert, reason, until (ISO time); severity, step, fired: what was shown of it"""
     UNSILENCE = "unsilence"
     """body: alert"""
     ACTED = "acted"

@@ -30,6 +30,7 @@ TITLES = MappingProxyType({
     "beta_coverage": "Beta coverage",
     "beta_quality": "Beta quality",
     "position_data": "Position data",
+    "margin_utilisation": "Margin used",
     "account_data": "Account data",
     "source_state": "Sources",
     "clock_skew": "Clocks",

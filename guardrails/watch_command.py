@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import FrameType
 
 from guardrails.alerts.own_problems import LOG
@@ -74,6 +75,16 @@ def part_words(health: Health) -> str:
     return f"watching since {health.watching_since.astimezone(NEW_YORK):%a %H:%M:%S} New York"
 
 
+def never_failing(say: Say) -> Say:
+    """`say`, without what comes of an output that is closed, full or cannot say a sign: watching goes on."""
+
+    def said(line: str) -> None:
+        with suppress(OSError, ValueError, SystemExit):  # the last is what rich makes of a pipe that nobody reads
+            say(line)
+
+    return said
+
+
 def opening(wiring: Wiring) -> Iterator[str]:
     """What is watched, by which limits, where it is kept, who is told."""
     engine, settings = wiring.engine, wiring.settings
@@ -121,6 +132,7 @@ def stopping() -> threading.Event:
 def leave(code: int) -> None:
     """End this process now: a source that hangs in a thread of its own would else keep it."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):  # None where it was closed before the start
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
     os._exit(code)  # public in spite of its name

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from guardrails import calendar
+from guardrails.alerts.people import LONGEST
 from guardrails.alerts.values import AlertRow
 from guardrails.engine import Engine
 from guardrails.requests import Kind
@@ -20,8 +21,6 @@ from pages._moment import full_time, since_words
 from pages._past import new_york
 from pages._wishes import called, pending, who, wish
 
-LONGEST = timedelta(days=7)
-"""of a silence"""
 CUSTOM = "Until …"
 _ASKING = "alert_asking"
 _MOST_WORDS = 500
@@ -94,6 +93,9 @@ def _body(service: Engine, asking: Asking) -> None:
         return
     st.html(card(row, now, None))
     st.caption(_MEANS[kind])
+    drawn = f"drawn_{asking.nonce}"
+    before: AlertRow = st.session_state.get(drawn, row)  # a click runs this anew: this is what stood here until then
+    st.session_state[drawn] = row
     body, wrong = _fields(asking, now)
     name = st.text_input("Your name", who(), key=f"author_{asking.nonce}", max_chars=60).strip()
     if watched_by := service.health().watched_by:
@@ -106,7 +108,7 @@ def _body(service: Engine, asking: Asking) -> None:
         st.html(f'<div class="pg-wrong" role="alert">{wrong}</div>')
         return
     called(name)
-    send(service, asking, body, name)
+    send(service, asking, {**body, **shown(before)} if kind is not Kind.ACTED else body, name)
     st.rerun()
 
 
@@ -135,6 +137,11 @@ def _fields(asking: Asking, now: datetime) -> tuple[dict[str, str], str]:
     st.caption(f"Ends {full_time(until)}.")
     missing = "" if reason else "Say why: a silence without a reason cannot be understood later."
     return {"reason": reason, "until": until.isoformat()}, missing or wrong_end(until, now)
+
+
+def shown(row: AlertRow) -> dict[str, str]:
+    """What the person had before them: what is worse by now, or another life of it, is not taken."""
+    return {"severity": row.severity.value, "step": str(row.step), "fired": row.fired.isoformat()}
 
 
 def ends_of(now: datetime) -> dict[str, datetime]:

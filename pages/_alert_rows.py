@@ -6,13 +6,17 @@ it was meant for although the list has moved.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from guardrails.alerts.values import AlertsNow, ChannelRow, Severity
+from guardrails.alerts.values import AlertRow, AlertsNow, ChannelRow, Severity
 from guardrails.engine import Engine
 from guardrails.findings import Level
+from guardrails.matrix.alerts import AlertRules
 from guardrails.matrix.explain_alerts import LOG, reaching
 from guardrails.requests import Kind
+from pages._alert_causes import counted_words, folded, mutes_words
 from pages._alert_forms import buttons
 from pages._alert_watch import (
     NO_HEARTBEAT,
@@ -44,7 +48,7 @@ def active(service: Engine, *, asks: bool) -> None:
     moment, alerts = read(service), service.alerts
     why = not_made(alerts, moment, service.settings.refresh_seconds)
     st.html(standing(alerts, moment, why) + answers(service, OF_ALERTS))
-    st.subheader("Open alerts" if alerts is None or not alerts.active else f"Open alerts: {len(alerts.active)}")
+    st.subheader("Open alerts" if alerts is None else counted_words(folded(alerts.active)))
     if alerts is None:
         st.html(one(Level.UNKNOWN, "What is open is not known: see Risk for the lights."))
         return
@@ -95,24 +99,33 @@ def standing(alerts: AlertsNow | None, moment: Moment, why: str) -> str:
 def _rows(service: Engine, alerts: AlertsNow, moment: Moment, *, asks: bool) -> None:
     rules = None if moment.matrix is None else moment.matrix.alerts
     most, names = st.session_state.get(_SHOWN, FIRST), [one.name for one in alerts.channels]
-    for row in alerts.active[:most]:
-        name = short(row.identity)
+    found = folded(alerts.active)
+    for row in found.own[:most]:
+        name, follow = short(row.identity), found.following.get(row.identity, ())
         with st.container(border=True, key=f"alert_{name}", gap="xsmall"):
             left, right = st.columns([7, 3], vertical_alignment="center")
-            left.html(card(row, moment.now, rules, names))
+            left.html(card(row, moment.now, rules, names, mutes_words(follow)))
             if asks:
                 with right:
                     buttons(service, row, name, loud=row.state in NOBODY and row.severity in _LOUD)
-    rest = alerts.active[most:]
+            if follow:
+                with st.expander(f"Show what follows from it: {len(follow)}", key=f"follows_{name}"):
+                    _listed(follow, moment, rules, names)
+    rest = found.own[most:]
     if not rest:
         return
     if st.button(f"Show {min(len(rest), FIRST)} more of {len(rest)}", key="alerts_more"):
         st.session_state[_SHOWN] = most + FIRST
         st.rerun()
     with st.expander(f"{counted(len(rest), 'more alert')}, in short", key="alerts_rest"):
-        st.html("".join(card(row, moment.now, rules, names) for row in rest[:_LISTED]))
-        if len(rest) > _LISTED:
-            st.caption(f"{len(rest) - _LISTED} more are not listed here.")
+        _listed([one for row in rest for one in (row, *found.following.get(row.identity, ()))], moment, rules, names)
+
+
+def _listed(rows: Sequence[AlertRow], moment: Moment, rules: AlertRules | None, names: Sequence[str]) -> None:
+    """List alerts without buttons."""
+    st.html("".join(card(row, moment.now, rules, names) for row in rows[:_LISTED]))
+    if len(rows) > _LISTED:
+        st.caption(f"{len(rows) - _LISTED} more are not listed here.")
 
 
 def _tested(service: Engine, row: ChannelRow) -> str:

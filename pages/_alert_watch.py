@@ -8,8 +8,8 @@ from datetime import datetime
 from guardrails import wording
 from guardrails.alerts.values import AlertRow, AlertsNow, ChannelRow, Severity
 from guardrails.findings import Level, worst
-from guardrails.matrix.explain_alerts import LOG
 from guardrails.outages import is_fresh
+from pages._alert_causes import folded
 from pages._alerts import LOOK_OF, NOBODY, in_words, one, past_words, said, severity_pill
 from pages._moment import Moment, clock, day_and_time, since_words
 from pages._parts import LOOKS, counted, pill
@@ -102,7 +102,7 @@ def channel_words(row: ChannelRow, now: datetime) -> str:
     if row.problem:
         return f"cannot be used: {row.problem}"
     if row.works is None:
-        return "was not used yet" if row.name == LOG else "was not used yet: send a test"
+        return "not used since the start of this program"
     if row.works:
         last = "" if row.last_sent is None else f", last {past_words(row.last_sent, now)}"
         return f"works{last}" + (f": {row.last_detail}" if row.last_detail else "")
@@ -129,8 +129,8 @@ def broken_channels(channels: Sequence[ChannelRow]) -> list[str]:
 
 
 def open_of(alerts: AlertsNow) -> list[AlertRow]:
-    """The alerts that nobody has."""
-    return [row for row in alerts.active if row.state in NOBODY]
+    """The alerts that nobody has, without those that only follow from another."""
+    return [row for row in folded(alerts.active).own if row.state in NOBODY]
 
 
 def badge(alerts: AlertsNow | None) -> str:

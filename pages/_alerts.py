@@ -130,6 +130,8 @@ def next_words(row: AlertRow, now: datetime, rules: AlertRules | None, channels:
 
 def seen_words(row: AlertRow) -> str:
     """That it looks better, or cannot be seen, while it still counts as what it was; nothing when it is as bad."""
+    if row.right_since is not None:
+        return ""
     now = row.problem.severity
     if now.rank >= row.severity.rank:
         return ""
@@ -138,14 +140,28 @@ def seen_words(row: AlertRow) -> str:
     return f"{LOOK_OF[now].word} now: it counts as {LOOK_OF[row.severity].word} until that has lasted"
 
 
+def right_words(row: AlertRow, now: datetime) -> str:
+    """`right since 15:50:11 ET, over in 40 s if it stays so`; nothing while it is wrong."""
+    if row.right_since is None:
+        return ""
+    over = "" if row.over_at is None else f", over {in_words(row.over_at, now)} if it stays so"
+    return f"right since {clock(row.right_since)}{over}"
+
+
+def sentence(row: AlertRow) -> str:
+    """What is wrong; of what is right at the moment, what was."""
+    return row.problem.message if row.right_since is None else f"When last wrong: {row.problem.message}"
+
+
 def story(row: AlertRow, now: datetime, rules: AlertRules | None, channels: Sequence[str]) -> list[str]:
     """Everything that is known of an alert but its sentence, a few words each."""
     since = f"since {since_words(row.since, now)} ({wording.age(max((now - row.since).total_seconds(), 0.0))})"
-    age = row.problem.data_age_seconds or 0.0
+    age = 0.0 if row.right_since is not None else row.problem.data_age_seconds or 0.0
     return [
         part
         for part in (
             since,
+            right_words(row, now),
             seen_words(row),
             told_words(row, now),
             next_words(row, now, rules, channels),
@@ -159,15 +175,16 @@ def story(row: AlertRow, now: datetime, rules: AlertRules | None, channels: Sequ
     ]
 
 
-def card(row: AlertRow, now: datetime, rules: AlertRules | None, channels: Sequence[str] = ()) -> str:
-    """HTML of one open alert; `channels` are the names of those that are configured."""
-    after = row.problem.next_action
+def card(row: AlertRow, now: datetime, rules: AlertRules | None, channels: Sequence[str] = (), mutes: str = "") -> str:
+    """HTML of one open alert; `channels` are the names of those that are configured, `mutes` says what follows."""
+    after = "" if row.right_since is not None else row.problem.next_action
+    follows = f'<div class="pg-soft">{said(mutes)}</div>' if mutes else ""
     action = f'<div class="pg-next"><b>Next:</b> {said(after)}</div>' if after else ""
     return (
         f'<div class="pg-alert pg-of-{LOOK_OF[row.severity].name}"><div class="pg-alert-head">'
         f"{severity_pill(row.severity)}<b>{said(headline(row.check, row.subject))}</b>"
-        f'<span class="pg-owner">{said(who_has_it(row, now))}</span></div><div>{said(row.problem.message)}</div>'
-        f'<div class="pg-soft">{said(" · ".join(story(row, now, rules, channels)))}</div>{action}</div>'
+        f'<span class="pg-owner">{said(who_has_it(row, now))}</span></div><div>{said(sentence(row))}</div>'
+        f'<div class="pg-soft">{said(" · ".join(story(row, now, rules, channels)))}</div>{follows}{action}</div>'
     )
 
 

@@ -30,6 +30,7 @@ _STATES = {
     DeliveryState.WAITING: "… waiting",
     DeliveryState.FAILED: "◐ failed, tried again",
     DeliveryState.DEAD: "✖ given up",
+    DeliveryState.SUPERSEDED: "↷ superseded by a newer one",
 }
 _CHECK_COLUMNS = {
     "Fired": "Alerts that began in this range.",

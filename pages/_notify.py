@@ -17,7 +17,7 @@ from guardrails.engine import Engine
 from guardrails.redaction import redact
 from guardrails.titles import headline
 from pages._alert_watch import not_made, open_of
-from pages._alerts import short
+from pages._alerts import sentence, short
 from pages._moment import Moment, read
 
 SILENT_AFTER = timedelta(seconds=30)
@@ -165,19 +165,24 @@ def panel() -> None:
 
 def loud(alerts: AlertsNow | None, moment: Moment, refresh_seconds: float) -> list[dict[str, Any]]:
     """What a browser is told: CRITICAL alerts that nobody has, and that alerts are not made any more."""
-    told = []
+    told, demo = [], "DEMO: " if _is_demo(moment) else ""
     if alerts is not None:
         found = [row for row in open_of(alerts) if row.severity is Severity.CRITICAL]
         told = [
-            _one(short(row.identity), f"CRITICAL: {headline(row.check, row.subject)}", row.problem.message)
+            _one(short(row.identity), f"{demo}CRITICAL: {headline(row.check, row.subject)}", sentence(row))
             for row in found[:_MOST]
         ]
         if len(found) > _MOST:
-            told.append(_one("more", f"{len(found) - _MOST} more CRITICAL alerts", "See the page Alerts."))
+            told.append(_one("more", f"{demo}{len(found) - _MOST} more CRITICAL alerts", "See the page Alerts."))
     why = not_made(alerts, moment, refresh_seconds)
     if why and _has_gone_quiet(alerts, moment):
-        told.append(_one("watch", "Nobody watches", why))
+        told.append(_one("watch", f"{demo}Nobody watches", why))
     return told
+
+
+def _is_demo(moment: Moment) -> bool:
+    """Whether the demo is all that is watched, as messages to channels say it."""
+    return moment.snapshot is not None and {source.name for source in moment.snapshot.sources} == {"demo"}
 
 
 def _has_gone_quiet(alerts: AlertsNow | None, moment: Moment) -> bool:

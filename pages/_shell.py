@@ -34,7 +34,7 @@ page = st.navigation(
     ],
     position="top",
 )
-st.html(style_sheet())
+st.html(style_sheet(st.context.theme.type))
 wired, past = wiring(), looked_at()
 
 

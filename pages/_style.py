@@ -63,6 +63,7 @@ _ALERTS = """
 .st-key-notify { display: none; }
 .pg-alarm { padding: 0 .5rem; border-radius: .4rem; color: inherit !important; text-decoration: none !important;
   border: 2px solid light-dark(#a1160f, #ffb9b2); white-space: normal; }
+.pg-alert, .pg-list > li > div, .pg-answers, .pg-wrong, .pg-standing > div { min-width: 0; overflow-wrap: anywhere; }
 .pg-alert { padding-left: .7rem; border-left: 5px solid light-dark(#8b94a0, #7c8794); line-height: 1.5; }
 .pg-alert-head { display: flex; flex-wrap: wrap; align-items: baseline; gap: .1rem .7rem; }
 .pg-owner { margin-left: auto; font-size: .87rem; font-weight: 600; }
@@ -95,9 +96,14 @@ def _of_the_past() -> str:
 """
 
 
-def style_sheet() -> str:
-    """The whole sheet as a `<style>` element."""
+def style_sheet(theme: str | None) -> str:
+    """The whole sheet as a `<style>` element; `theme` is the one the browser shows (`light`, `dark`), if it is known.
+
+    Streamlit says it to `light-dark()` only inside the app, and dialogs stand beside that in the body of the document.
+    """
     rules = [_LAYOUT, _ALERTS, _of_the_past()]
+    if theme in ("light", "dark"):
+        rules.append(f"body {{ color-scheme: {theme}; }}")
     for look in (*LOOKS.values(), CRITICAL):
         ink, back = (f"light-dark({light}, {dark})" for light, dark in zip(look.light, look.dark, strict=True))
         edge = "dashed" if look.name == "unknown" else "solid"

@@ -112,19 +112,19 @@ def figure_of(
             if group:
                 _bars(figure, group, names, least, severity, colour, pattern, taken=taken)
     _marks(figure, [row for row in rows if row.alert in names and row.reason in _TOLD], names, INK[theme])
+    # text has no colour and the figure no template of ours: the browser then gives it the colours of its theme, at once
     grid = "rgba(128,128,128,.25)"
     figure.update_layout(
-        height=_TOP + _BOTTOM + max(len(shown), 2) * LANE_PIXELS, barmode="overlay", bargap=0.25, template="none",
+        height=_TOP + _BOTTOM + max(len(shown), 2) * LANE_PIXELS, barmode="overlay", bargap=0.25,
         margin={"l": 10, "r": 10, "t": _TOP, "b": _BOTTOM}, paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)", font={"color": INK[theme], "size": 12}, hovermode="closest",
+        plot_bgcolor="rgba(0,0,0,0)", font={"size": 12}, hovermode="closest",
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, uniformtext={"mode": "hide", "minsize": 9},
         xaxis={
             "type": "date", "range": span, "showgrid": True, "gridcolor": grid, "zeroline": False,
-            "tickfont": {"color": INK[theme]},
         },
         yaxis={
             "categoryorder": "array", "categoryarray": list(dict.fromkeys(names.values()))[::-1], "automargin": True,
-            "fixedrange": True, "tickfont": {"size": 11, "color": INK[theme]},
+            "fixedrange": True, "tickfont": {"size": 11}, "showgrid": False,
             "range": [-0.5, max(len(set(names.values())), 1) - 0.5],
         },
     )  # fmt: skip

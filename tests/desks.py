@@ -96,13 +96,17 @@ class Memory:
     def wait(self, seconds: float) -> bool:
         return True
 
-    def open_alerts(self, sources: Sequence[str], scenario: str) -> OpenAlerts:
+    def open_alerts(self, sources: Sequence[str], scenario: str, since: datetime | None = None) -> OpenAlerts:
         alerts = {event.alert.identity: event for event in self.events}
         left = {one.key: one for one in self.deliveries}
         return OpenAlerts(
             tuple(event.alert for event in alerts.values() if event.state is not State.RESOLVED),
             tuple(one for one in left.values() if one.state in (DeliveryState.WAITING, DeliveryState.FAILED)),
         )
+
+    def given_up(self, sources: Sequence[str], scenario: str, key: str) -> Delivery | None:
+        last = next((one for one in reversed(self.deliveries) if one.key == key), None)
+        return last if last is not None and last.state is DeliveryState.DEAD else None
 
     def requests(self) -> list[Request]:
         taken, self.asked = self.asked, []

@@ -127,3 +127,19 @@ def test_what_is_asked_in_an_app_that_reads_is_done_by_the_program_that_watches(
     assert ask(tmp_path, "SELECT author, reason FROM alerts ORDER BY id")[-1] == ("Ann", "acknowledged")
     assert {message.test for message in slack.got} == {False, True}
     assert {state for _, state, _ in deliveries(tmp_path)} == {"waiting", DeliveryState.SENT.value}
+
+
+def test_a_message_that_an_earlier_run_has_given_up_is_sent_again(tmp_path: Path) -> None:
+    refusing = Stand(answer=lambda _: Receipt(Outcome.REFUSED, "no_service"))
+    with writer(tmp_path) as store, at_desk(refusing, store=store) as desk:
+        desk.see(cycle(breach()), RULES)
+        assert eventually(lambda: [state for _, state, _ in deliveries(tmp_path)] == ["waiting", "dead"])
+    [(key, _, _), _] = deliveries(tmp_path)
+    slack = Stand()
+    with writer(tmp_path) as store, at_desk(slack, store=store) as desk:
+        wish = request(Kind.SEND_AGAIN, delivery=key)
+        desk.do(wish)
+        assert eventually(lambda: (answer := desk.answer(wish.key)) is not None and answer.said is Said.DONE)
+        assert eventually(lambda: bool(slack.got))
+    assert [message.title for message in slack.got] == [refusing.got[0].title]
+    assert [state for _, state, _ in deliveries(tmp_path)] == ["waiting", "dead", "waiting", "sent"]

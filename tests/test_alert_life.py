@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from guardrails.alerts import life
 from guardrails.alerts.life import AlertState, Step
+from guardrails.alerts.settling import forgotten
 from guardrails.alerts.values import Alert, Problem, Reason, Severity, State
 from guardrails.matrix.alerts import AlertRules
 from tests.alarmed import (
@@ -335,7 +336,8 @@ def hold(before: AlertState, step: Step, problems: Sequence[Problem], kept: dict
     assert "source_state source:ibkr" not in wrong or not gone
     assert step.state.told_today <= STRICT.daily_budget
     for name, alert in open_ones.items():  # what a restart goes on with is what is known
-        assert [getattr(alert, field) for field in STORED] == [getattr(kept[name], field) for field in STORED]
+        stored = forgotten(kept[name], step.state.last or after(0))
+        assert [getattr(alert, field) for field in STORED] == [getattr(stored, field) for field in STORED]
         assert bool(alert.acknowledgement) == bool(kept[name].acknowledgement)
         assert bool(alert.silence) == bool(kept[name].silence)
 
@@ -382,10 +384,14 @@ def test_flaps_do_not_grow_what_is_known() -> None:
         story.at(flap * 10, problem(WATCH), problem(BREACH, "gamma", "portfolio"))
         story.at(flap * 10 + 2)
         story.at(flap * 10 + 4)
+    for seconds in range(20_000, 24_000, 60):  # half an hour of calm ends it, an hour later it is forgotten
+        story.at(seconds)
     state = story.state
-    assert not state.alerts
+    assert (state.alerts, state.courses) == ({}, {})
     assert len(state.over) <= 2
-    assert (state.courses, state.silenced) == ({}, {})
+    assert len(state.past) <= 2
+    story.at(28_000)
+    assert story.state.past == {}
     assert len(state.families) <= 2
 
 

@@ -16,7 +16,7 @@ DAY, CYCLE = 86_400, 2
 GAMMA, EXPIRY = "gamma portfolio", "short_option_expiry portfolio"
 CUSHION_WATCH = problem(WATCH)
 GAMMA_BREACH = problem(BREACH, "gamma", "portfolio")
-SILENT = (source(), problem(UNKNOWN, "greeks_coverage", "portfolio"), problem(UNKNOWN, follows=True))
+SILENT = (source(), problem(UNKNOWN, "greeks_coverage", "portfolio", follows=True), problem(UNKNOWN, follows=True))
 ASSIGNED = problem(CRITICAL, "short_option_expiry", "portfolio")
 LOSING = problem(WATCH, "daily_loss")
 

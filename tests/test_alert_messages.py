@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,11 +25,11 @@ def one(*group: object, demo: bool = False) -> messages.Message:
 
 def test_a_breach_reads_as_a_person_wants_to_read_it() -> None:
     assert text_of(one(notice())) == (
-        "BREACH: Margin cushion, IBKR •••4567\n"
+        "BREACH: Margin cushion, IBKR •••4567: 14 %, limit 20 %\n"
         "\n"
         "[!] BREACH  Margin cushion, IBKR •••4567\n"
         "     Margin cushion, IBKR •••4567: 14 % (look-ahead, excess $35,100), at least 20 %.\n"
-        "     14 %, limit 20 % · since 15:27:05 ET (4 min) · data 3 s old\n"
+        "     since 15:27:05 ET (4 min) · data 3 s old\n"
         "     Next: Close 1 of SPXW 18Dec26 5700P (frees $9,800).\n"
         "     Why now: first notice\n"
         "\n"
@@ -44,7 +45,7 @@ def test_the_worst_comes_first_and_names_the_message() -> None:
     told = one(watch, notice(), critical, older)
     assert [line.severity.value for line in told.lines] == ["CRITICAL", "BREACH", "BREACH", "WATCH"]
     assert told.lines[1].title == "Daily loss, IBKR •••4567", "the older of two"
-    assert told.title == "CRITICAL: Expiry of shorts, x (and 3 more)"
+    assert told.title == "CRITICAL: Expiry of shorts, x: 14 %, limit 20 % (and 3 more)"
     assert told.severity is Severity.CRITICAL
 
 
@@ -66,7 +67,7 @@ def test_one_open_alert_among_resolved_ones_leads() -> None:
     told = one(over, notice(severity=Severity.WATCH))
     assert not told.resolved
     assert told.severity is Severity.WATCH
-    assert told.title == "WATCH: Margin cushion, IBKR •••4567 (and 1 more)"
+    assert told.title == "WATCH: Margin cushion, IBKR •••4567: 14 %, limit 20 % (and 1 more)"
     assert [line.state for line in told.lines] == [State.FIRED, State.RESOLVED]
 
 
@@ -78,7 +79,7 @@ def test_the_demo_is_never_taken_for_the_book() -> None:
 def test_a_digest_says_that_it_is_one_and_how_bad_the_worst_is() -> None:
     unknown = notice(Reason.DIGEST, severity=Severity.UNKNOWN, held=Reason.HELD_BUDGET)
     told = one(unknown, notice(Reason.DIGEST, severity=Severity.WATCH))
-    assert told.title == "DIGEST: UNKNOWN: Margin cushion, IBKR •••4567 (and 1 more)"
+    assert told.title == "DIGEST: UNKNOWN: Margin cushion, IBKR •••4567: 14 %, limit 20 % (and 1 more)"
     assert told.lines[0].reason == "in the digest, suppressed by the daily budget"
     assert not one(unknown, notice()).title.startswith("DIGEST"), "a message that also brings news is none"
 
@@ -113,7 +114,7 @@ def test_data_ages_while_nothing_new_is_seen() -> None:
     [
         (-4310.0, -3500.0, "USD/pt", "−$4,310/pt, limit −$3,500/pt"),
         (None, 0.2, "fraction", "not known, limit 20 %"),
-        (34.0, None, "VIX points", "34 VIX points"),
+        (39.5, None, "VIX points", "VIX 39.50"),
         (None, None, "", ""),
         (float("nan"), 1.0, "ratio", "?, limit 1.00"),
         (4.0, 2.0, "trading days", "4 trading days, limit 2 trading days"),
@@ -121,6 +122,47 @@ def test_data_ages_while_nothing_new_is_seen() -> None:
 )
 def test_figures_carry_their_units(value: float | None, limit: float | None, unit: str, said: str) -> None:
     assert figures(problem(value=value, limit=limit, unit=unit)) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "headroom", "watch", "unit", "said"),
+    [
+        (0.33, 0.08, 0.40, "fraction", "33 %, WATCH below 40 %"),  # a cushion, which must not fall below 25 %
+        (0.33, 0.08, None, "fraction", "33 %, limit 25 % (not reached)"),
+        (0.33, -0.08, None, "fraction", "33 %, limit 25 %"),  # a limit that only advises is passed by a WATCH
+        (0.33, None, 0.40, "fraction", "33 %, limit 25 %"),
+    ],
+)
+def test_a_watch_says_which_bound_it_is_over_and_that_its_limit_is_not_reached(
+    value: float, headroom: float | None, watch: float | None, unit: str, said: str
+) -> None:
+    told = problem(severity=Severity.WATCH, value=value, limit=0.25, unit=unit, headroom=headroom, watch=watch)
+    assert figures(told) == said
+
+
+def test_a_watch_of_days_begins_at_its_bound() -> None:
+    told = problem(severity=Severity.WATCH, value=4.0, limit=2.0, unit="trading days", headroom=2.0, watch=5.0)
+    assert figures(told) == "4 trading days, WATCH from 5 trading days down"
+
+
+@pytest.mark.parametrize(
+    ("message", "more", "twice"),
+    [
+        ("Cushion 14 % (excess $35,100), at least 20 %.", {}, True),
+        ("Cushion 14 %, excess $35,100.", {}, False),
+        ("Cushion 114 %, at least 20 %.", {}, False),
+        ("Cushion 14 %, at least 20 %.", {"value": None}, False),
+        ("Cushion 33 %, at least 25 %.", {"severity": Severity.WATCH, "value": 0.33, "limit": 0.25, "headroom": 0.08,
+                                          "watch": 0.4}, False),
+        ("−$4,310/pt, limit −$3,500/pt.", {"value": -4310.0, "limit": -3500.0, "unit": "USD/pt"}, True),
+        ("−$4,310/pt, limit −$3,500/pt.", {"value": 4310.0, "limit": -3500.0, "unit": "USD/pt"}, False),
+        ("VIX is 39.50.", {"value": 39.5, "limit": None, "unit": "VIX points"}, True),
+    ],
+)  # fmt: skip
+def test_figures_that_the_sentence_says_do_not_stand_twice(message: str, more: dict[str, Any], twice: bool) -> None:  # noqa: FBT001  # a column of the table
+    told = one(notice(message=message, **more))
+    assert told.lines[0].figures, "still there for a line that says nothing else"
+    assert (f"{told.lines[0].figures} · since" in text_of(told)) is not twice
 
 
 @pytest.mark.parametrize(
@@ -156,8 +198,9 @@ def test_at_most_twenty_are_listed_and_the_rest_counted() -> None:
     assert "\nand 5 more on the Alerts page\n" in text_of(told)
 
 
-def test_a_thousand_critical_ones_are_all_in_the_message() -> None:
-    group = [notice(check=f"check_{n:04}", severity=Severity.CRITICAL) for n in range(1000)]
+@pytest.mark.parametrize("severity", [Severity.BREACH, Severity.CRITICAL])
+def test_a_thousand_that_are_over_their_limits_are_all_in_the_message(severity: Severity) -> None:
+    group = [notice(check=f"check_{n:04}", severity=severity) for n in range(1000)]
     told = one(*group, *(notice(check=f"w{n}", severity=Severity.WATCH) for n in range(7)))
     said = text_of(told)
     assert [f"Check {n:04}" in said for n in range(1000)].count(False) == 0

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from guardrails.alerts.own_problems import delivery_problems, no_cycle
+from guardrails.alerts.own_problems import delivery_problems, no_cycle, relied_on
 from guardrails.alerts.values import ChannelRow, Delivery, DeliveryState, Message, Problem, Severity
+from guardrails.matrix.alerts import AlertRules
 
 NOW = datetime(2026, 11, 18, 15, 50, 11, tzinfo=UTC)
 """10:50:11 in New York"""
@@ -80,6 +81,35 @@ def test_when_no_channel_works_but_the_log_that_is_a_breach_of_each() -> None:
     assert {level for _, level, _ in said(failing(), mail, untried, LOG)} == {"WATCH"}
 
 
+@pytest.mark.parametrize(
+    ("relied", "attempts", "levels"),
+    [({"slack"}, 3, ["BREACH"]), ({"slack"}, 2, []), ({"email"}, 3, ["WATCH"]), (set(), 3, ["WATCH"])],
+)
+def test_a_channel_that_people_are_told_by_is_a_breach_once_it_fails(
+    relied: set[str], attempts: int, levels: list[str]
+) -> None:
+    found = delivery_problems((failing(attempts), WORKS, LOG), (), NOW, None, relied)
+    assert [one.severity.value for one in found] == levels
+
+
+def test_no_log_is_relied_on() -> None:
+    found = delivery_problems((failing(name="log", kind="log"), WORKS), (), NOW, None, {"log", "email"})
+    assert [one.severity.value for one in found] == ["WATCH"]
+
+
+def test_relied_on_are_those_told_first_and_those_told_when_nobody_acknowledges() -> None:
+    names = ["slack", "email", "phone", "pager"]
+    rules = AlertRules.model_validate(
+        {"channels": ["slack"], "escalation": [{"after_minutes": 5, "channels": ["phone"]}]}
+    )
+    assert relied_on(rules, names) == {"slack", "phone"}
+    assert relied_on(AlertRules(), names) == set(names), "without rules all are told first"
+    lost = AlertRules.model_validate(
+        {"channels": ["slack"], "escalation": [{"after_minutes": 5, "channels": ["boss"]}]}
+    )
+    assert relied_on(lost, names) == set(names), "a list of which none is configured is told through all"
+
+
 def test_a_log_alone_is_no_problem_and_one_that_fails_is() -> None:
     assert said(LOG) == []
     assert said(failing(name="log", kind="log"), WORKS)[0][:2] == ("channel:log", "WATCH")
@@ -115,3 +145,10 @@ def test_a_dead_mans_switch_that_is_not_reached_is_watched() -> None:
     assert (problem.subject, problem.severity) == ("channel:heartbeat", Severity.WATCH)
     assert problem.message == "The dead-man's switch is not reached since 10:49:11: 404."
     assert delivery_problems((WORKS,), (), NOW, replace(beat, failed_in_a_row=1)) == ()
+
+
+def test_a_channel_that_refuses_what_is_critical_is_a_breach_also_while_it_takes_other_messages() -> None:
+    refuses = ChannelRow("slack", "Slack", works=True, last_detail="ok", refused="slack.com answered 403")
+    told = "Slack refuses what is CRITICAL, and it is tried on: slack.com answered 403."
+    assert said(refuses, WORKS, LOG) == [("channel:slack", "BREACH", told)]
+    assert said(replace(refuses, refused=""), WORKS, LOG) == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from guardrails.alerts.families import ALERT_CHECKS, MEMBERS, family_of
-from guardrails.alerts.problems import blinds, problems_of
+from guardrails.alerts.problems import account_of, blinds, broker_of, problems_of
 from guardrails.alerts.values import Problem, Severity
 from guardrails.checks import CHECK_NAMES, NOT_CLEARED
 from guardrails.findings import Finding, Level
@@ -35,8 +35,9 @@ def finding(check: str = "gamma", level: Level = Level.BREACH, subject: str = "p
 
 
 def found(*findings: Finding, rules: AlertRules = RULES, **changed: Any) -> tuple[Problem, ...]:
+    """What is wrong in a snapshot."""
     snapshot = replace(calm(), **{"findings": findings, "changes": (), **changed})
-    return problems_of(snapshot, NOW, rules)
+    return tuple(problem for problem in problems_of(snapshot, NOW, rules) if not problem.right)
 
 
 def severity(told: Finding, rules: AlertRules = RULES) -> Severity:
@@ -147,9 +148,41 @@ def test_else_a_breach_has_no_grace(evidence: dict[str, Any]) -> None:
 # --- what is seen to be right ---
 
 
-def test_what_is_right_is_told_while_a_source_does_not_speak() -> None:
-    told = found(finding("source_state", Level.UNKNOWN, "source:ibkr"), finding("clock_skew", Level.OK, "source:tt"))
-    assert [(problem.check, problem.right) for problem in told] == [("source_state", False), ("clock_skew", True)]
+def test_what_is_right_is_told_beside_what_is_wrong_and_that_all_accounts_are_named() -> None:
+    findings = (
+        finding("account_data", Level.OK, "account:IBKR •••4567"),
+        finding("gamma", Level.NOT_APPLICABLE),
+        finding("margin_cushion", Level.WATCH, "account:IBKR •••4567"),
+    )
+    told = problems_of(replace(calm(), findings=findings, changes=()), NOW, RULES)
+    assert [(problem.identity, problem.right) for problem in told] == [
+        ("margin_cushion account:IBKR •••4567", False),
+        ("account_data account:IBKR •••4567", True),
+        ("account_data portfolio", True),
+    ]
+
+
+def test_a_share_that_is_not_known_says_of_which_underlyings() -> None:
+    missing = {"missing": ["AMD", "SLV"]}
+    (share,) = found(finding("margin_concentration", Level.UNKNOWN, evidence=missing))
+    assert share.concerns == ("underlying:AMD", "underlying:SLV")
+    (greeks,) = found(finding("greeks_coverage", Level.UNKNOWN, evidence=missing))
+    assert greeks.concerns == ()
+
+
+@pytest.mark.parametrize(
+    ("subject", "account", "broker"),
+    [
+        ("account:IBKR •••4567", "IBKR •••4567", "ibkr"),
+        ("account:IBKR •••4567:commodities", "IBKR •••4567", "ibkr"),
+        ("position:tastytrade •••0001 option:SPXW  261118P05900000", "tastytrade •••0001", "tastytrade"),
+        ("position:option:SPXW  261118P05900000", "", ""),
+        ("underlying:AAPL", "", ""),
+        ("portfolio", "", ""),
+    ],
+)
+def test_a_subject_names_its_account(subject: str, account: str, broker: str) -> None:
+    assert (account_of(subject), broker_of(subject)) == (account, broker)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +230,7 @@ def test_a_change_of_regime_is_news_in_words() -> None:
     assert problem.severity is Severity.WATCH
     assert problem.subject == "portfolio:high_volatility, 18 Nov 10:30:00 ET"
     assert problem.message == (
-        "The regime changed from neutral_volatility to high_volatility: VIX is 24.10, at or above 20. "
-        "Limits now: Short gamma: at most $1."
+        "The regime changed from neutral_volatility to high_volatility: VIX is 24.10, at or above 20. No limit is over."
     )
 
 
@@ -234,6 +266,6 @@ def test_a_check_nobody_knows_has_a_family_too() -> None:
 
 
 def test_a_calm_book_has_no_problem_but_its_stress_being_compiled() -> None:
-    problems = problems_of(calm(), NOW, RULES)
+    problems = [problem for problem in problems_of(calm(), NOW, RULES) if not problem.right]
     assert {family_of(problem.check) for problem in problems} <= {"stress", "data"}
     assert all(problem.severity is Severity.UNKNOWN for problem in problems)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,15 +170,25 @@ def test_the_same_key_waits_once_is_sent_once_and_can_be_told_to_have_been_sent(
 
 
 def test_what_comes_from_the_store_waits_for_its_due_time_but_not_for_a_clock_that_was_set_back() -> None:
-    soon = delivery("soon", due=NOW + timedelta(seconds=7), attempts=3)
-    far = delivery("far", due=NOW + timedelta(hours=30), attempts=3)
-    past = delivery("past", due=NOW - timedelta(hours=1), attempts=3)
-    made = lane(soon, far, past, at=100.0)
-    assert [made.seconds_to_next(100.0), taken(made, 100.0)] == [0.0, "past"]
-    made.finish(SENT, NOW, 100.0, 0.5, keep=False)
-    assert [made.seconds_to_next(100.0), taken(made, 107.0)] == [7.0, "soon"]
-    made.finish(SENT, NOW, 107.0, 0.5, keep=False)
-    assert made.seconds_to_next(107.0) == 893.0  # a quarter of an hour after it was put
+    for due, seconds in ((timedelta(seconds=7), 7.0), (timedelta(hours=30), 900.0), (-timedelta(hours=1), 0.0)):
+        made = lane(delivery("a", due=NOW + due, attempts=3), at=100.0)
+        assert made.seconds_to_next(100.0) == seconds
+
+
+def test_what_is_critical_does_not_wait_out_the_pause_of_a_program_that_ended() -> None:
+    made = lane(replace(critical("c"), due=NOW + timedelta(minutes=5), attempts=9))
+    assert taken(made, 0.0) == "c"
+
+
+def test_what_waited_out_a_long_pause_goes_as_soon_as_the_channel_works_again() -> None:
+    made = lane(critical("c"))
+    assert taken(made, 0.0) == "c"
+    made.finish(replace(FAILED, retry_after_seconds=600.0), NOW, 0.0, 0.5, keep=True)
+    made.put(replace(delivery("t"), message=replace(MESSAGE, test=True)), None, NOW, 10.0)
+    made.put(delivery("w", Severity.WATCH), None, NOW, 10.0)
+    assert taken(made, 10.0) == "t"
+    made.finish(SENT, NOW, 10.0, 0.5, keep=False)
+    assert taken(made, 10.0) == "c"  # and before the WATCH that came meanwhile
 
 
 def test_when_too_many_wait_the_oldest_are_given_up_but_never_what_is_critical() -> None:
@@ -423,6 +434,52 @@ def test_what_hangs_beyond_a_stop_does_not_send_beside_the_next_start() -> None:
         release.set()
         assert eventually(lambda: desk.got == ["a", "b"])
         assert eventually(lambda: told.states("a") == [DeliveryState.SENT])
+
+
+def test_what_is_critical_and_was_refused_is_tried_on_without_holding_up_the_others() -> None:
+    made = lane(critical("c"), delivery("a"))
+    assert taken(made, 0.0) == "c"
+    after = made.finish(REFUSED, NOW, 0.0, 0.5, keep=True)  # the channel rests for half of 2 s, the message for 5 min
+    assert after is not None
+    assert (after.state, after.due) == (DeliveryState.FAILED, NOW + timedelta(seconds=300))
+    assert made.row(NOW, 0.0).refused == "no_service"
+    assert (taken(made, 0.9), taken(made, 1.0)) == ("", "a")
+    made.finish(SENT, NOW, 1.0, 0.5, keep=False)
+    row = made.row(NOW, 1.0)
+    assert (row.works, row.dead, row.waiting, row.refused) == (True, 0, 1, "no_service")
+    assert (taken(made, 299.9), taken(made, 300.0)) == ("", "c")
+    assert made.row(NOW, 300.0).refused == "no_service"  # while it is tried once more
+    made.finish(SENT, NOW, 300.0, 0.5, keep=True)
+    assert made.row(NOW, 300.0).refused == ""
+
+
+def test_a_lane_that_has_a_fault_is_a_problem_and_goes_on_once_it_is_mended() -> None:
+    desk = Stand()
+    with sending(desk) as (running, _told):
+        post_lane = running._posts["desk"]._lane
+        take = post_lane.take
+
+        def broken(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        post_lane.take = broken  # type: ignore[method-assign,assignment]  # the fault
+        running.put(delivery("a"))
+        assert eventually(lambda: running.rows()[0].problem == "delivering failed (MemoryError); see the log")
+        assert running.rows()[0].works is False
+        post_lane.take = take  # type: ignore[method-assign]  # it is mended
+        assert eventually(lambda: desk.got == ["a"])
+        assert eventually(lambda: running.rows()[0].problem == "")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_that_the_thread_of_a_channel_has_ended_is_seen() -> None:
+    def ends(*_: object, **__: object) -> None:
+        raise SystemExit  # ends a thread without a word
+
+    with sending(Stand()) as (running, _told):
+        running._posts["desk"]._lane.take = ends  # type: ignore[method-assign,assignment]  # the fault
+        running.put(delivery("a"))
+        assert eventually(lambda: "its thread has ended" in running.rows()[0].problem)
 
 
 def test_what_is_critical_and_still_open_is_never_given_up() -> None:

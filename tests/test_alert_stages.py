@@ -35,7 +35,12 @@ BY_BROKER = ["FIRST source_state", "HELD_INHIBITED greeks_coverage"]
 
 
 def measured(severity: Severity = UNKNOWN, check: str = "greeks_coverage") -> Problem:
-    return problem(severity, check, "portfolio")
+    """What rests on quotes, and says so when it is UNKNOWN because a source is silent."""
+    return problem(severity, check, "portfolio", follows=severity is UNKNOWN)
+
+
+ALONE = problem(UNKNOWN, "greeks_coverage", "portfolio")
+"""the same while all sources are heard"""
 
 
 # --- settle ---
@@ -53,13 +58,38 @@ def test_it_is_news_once_it_was_wrong_for_as_long_as_its_severity_asks(severity:
 
 def test_a_flap_that_is_shorter_leaves_no_trace() -> None:
     story = Story()
-    story.during(0, 60, problem(WATCH))
-    story.at(60)
+    story.during(0, 40, problem(WATCH))
+    story.during(40, 82)
     assert (story.lines, story.state.alerts, story.state.courses) == ([], {}, {})
-    story.during(62, 122, problem(WATCH))
+    story.during(82, 142, problem(WATCH))
     assert story.lines == []
-    story.at(122, problem(WATCH))
-    assert story.lines == ["122 FIRST margin_cushion"]
+    story.at(142, problem(WATCH))
+    assert story.lines == ["142 FIRST margin_cushion"]
+
+
+def test_a_source_that_speaks_for_two_seconds_of_each_thirty_is_a_silent_one() -> None:
+    story = Story()
+    for begin in range(0, 3600, 30):
+        story.during(begin, begin + 28, source())
+        story.at(begin + 28)
+    assert story.messages == ["30 slack,email: first notice source_state"]
+
+
+def test_a_critical_that_must_settle_does_so_although_a_good_cycle_comes_now_and_then() -> None:
+    story = Story(rules(settle_seconds=Settle(breach=30.0, critical=30.0)))
+    story.during(0, 40, problem(BREACH))
+    for begin in range(40, 200, 20):
+        story.during(begin, begin + 18, problem(CRITICAL))
+        story.at(begin + 18, problem(BREACH))
+    assert story.lines == ["30 FIRST margin_cushion", "70 WORSENED margin_cushion"]
+
+
+def test_what_is_wrong_for_two_seconds_of_each_thirty_is_not_news() -> None:
+    story = Story()
+    for begin in range(0, 3600, 30):
+        story.at(begin, problem(UNKNOWN))
+        story.during(begin + 2, begin + 30)
+    assert story.lines == []
 
 
 def test_what_gets_worse_while_it_settles_does_not_wait_longer() -> None:
@@ -152,12 +182,16 @@ def test_it_eases_to_the_worst_it_was_during_the_calm() -> None:
     assert story.alert().severity is WATCH
 
 
-def test_what_has_eased_is_told_when_it_gets_worse_again() -> None:
-    story = Story()
+def test_what_has_eased_is_told_when_it_gets_worse_again_but_once_an_hour() -> None:
+    story = Story(rules(repeat_minutes=NEVER))
     story.at(0, problem(CRITICAL))
-    story.during(2, 124, problem(WATCH))
-    story.at(124, problem(CRITICAL))
-    assert story.messages[1:] == ["124 slack,email: worsened margin_cushion"]
+    story.during(2, 3598, problem(WATCH))
+    assert story.alert().severity is WATCH
+    story.at(3598, problem(CRITICAL))
+    assert len(story.messages) == 1
+    story.during(3600, 3800, problem(WATCH))
+    story.at(3800, problem(CRITICAL))
+    assert story.messages[1:] == ["3800 slack,email: worsened margin_cushion"]
 
 
 # --- what cannot be seen ---
@@ -274,9 +308,14 @@ def test_each_step_over_the_limit_is_as_large_as_all_before_it(over: float, step
 
 def test_a_step_needs_a_breach_a_limit_and_a_number() -> None:
     assert step_of(problem(WATCH, over=3.0), 0.25) == 0
-    assert step_of(problem(limit=0.0, headroom=-5.0), 0.25) == 0
+    assert step_of(problem(limit=None, headroom=-5.0), 0.25) == 0
     assert step_of(problem(limit=1.0, headroom=math.nan), 0.25) == 0
     assert step_of(problem(over=0.01), 0.0) == 1
+
+
+def test_a_limit_of_zero_has_steps_as_well_each_twice_as_far() -> None:
+    steps = [step_of(problem(limit=0.0, headroom=-over), 0.25) for over in (0.001, 1.0, 1.9, 2.0, 100_000.0)]
+    assert steps == [30, 40, 40, 41, 56]  # 0.001 lies between 1 / 1024 and 1 / 512, 100,000 between 2^16 and 2^17
 
 
 def test_one_step_more_is_told_and_swinging_around_the_peak_is_not() -> None:
@@ -341,16 +380,16 @@ def test_an_account_that_does_not_say_its_margin_is_no_consequence_unless_it_say
 def test_when_the_cause_is_over_what_is_still_wrong_is_told() -> None:
     story = Story()
     story.during(0, 32, source(), measured())
-    story.during(32, 152, measured())
+    story.during(32, 152, ALONE)
     assert [line.split(" ", 1)[1] for line in story.lines] == BY_BROKER
-    story.at(152, measured())
+    story.at(152, ALONE)
     assert story.lines[2:] == ["152 RESOLVED source_state", "152 FIRST greeks_coverage"]
 
 
 def test_what_recovers_with_its_cause_is_never_told() -> None:
     story = Story()
     story.during(0, 32, source(), measured())
-    story.at(32, measured())
+    story.at(32, ALONE)
     story.during(34, 400)
     assert story.messages == ["30 slack,email: first notice source_state", "152 slack,email: resolved source_state"]
     assert story.lines[2:] == ["152 RESOLVED source_state", "154 RESOLVED greeks_coverage"]
@@ -360,7 +399,7 @@ def test_a_watch_that_is_unknown_while_its_source_is_silent_is_not_told_again_wh
     story = Story()
     story.during(0, 62, measured(WATCH))
     story.during(62, 200, source(), measured())
-    story.at(200, measured())
+    story.at(200, ALONE)
     story.during(202, 600, measured(WATCH))
     assert [message.partition(": ")[2] for message in story.messages] == [
         "first notice greeks_coverage",
@@ -493,7 +532,7 @@ def test_being_unknown_only_for_its_source_ends_no_acknowledgement_and_by_itself
     story.acknowledge(62, "greeks_coverage portfolio")
     story.during(64, 200, source(), measured())
     assert story.alert("greeks_coverage portfolio").acknowledgement is not None
-    story.during(200, 322, measured())  # the source is over at 320
+    story.during(200, 322, ALONE)  # the source is over at 320
     assert story.alert("greeks_coverage portfolio").acknowledgement is None
     assert "320 slack,email: worsened greeks_coverage" in story.messages
 

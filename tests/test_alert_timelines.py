@@ -152,18 +152,55 @@ def test_a_muted_feed_is_one_message_and_not_thirty() -> None:
     assert len(shown) == len(held) + 1  # muted, not hidden
 
 
-def cushion(value: float) -> Finding:
+def cushion(value: float, **evidence: str) -> Finding:
     """Excess liquidity of one account as a part of its net liquidation, of which a fifth is the least."""
-    level = Level.BREACH if value < 0.20 else Level.OK
-    text = f"Margin cushion, IBKR •••4567: {value:.0%}"
-    return Finding("margin_cushion", "account:IBKR •••4567", level, value, 0.20, "fraction", value - 0.20, text)
+    level = Level.BREACH if value < 0.20 else Level.WATCH if value < 0.40 else Level.OK
+    text, who = f"Margin cushion, IBKR •••4567: {value:.0%}", "account:IBKR •••4567"
+    return Finding("margin_cushion", who, level, value, 0.20, "fraction", value - 0.20, text, evidence)
+
+
+def told_of(line: Timeline) -> list[tuple[int, tuple[str, ...], Reason, Severity]]:
+    return [(second, group[0].channels, group[0].reason, group[0].alert.severity) for second, group in line.messages]
+
+
+PHONE = AlertRules(channels=("slack",), escalation=(Escalation(after_minutes=10.0, channels=("phone",)),))
+
+
+def test_the_next_people_wait_from_the_breach_and_not_from_the_watch_before_it() -> None:
+    line = Timeline()
+    for second in range(0, 1700, 2):
+        line.take(
+            second, moment(second, findings=(cushion(0.30 if second < 1000 else 0.19),)), PHONE, (*CHANNELS, "phone")
+        )
+    assert told_of(line) == [
+        (60, ("slack",), Reason.FIRST, Severity.WATCH),
+        (1000, ("slack",), Reason.WORSENED, Severity.BREACH),
+        (1600, ("phone",), Reason.ESCALATED, Severity.BREACH),
+    ]
+
+
+def test_nobody_more_is_told_of_a_breach_that_looks_better_by_then() -> None:
+    line = Timeline()
+    for second in range(0, 900, 2):
+        line.take(
+            second, moment(second, findings=(cushion(0.19 if second < 590 else 0.30),)), PHONE, (*CHANNELS, "phone")
+        )
+    assert told_of(line) == [(0, ("slack",), Reason.FIRST, Severity.BREACH)]
+
+
+def test_a_breach_of_new_limits_that_gets_better_in_its_grace_is_never_called_one() -> None:
+    line, until = Timeline(), (START + timedelta(hours=1)).isoformat()
+    for second in range(0, 900, 2):
+        found = cushion(0.19, cause="limit", grace_until=until) if second < 300 else cushion(0.30)
+        line.take(second, moment(second, findings=(found,)), PHONE, (*CHANNELS, "phone"))
+    assert told_of(line) == [(298 + 2 + 120, ("slack",), Reason.FIRST, Severity.WATCH)]
 
 
 def test_a_flapping_cushion_is_told_once_and_its_end_once() -> None:
     line = Timeline()
     for second in range(0, 1200, 2):
         wrong = second < 600 and second % 20 < 10  # comes and goes every ten seconds for ten minutes
-        found = (cushion(0.19),) if wrong else (cushion(0.21),)
+        found = (cushion(0.19),) if wrong else (cushion(0.41),)
         line.take(second, moment(second, findings=found), AlertRules())
     told = [(second, notice.reason) for second, group in line.messages for notice in group]
     assert told == [(0, Reason.FIRST), (588 + 2 + 120, Reason.RESOLVED)]

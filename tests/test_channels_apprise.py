@@ -40,7 +40,7 @@ def test_json_gets_title_text_and_how_bad(web: Web) -> None:
     receipt = channel.send(breach())
     assert (receipt.outcome, receipt.detail) == (Outcome.SENT, "JSON took it")
     told = web.requests[0].json
-    assert told["title"] == "BREACH: Margin cushion, IBKR •••4567"
+    assert told["title"] == "BREACH: Margin cushion, IBKR •••4567: 14 %, limit 20 %"
     assert told["type"] == "failure"
     assert told["message"].startswith("[!] BREACH  Margin cushion, IBKR •••4567\n")
     assert "Next: Close 1 of SPXW 18Dec26 5700P (frees $9,800)." in told["message"]

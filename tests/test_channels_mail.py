@@ -82,7 +82,7 @@ def test_a_breach_arrives_encrypted_and_readable(box: Mailbox, secured: Post) ->
     assert (receipt.outcome, receipt.detail) == (Outcome.SENT, "localhost took it for 1 of 1")
     assert (box.encrypted, box.logins) == ([True], [("ann", PASSWORD)])
     mail = read(box)
-    assert mail["Subject"] == "BREACH: Margin cushion, IBKR •••4567"
+    assert mail["Subject"] == "BREACH: Margin cushion, IBKR •••4567: 14 %, limit 20 %"
     assert (mail["From"], mail["To"]) == ("Guardrails <desk@example.com>", "ann@example.com")
     assert mail["Date"] == "Wed, 18 Nov 2026 20:31:05 +0000"
     assert mail["Auto-Submitted"] == "auto-generated"
@@ -208,7 +208,7 @@ def test_no_starttls_means_no_password_and_no_mail(box: Mailbox) -> None:
         receipt = sent(replace(POST, port=port, starttls=True, user="ann", password=SecretStr(PASSWORD)))
     assert (receipt.outcome, receipt.detail) == (
         Outcome.REFUSED,
-        "127.0.0.1 offers no STARTTLS; nothing was sent in the clear",
+        "127.0.0.1 offers no TLS, so neither the password nor the mail was sent",
     )
     assert (box.taken, box.logins) == ([], [])
 
@@ -308,6 +308,9 @@ def test_nobody_there_and_no_such_name() -> None:
         ({"host": "127.0.0.2", "user": "ann", "password": SecretStr(PASSWORD)}, ""),
         ({"host": "mail.example.com", "starttls": True}, ""),
         ({"host": "mail.example.com", "port": 465}, ""),
+        ({"host": "https://mail.example.com"}, "SMTP_HOST is not the name of a server"),
+        ({"host": "smtp example.com"}, "SMTP_HOST is not the name of a server"),
+        ({"host": "mail.example.com:587"}, "SMTP_HOST is not the name of a server"),
         ({"host": "localhost"}, ""),
         ({"host": "::1"}, ""),
     ],

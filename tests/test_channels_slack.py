@@ -15,11 +15,12 @@ from adapters.channels.slack import SlackChannel, escaped
 from adapters.channels.web import retry_after
 from guardrails.alerts.message import message_of
 from guardrails.alerts.message import test_message as a_test
-from guardrails.alerts.values import Outcome, Reason, Severity
+from guardrails.alerts.values import Outcome, Reason, Receipt, Severity
 from tests.channels import LINK, NOW, SECRET, Reply, Web, certificate, free_port, notice
 from tests.stored import eventually
 
 HOOK = f"/services/{SECRET}"
+PAGE = "answered 200 with a page, not with ok: a login page or proxy in between?"
 
 
 @pytest.fixture
@@ -42,14 +43,12 @@ def test_a_breach_arrives_as_blocks_and_as_text(web: Web) -> None:
     [said] = web.requests
     assert (said.method, said.path) == ("POST", HOOK)
     header, section, context = said.json["blocks"]
-    assert header == {
-        "type": "header",
-        "text": {"type": "plain_text", "text": "BREACH: Margin cushion, IBKR •••4567", "emoji": False},
-    }
+    title = "BREACH: Margin cushion, IBKR •••4567: 14 %, limit 20 %"
+    assert header == {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": False}}
     assert section["text"]["text"] == (
         "*[!] BREACH*  *Margin cushion, IBKR •••4567*\n"
         "Margin cushion, IBKR •••4567: 14 % (look-ahead, excess $35,100), at least 20 %.\n"
-        "14 %, limit 20 % · since 15:27:05 ET (4 min) · data 3 s old\n"
+        "since 15:27:05 ET (4 min) · data 3 s old\n"
         "Next: Close 1 of SPXW 18Dec26 5700P (frees $9,800).\n"
         "Why now: first notice"
     )
@@ -119,6 +118,9 @@ def test_an_attempt_that_stops_between_two_posts_goes_on_there(web: Web) -> None
         (Reply(200, b"ok"), Outcome.SENT, "127.0.0.1 answered 200: ok", None),
         (Reply(200, b'{"id": 7}'), Outcome.SENT, '127.0.0.1 answered 200: {"id": 7}', None),
         (Reply(204, b""), Outcome.SENT, "127.0.0.1 answered 204", None),
+        (Reply(200, b"<html>log in</html>"), Outcome.FAILED, PAGE, None),
+        (Reply(200, b" <!doctype html>"), Outcome.FAILED, PAGE, None),
+        (Reply(200, b"welcome to the wireless " * 20), Outcome.FAILED, PAGE, None),
         (Reply(429, b"", {"Retry-After": "30"}), Outcome.FAILED, "127.0.0.1 answered 429", 30.0),
         (Reply(429, b"", {"Retry-After": "soon"}), Outcome.FAILED, "127.0.0.1 answered 429", None),
         (Reply(500, b"rollup_error"), Outcome.FAILED, "127.0.0.1 answered 500: rollup_error", None),
@@ -127,7 +129,9 @@ def test_an_attempt_that_stops_between_two_posts_goes_on_there(web: Web) -> None
         (Reply(403, b"action_prohibited"), Outcome.REFUSED, "127.0.0.1 answered 403: action_prohibited", None),
         (Reply(404, b"no_service"), Outcome.REFUSED, "127.0.0.1 answered 404: no_service", None),
         (Reply(410, b"channel_is_archived"), Outcome.REFUSED, "127.0.0.1 answered 410: channel_is_archived", None),
-        (Reply(302, b"", {"Location": "/login"}), Outcome.REFUSED, "127.0.0.1 answered 302", None),
+        (Reply(302, b"", {"Location": "/login"}), Outcome.FAILED, "127.0.0.1 answered 302", None),
+        (Reply(407, b"who are you"), Outcome.FAILED, "127.0.0.1 answered 407: who are you", None),
+        (Reply(511, b"log in"), Outcome.FAILED, "127.0.0.1 answered 511: log in", None),
         (Reply(500, b"\xff\x00\r\n<b>"), Outcome.FAILED, "127.0.0.1 answered 500: \ufffd <b>", None),
         (Reply(manner="reset"), Outcome.FAILED, "127.0.0.1: the connection was cut", None),
     ],
@@ -153,7 +157,7 @@ def test_a_server_that_never_finishes_is_left_and_the_connection_cut(web: Web, m
 def test_an_answer_without_end_is_not_read_to_its_end(web: Web) -> None:
     web.replies.append(Reply(200, manner="endless"))
     receipt = channel(web).send(breach())
-    assert receipt.outcome is Outcome.SENT
+    assert receipt.outcome is Outcome.FAILED
     assert len(receipt.detail) < 250
     assert eventually(web.cut.is_set)
     web.replies.append(Reply(500, b"x" * 10_000_000))
@@ -167,6 +171,14 @@ def test_nobody_there_and_no_such_name() -> None:
     receipt = nowhere.send(breach())
     assert receipt.outcome is Outcome.FAILED
     assert receipt.detail == "no-such-host.invalid: the name of the host cannot be looked up"
+
+
+def test_a_webhook_with_a_password_is_a_problem_that_does_not_repeat_it() -> None:
+    word = "Wort" + "7391"
+    slack = SlackChannel(SecretStr(f"https://ann:{word}" + "@127.0.0.1/x"))
+    assert slack.problem.startswith("SLACK_WEBHOOK_URL has a user name or a password")
+    assert word not in slack.problem
+    assert slack.send(breach()) == Receipt(Outcome.REFUSED, slack.problem)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +262,7 @@ def test_a_ping_follows_to_the_web_and_nowhere_else(web: Web) -> None:
         web.replies.append(Reply(301, b"", {"Location": target}))
         assert ping(url, "success").outcome is not Outcome.SENT
     web.replies.extend(Reply(302, b"", {"Location": HOOK}) for _ in range(30))
-    assert ping(url, "success").outcome is Outcome.REFUSED, "a circle"
+    assert ping(url, "success").outcome is Outcome.FAILED, "a circle"
 
 
 def test_a_ping_is_bounded_and_never_raises(web: Web) -> None:

@@ -18,7 +18,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from guardrails import cli
+from guardrails import cli, doctor
 from guardrails.cli import main, parse_time
 from guardrails.engine import STATE_FILE
 from guardrails.errors import SourceError
@@ -242,7 +242,7 @@ LINKED = Source(
 def told(view: View) -> tuple[int, str]:
     """Exit code and text of the doctor about one view."""
     screen = Console(file=io.StringIO(), width=200, highlight=False)
-    code = print_doctor([cli._told(view)], screen)
+    code = print_doctor([doctor.told_of(view)], screen)
     return code, screen.file.getvalue()  # type: ignore[attr-defined]  # the buffer above
 
 

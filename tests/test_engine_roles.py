@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from guardrails import http
+from guardrails.alerts.values import AlertsNow
+from guardrails.awake import Awake
 from guardrails.engine import STATE_FILE, Engine, EngineSettings
 from guardrails.errors import SourceError
 from guardrails.findings import Level
@@ -38,7 +41,9 @@ def start(tmp_path: Path, kind: str) -> Iterator[Start]:
     """Starts programs, each with a folder of its own, on one database."""
     begun: list[tuple[Engine, Database]] = []
 
-    def begin(desk: Desk, clock: Clock | None = None, text: str = TEXT, dead_seconds: float = 1.0) -> Engine:
+    def begin(
+        source: Desk, clock: Clock | None = None, text: str = TEXT, dead_seconds: float = 1.0, **more: Any
+    ) -> Engine:
         database, clock = opened(tmp_path), clock or Clock()
         folder = tmp_path / f"program-{len(begun)}"
         folder.mkdir(exist_ok=True)
@@ -48,7 +53,7 @@ def start(tmp_path: Path, kind: str) -> Iterator[Start]:
             database, folder / "spool", clock, every=0, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=dead_seconds
         )
         settings = EngineSettings(folder, QUICK, 600.0, first_words_seconds=0.5)
-        engine = Engine((desk,), MatrixFile.open(matrix), settings, clock, writer)
+        engine = Engine((source,), MatrixFile.open(matrix), settings, clock, writer, **more)
         begun.append((engine, database))
         engine.start()
         return engine
@@ -106,6 +111,86 @@ def test_a_program_that_lost_the_lease_lets_go_of_its_brokers_and_reads(start: S
     asked = desk.asked
     until(lambda: not engine.health().watched_by)  # the other never gives a sign of life again
     until(lambda: desk.asked > asked)
+
+
+# --- a program that slept ---
+
+
+class Steady:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+class Told:
+    """Who makes alerts, and writes down what the engine says."""
+
+    def __init__(self) -> None:
+        self.now = AlertsNow(NOW)
+        self.said: list[str] = []
+
+    def start(self) -> None: ...
+    def see(self, snapshot: object, rules: object) -> None: ...
+    def do(self, request: object) -> None: ...
+    def answer(self, key: str) -> None: ...
+    def stop(self, seconds: float) -> None: ...
+    def begin(self, sources: object, scenario: str) -> None:
+        self.said.append("begin")
+
+    def idle(self) -> None:
+        self.said.append("idle")
+
+
+def test_a_program_that_slept_asks_who_watches_before_it_goes_on(start: Start) -> None:
+    alerts, steady, clock = Told(), Steady(), Clock()
+    awake = Awake(steady)
+    engine = start(Desk(), clock, dead_seconds=NEVER, desk=alerts, awake=awake)
+    first(engine)
+    clock.time, before = NOW + timedelta(seconds=45), engine.health().watching_since
+    steady.at += 45
+    until(lambda: alerts.said == ["begin", "idle", "begin"])
+    until(lambda: not awake.slept)
+    since = engine.health().watching_since
+    assert (before, since) == (NOW, clock.time)  # a watch of its own: nothing was watched in between
+    cycles(engine, 5)
+    assert alerts.said == ["begin", "idle", "begin"]
+
+
+def test_a_program_that_slept_past_its_lease_tells_nothing_more(start: Start, tmp_path: Path) -> None:
+    alerts, steady = Told(), Steady()
+    engine = start(Desk(), dead_seconds=NEVER, desk=alerts, awake=Awake(steady))
+    first(engine)
+    lose(tmp_path)
+    steady.at += 45
+    until(lambda: engine.health().watched_by.startswith("laptop"))
+    assert (alerts.said[:2], alerts.said[-1]) == (["begin", "idle"], "idle")
+    assert engine.health().watching_since is None
+
+
+def test_nothing_is_told_until_the_part_is_confirmed_but_for_a_few_seconds_only() -> None:
+    steady = Steady()
+    awake = Awake(steady)
+    assert not awake.holds()  # nobody watches yet
+    awake.confirm(awake.now())
+    steady.at += 15
+    assert not awake.holds()
+    steady.at += 30
+    asked_at = awake.now()
+    assert awake.holds()
+    awake.confirm(asked_at - 45)  # asked before it slept
+    assert awake.holds()
+    steady.at += 3.9
+    assert awake.holds()
+    steady.at += 0.1
+    assert not awake.holds()  # rather twice than never
+    awake.confirm(asked_at)
+    assert not awake.holds()
+    steady.at += 16
+    assert awake.holds()
 
 
 def remembered(folder: Path) -> None:

@@ -320,7 +320,7 @@ def test_a_ping_that_fails_is_a_problem_until_one_is_taken(
         switch, _ = begin()
         assert eventually(lambda: switch.row().problem)
         row, channel = switch.row(), switch.channel()
-        assert row.problem.startswith("the monitor was not reached since 15:30:00 UTC (127.0.0.1 answered 503")
+        assert row.problem.startswith("the monitor was not reached since 10:30:00 ET (127.0.0.1 answered 503")
         assert channel is not None
         assert (channel.works, channel.failing_since, channel.last_sent) == (False, NOW, None)
         monitor.status = 200
@@ -329,6 +329,17 @@ def test_a_ping_that_fails_is_a_problem_until_one_is_taken(
     assert PATH.strip("/") not in said
     assert "was not reached" in caplog.text
     assert "is reached again" in caplog.text
+
+
+def test_as_a_channel_it_counts_the_attempts_that_failed_in_a_row(begin: Begin, monitor: Monitor) -> None:
+    monitor.status = 503
+    switch, _ = begin()
+    assert eventually(lambda: (channel := switch.channel()) is not None and channel.failed_in_a_row == 2)
+    monitor.status = 200
+    assert eventually(lambda: (channel := switch.channel()) is not None and channel.sent > 0)
+    channel = switch.channel()
+    assert channel is not None
+    assert (channel.failed_in_a_row, channel.failures >= 2) == (0, True)
 
 
 def test_a_monitor_that_never_answers_costs_nobody_else_anything(

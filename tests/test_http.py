@@ -371,7 +371,7 @@ def test_metrics_tell_alerts_deliveries_and_the_watch(told: Engine) -> None:
             row(Severity.WATCH, State.FIRED, held=Reason.HELD_QUIET),
             row(Severity.WATCH, State.FIRED, held=Reason.HELD_QUIET),
         ),
-        channels=(LOG_ROW, replace(FAILS, waiting_since=NOW - timedelta(seconds=90))),
+        channels=(LOG_ROW, replace(FAILS, waiting_since=NOW - timedelta(seconds=90), superseded=7)),
         counts={"fired": 9, "told": 4},
         told_today=3,
         budget=20,
@@ -384,7 +384,8 @@ def test_metrics_tell_alerts_deliveries_and_the_watch(told: Engine) -> None:
     assert found["guardrails_alerts_held{suppressed by quiet hours}"] == 2
     assert found["guardrails_alert_events_total{fired}"] == 9
     assert found["guardrails_alert_events_total{told}"] == 4
-    assert [found[f"guardrails_deliveries_total{{slack}}{{{end}}}"] for end in ("sent", "failed", "dead")] == [5, 3, 1]
+    ends = ("sent", "failed", "dead", "superseded")
+    assert [found[f"guardrails_deliveries_total{{slack}}{{{end}}}"] for end in ends] == [5, 3, 1, 7]
     assert found["guardrails_deliveries_waiting{slack}"] == 2
     assert found["guardrails_delivery_waiting_seconds{slack}"] == 90
     assert found["guardrails_channel_failing_seconds{slack}"] == 60

@@ -39,7 +39,7 @@ from guardrails.store.books import book_of
 from guardrails.store.database import Database, open_database
 from guardrails.store.news import Numbers
 from guardrails.store.proof import insert_proven
-from pages import _alert_forms, _alert_past, _alert_rows, _alert_watch, _notify, _timeline, _wishes
+from pages import _alert_causes, _alert_forms, _alert_past, _alert_rows, _alert_watch, _notify, _timeline, _wishes
 from pages._alerts import CRITICAL, LOOK_OF, card, short
 from pages._engine import Wiring
 from pages._moment import Moment
@@ -54,6 +54,8 @@ from tests.test_past import look_at, queries
 CUSHION, EXPIRY = "margin_cushion account:IBKR •••4567", "short_option_expiry position:IBKR •••4567 x"
 LOG, SLACK = ChannelRow("log", "log", works=True), ChannelRow("slack", "Slack", works=None)
 NO_RULES = AlertRules()
+SEEN = {"severity": "BREACH", "step": "0", "fired": "2026-11-18T15:11:00+00:00"}
+"""what a request says of the alert that the person saw"""
 SNAPSHOT = healthy().assess().snapshot
 LADDER = AlertRules.model_validate({"escalation": [{"after_minutes": 10, "channels": ["phone"]}]})
 
@@ -189,10 +191,63 @@ def test_a_card_says_what_how_bad_since_when_told_and_to_whom_next() -> None:
         ({"times_told": 0, "told": None, "next_told": minutes(5), "held": Reason.HELD_GRACE},
          "told in 5 min · suppressed by the grace after a change of regime"),
         ({"held": Reason.HELD_QUIET}, "suppressed by quiet hours"),
+        ({"right_since": minutes(-1), "over_at": minutes(0.5)},
+         "right since 10:29:00 ET, over in 30 s if it stays so"),
+        ({"right_since": minutes(-1)}, "When last wrong: Cushion 14 %, at least 20 %."),
     ],
 )  # fmt: skip
 def test_a_card_says_why_it_is_not_told_and_what_was_done(more: dict[str, Any], told: str) -> None:
     assert told in card(row(**more), NOW, NO_RULES)
+
+
+def test_what_is_right_again_is_not_shown_as_wrong_now() -> None:
+    problem = Problem("gamma", "portfolio", Severity.WATCH, "Gamma is near.", next_action="Trade less.",
+                      data_age_seconds=300.0)  # fmt: skip
+    said = card(row(problem=problem, right_since=minutes(-1), over_at=minutes(1)), NOW, LADDER, ["phone"])
+    for told in ("WATCH now", "Next:", "data 5 min old", "escalates", "told again"):
+        assert told not in said, told
+
+
+# --- what follows from a cause ---
+
+DOWN = "source_state source:ibkr"
+
+
+def following(count: int, cause: str = DOWN, **more: Any) -> list[AlertRow]:
+    """Rows that are held by `cause`."""
+    held = {"held": Reason.HELD_INHIBITED, "held_by": cause, **more}
+    return [row(f"beta_quality underlying:Q{i}", Severity.UNKNOWN, **held) for i in range(count)]
+
+
+def test_what_follows_from_a_cause_is_folded_under_it_and_not_counted() -> None:
+    down = row(DOWN, Severity.UNKNOWN)
+    rows = [*following(43), down]
+    found = _alert_causes.folded(rows)
+    assert found.own == (down,)
+    assert [len(found.following[DOWN]), found.count] == [43, 43]
+    assert _alert_causes.counted_words(found) == "Open alerts: 1, and 43 that follow from it"
+    assert _alert_causes.mutes_words(found.following[DOWN]) == (
+        "mutes 43 others: Beta quality, Q0; Beta quality, Q1; Beta quality, Q2 and 40 more"
+    )
+    said = _alert_watch.badge(now_of(*rows))
+    assert "UNKNOWN 1" in said
+    assert "nobody has it" in said
+
+
+def test_what_follows_by_way_of_another_stands_under_the_first_cause() -> None:
+    down = row(DOWN, Severity.UNKNOWN)
+    silent, last = following(1)[0], following(2, "beta_quality underlying:Q0")[1]
+    found = _alert_causes.folded([last, silent, down])
+    assert (found.own, found.following) == ((down,), {DOWN: (last, silent)})
+
+
+def test_nothing_hides_behind_what_is_not_shown_in_a_circle_or_when_it_is_broken() -> None:
+    gone = following(1, "engine task:assess")
+    ring = [row("a x", Severity.UNKNOWN, held=Reason.HELD_INHIBITED, held_by="b x"),
+            row("b x", Severity.UNKNOWN, held=Reason.HELD_INHIBITED, held_by="a x")]  # fmt: skip
+    broken = row(CUSHION, Severity.BREACH, held=Reason.HELD_INHIBITED, held_by=DOWN)
+    rows = [*gone, *ring, broken, row(DOWN, Severity.UNKNOWN)]
+    assert _alert_causes.folded(rows).own == tuple(rows)
 
 
 def test_foreign_text_cannot_become_markup_and_names_no_account_in_full() -> None:
@@ -287,7 +342,7 @@ def test_budget_and_digest() -> None:
 @pytest.mark.parametrize(
     ("channel", "level", "told"),
     [
-        (SLACK, Level.UNKNOWN, "was not used yet: send a test"),
+        (SLACK, Level.UNKNOWN, "not used since the start of this program"),
         (ChannelRow("slack", "Slack", works=True, last_sent=minutes(-3), last_detail="ok"), Level.OK,
          "works, last 10:27:00 ET (3 min ago): ok"),
         (ChannelRow("email", "e-mail", works=False, last_detail="535 wrong password", failing_since=minutes(-4),
@@ -325,6 +380,16 @@ def test_a_browser_is_told_of_critical_alerts_that_nobody_has() -> None:
     found = _notify.loud(now_of(lost, taken, row("gamma portfolio")), moment_of(), 2.0)
     assert [one["title"] for one in found] == ["CRITICAL: Expiry of shorts, IBKR •••4567 x"]
     assert found[0]["id"] == short(EXPIRY)
+
+
+def test_a_browser_is_told_what_is_of_the_demo_and_what_is_right_at_the_moment() -> None:
+    source = SNAPSHOT.sources[0]
+    lost = row(EXPIRY, Severity.CRITICAL, right_since=minutes(-1))
+    for names, lead in ((("demo",), "DEMO: CRITICAL"), (("demo", "ibkr"), "CRITICAL"), ((), "CRITICAL")):
+        shown = replace(SNAPSHOT, sources=tuple(replace(source, name=name) for name in names))
+        [one] = _notify.loud(now_of(lost), moment_of(snapshot=shown), 2.0)
+        assert one["title"] == f"{lead}: Expiry of shorts, IBKR •••4567 x"
+        assert one["what"] == "When last wrong: Cushion 14 %, at least 20 %."
 
 
 def test_of_very_many_the_browser_is_told_how_many_more() -> None:
@@ -519,6 +584,15 @@ def test_lanes_are_drawn_where_an_alert_is_known_to_have_been_open() -> None:
     assert names == {"◐ WATCH", "✖ BREACH", "✖ BREACH, somebody has it", "told"}
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_picture_leaves_the_colour_of_text_to_the_theme_of_the_browser(theme: str) -> None:
+    part = _timeline.Stretch("x y", minutes(-10), minutes(0), Severity.WATCH, State.FIRED, "")
+    layout = _timeline.figure_of([part], [], minutes(-60), minutes(0), theme).to_plotly_json()["layout"]
+    assert "color" not in layout["font"]
+    assert not any("color" in layout[axis].get("tickfont", {}) for axis in ("xaxis", "yaxis"))
+    assert "layout" in layout["template"], "what the browser puts its colours into"
+
+
 @pytest.mark.parametrize(
     ("first", "begins"),
     [(-1440, -1440), (-1300, -1440), (-1000, -1030), (-100, -105)],  # a margin of 3 %, at least 5 minutes
@@ -539,6 +613,16 @@ def test_what_is_told_often_and_never_acted_on_is_named() -> None:
 
 
 # --- the page ---
+
+
+def test_a_cause_stands_on_the_page_with_what_follows_from_it_under_it(alarm: Start) -> None:
+    alarm(Told(now_of(*following(43), row(DOWN, Severity.UNKNOWN))))
+    at = shown("alerts.py")
+    said = words(at)
+    assert "Open alerts: 1, and 43 that follow from it" in said
+    assert labels(at).count("I have it") == 1
+    assert "mutes 43 others: Beta quality, Q0; Beta quality, Q1; Beta quality, Q2 and 40 more" in said
+    assert at.expander[0].label == "Show what follows from it: 43"
 
 
 def test_before_the_first_answer_nothing_is_calm(alarm: Start) -> None:
@@ -570,7 +654,7 @@ def test_somebody_takes_an_alert_with_a_note_and_is_asked_once(alarm: Start) -> 
     at = send.click().run()  # a second click that was on its way
     assert not at.exception
     assert [(one.kind, dict(one.body), one.author) for one in desk.asked] == [
-        (Kind.ACKNOWLEDGE, {"alert": CUSHION, "note": "rolling it"}, "anna")
+        (Kind.ACKNOWLEDGE, {"alert": CUSHION, "note": "rolling it", **SEEN}, "anna")
     ]
     assert "I have it: Margin cushion, IBKR •••4567: Done." in words(at.run())
     assert press(at, "acted_").text_input[1].value == "anna"  # the name is remembered
@@ -585,7 +669,7 @@ def test_a_silence_needs_a_reason_and_says_when_it_ends(alarm: Start) -> None:
     at.text_input[0].set_value("bad quote")
     at = press(at, "send_")
     assert [dict(one.body) for one in desk.asked] == [
-        {"alert": CUSHION, "reason": "bad quote", "until": "2026-11-18T15:45:00+00:00"}
+        {"alert": CUSHION, "reason": "bad quote", "until": "2026-11-18T15:45:00+00:00", **SEEN}
     ]
 
 
@@ -597,6 +681,17 @@ def test_a_silence_can_be_ended(alarm: Start) -> None:
     assert "silenced until 11:10:00 ET by ben (bad quote)" in words(at)
     press(at, "unsilence_")
     assert [(one.kind, dict(one.body)) for one in desk.asked] == [(Kind.UNSILENCE, {"alert": CUSHION})]
+
+
+def test_what_stood_in_the_dialog_at_the_click_is_what_is_taken(alarm: Start) -> None:
+    """The alert gets critical between the drawing of the dialog and the click: the request says BREACH."""
+    desk = Told(now_of(row()))
+    alarm(desk)
+    at = press(shown("alerts.py"), "have_")
+    desk.now = now_of(row(severity=Severity.CRITICAL))
+    at.text_input[1].set_value("anna")
+    next(one for one in at.button if str(one.key).startswith("send_")).click().run()
+    assert [one.body["severity"] for one in desk.asked] == ["BREACH"]
 
 
 def test_a_dialog_of_an_alert_that_is_over_says_so(alarm: Start) -> None:

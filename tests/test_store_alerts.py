@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
+from guardrails import redaction
 from guardrails.alerts.values import (
     Alert,
     AlertsNow,
@@ -25,6 +26,7 @@ from guardrails.alerts.values import (
     DeliveryState,
     Event,
     OpenAlerts,
+    Problem,
     Reason,
     Severity,
     Silence,
@@ -32,7 +34,7 @@ from guardrails.alerts.values import (
 )
 from guardrails.audit import verify_store
 from guardrails.memory import Memory
-from guardrails.store import alert_history
+from guardrails.store import alert_history, texts
 from guardrails.store.alert_rows import Step, alert_news, counts, latest
 from guardrails.store.alerts_open import open_alerts
 from guardrails.store.books import Book, book_of
@@ -42,6 +44,7 @@ from guardrails.store.evidence import HEAD_FILE, read_head
 from guardrails.store.following import Published
 from guardrails.store.inbox import Inbox
 from guardrails.store.lease import DEAD_SECONDS, Leases, Program
+from guardrails.store.metadata import StoreError
 from guardrails.store.news import Numbers
 from guardrails.store.proof import insert_proven
 from guardrails.store.writer import Writer
@@ -244,6 +247,114 @@ def test_what_is_sent_again_by_a_person_is_open_with_its_new_time(begin: Begin) 
     again = replace(one, created=at(50), changed=at(50), detail="sent again by Ann")
     assert hand(writer, again)
     assert found(writer).deliveries == (again,)
+
+
+def test_what_gave_way_to_a_newer_message_is_not_open_and_its_message_is_kept_once(
+    tmp_path: Path, begin: Begin
+) -> None:
+    """Another run lets it give way a moment later: its own count begins anew, so only the time tells the order."""
+    first, one = begin(), delivery()
+    assert hand(first, *(delivery(f"m{n}") for n in range(2, 5)), one)
+    first.stop()
+    second = begin()
+    assert found(second).deliveries[0] == one
+    assert hand(second, replace(one, state=DeliveryState.SUPERSEDED, detail="a newer message", changed=at(30)))
+    assert [again.message.key for again in found(second).deliveries] == ["m2", "m3", "m4"]
+    rows = ask(tmp_path, "SELECT state, content <> '' FROM deliveries WHERE delivery = 'm1 slack' ORDER BY id")
+    assert [(state, bool(is_kept)) for state, is_kept in rows] == [("waiting", True), ("superseded", False)]
+    database = opened(tmp_path)
+    (row,) = (row for row in alert_history.deliveries(database, BOOK.key, at(0), 9) if row.key == "m1 slack")
+    assert (row.state, row.created, row.changed, row.message) == (DeliveryState.SUPERSEDED, at(0), at(30), one.message)
+    database.close()
+
+
+def test_what_was_given_up_is_found_again_by_its_key_however_old(begin: Begin) -> None:
+    days = timedelta(days=90) / timedelta(seconds=1)
+    writer, one = begin(), delivery(seconds=-days)
+    dead = replace(one, state=DeliveryState.DEAD, attempts=3, detail="410 gone", changed=at(1 - days))
+    assert hand(writer, one, delivery("m2"))
+    assert writer.given_up(SOURCES, "", one.key) is None
+    assert hand(writer, dead)
+    assert writer.given_up(SOURCES, "", one.key) == dead
+    assert [writer.given_up(SOURCES, "", key) for key in ("m2 slack", "m3 slack")] == [None, None]
+    assert writer.given_up(["demo"], "calm", one.key) is None
+
+
+@pytest.mark.parametrize("state", [DeliveryState.SENT, DeliveryState.WAITING])
+def test_what_was_sent_or_waits_again_is_not_given_up_any_more(begin: Begin, state: DeliveryState) -> None:
+    writer, one = begin(), delivery()
+    dead = replace(one, state=DeliveryState.DEAD, attempts=3, changed=at(1))
+    assert hand(writer, one, dead, replace(one, state=state, attempts=4 * (state is DeliveryState.SENT),
+                                           created=at(2), changed=at(2)))  # fmt: skip
+    assert writer.given_up(SOURCES, "", one.key) is None
+
+
+def test_what_any_row_calls_sent_was_not_given_up(begin: Begin) -> None:
+    writer, one = begin(), delivery()
+    assert hand(writer, one, sent(one), replace(one, state=DeliveryState.DEAD, attempts=3, changed=at(2)))
+    assert writer.given_up(SOURCES, "", one.key) is None
+
+
+def test_a_test_that_failed_is_not_sent_again(begin: Begin) -> None:
+    writer, one = begin(), delivery(message=message(test=True))
+    assert hand(writer, one, replace(one, state=DeliveryState.DEAD, attempts=1, changed=at(1)))
+    assert writer.given_up(SOURCES, "", one.key) is None
+
+
+def test_what_was_given_up_is_found_also_while_the_database_takes_no_rows(tmp_path: Path, begin: Begin) -> None:
+    writer, one = begin(busy_seconds=0.01), delivery()
+    lock = Lock(tmp_path)
+    dead = replace(one, state=DeliveryState.DEAD, attempts=3, changed=at(1))
+    assert hand(writer, one, dead)
+    assert writer.given_up(SOURCES, "", one.key) == dead
+    lock.release()
+
+
+def test_a_database_that_cannot_be_read_is_no_message_that_was_never_given_up(tmp_path: Path, begin: Begin) -> None:
+    writer = begin()
+    assert hand(writer, delivery())
+    change(tmp_path, "DROP TABLE deliveries")
+    with pytest.raises(StoreError, match="does not say what was given up"):
+        writer.given_up(SOURCES, "", "m1 slack")
+
+
+def test_what_this_program_has_kept_since_it_began_to_watch_does_not_hide_what_was_acknowledged_before(
+    tmp_path: Path, begin: Begin
+) -> None:
+    """The database is read late: by then the second program has told of vega anew, and of gamma."""
+    first, second = begin(), begin(spool=tmp_path / "second")
+    before, left, own = acknowledged("vega", -20), delivery("left", seconds=-20), delivery("own", seconds=10)
+    assert hand(first, fired("vega", -30), before, left)
+    assert hand(second, fired("delta", -5))  # of a watch before this one
+    assert hand(second, fired("vega", 0), fired("gamma", 10), own)
+    late = second.open_alerts(SOURCES, "", at(0))
+    assert {one.problem.check for one in late.alerts} == {"vega", "delta"}
+    assert next(one for one in late.alerts if one.problem.check == "vega") == before.alert
+    assert late.deliveries == (left,)
+    whole = second.open_alerts(SOURCES, "")
+    assert {one.problem.check for one in whole.alerts} == {"vega", "delta", "gamma"}
+    assert {one.key for one in whole.deliveries} == {"left slack", "own slack"}
+
+
+def test_a_secret_that_is_a_plain_word_does_not_change_by_what_name_an_alert_is_found_again(
+    tmp_path: Path, begin: Begin
+) -> None:
+    """ALERT_URLS=ibkr=ntfy://ibkr: what is hidden in texts behind a colon is part of every account's subject too."""
+    texts.text.cache_clear()
+    redaction.hide("ibkr=ntfy://ibkr")
+    assert redaction.redact("account:IBKR") == "account:•••"
+    writer, number = begin(), "U" + "0004567"
+    told = Problem("margin_cushion", f"account:IBKR {number}", BREACH, f"ntfy://ibkr, {number}")
+    held = replace(alert(), problem=told, held_by="source_state source:ibkr", reached=("ibkr",))
+    one = replace(delivery(), key="m1:ibkr", channel="ibkr", alerts=(held.identity,))
+    assert hand(writer, Event(at(0), held, State.FIRED, Reason.FIRST), one)
+    texts.text.cache_clear()
+    [again], [waits] = found(writer).alerts, found(writer).deliveries
+    masked = f"account:IBKR •••{number[-4:]}"
+    assert (again.identity, again.problem.message) == (f"margin_cushion {masked}", f"ntfy://•••, •••{number[-4:]}")
+    assert (again.held_by, again.reached) == (held.held_by, held.reached)
+    assert ask(tmp_path, "SELECT alert, subject FROM alerts") == [(again.identity, masked)]
+    assert (waits.key, waits.channel, waits.alerts) == ("m1:ibkr", "ibkr", (again.identity,))
 
 
 def test_each_book_has_its_own(begin: Begin) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ from guardrails.store.books import book_of
 from guardrails.store.bringing import Bringing
 from guardrails.store.database import Database, open_database
 from guardrails.store.evidence import HEAD_FILE
+from guardrails.store.following import Published, publish
 from guardrails.store.lease import Leases, Program, this_program
 from guardrails.store.news import Numbers
+from guardrails.store.roles import Roles
 from guardrails.store.spool import Spool
-from guardrails.store.upkeep import Retention
+from guardrails.store.upkeep import Retention, Upkeep
 from guardrails.store.writer import Writer
 from tests.books import NOW
 from tests.stored import (
@@ -242,6 +245,111 @@ def test_a_program_whose_engine_has_ended_gives_its_lease_back(
     assert ask(tmp_path, "SELECT count(*) FROM leases WHERE run IS NULL") == [(0,)]
     assert eventually(lambda: ask(tmp_path, "SELECT run FROM leases") == [(None,)])
     assert eventually(lambda: part(writer).watches and ask(tmp_path, "SELECT run FROM leases") != [(None,)])
+
+
+def test_a_program_that_slept_past_its_lease_does_not_watch_beside_the_new_one(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roles, "DEAD_SECONDS", 1.5)
+    asleep, other = begin(dead_seconds=NEVER), begin(dead_seconds=NEVER)
+    assert part(asleep).watches  # and is not asked again until the other watches
+    assert eventually(lambda: part(other).watches)
+    hand(asleep, OK, 0)  # a cycle that was under way comes first
+    assert not part(asleep).watches
+
+
+def test_what_a_look_found_before_the_program_slept_counts_no_more(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, monotonic = opened(tmp_path), time.monotonic
+    mine = Roles(database, Program("run-1", "desk", 1), clock)
+    mine.want(names(), "")
+    monkeypatch.setattr(mine, "_now", lambda: monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 45) or NOW)
+    mine.look()  # takes the lease, and falls asleep
+    assert not mine.writes
+    assert mine.seconds_to_look() == 0
+    database.close()
+
+
+def test_a_refused_write_ends_the_part_at_once_and_is_no_problem_of_a_reader(tmp_path: Path, begin: Begin) -> None:
+    asleep = begin(beat_seconds=NEVER, dead_seconds=NEVER)
+    assert part(asleep).watches
+    lose(tmp_path)
+    assert part(asleep).watches  # it does not know yet
+    hand(asleep, BREACH, 0)
+    assert asleep.settled(10)
+    assert eventually(lambda: not part(asleep).watches, 5)
+    assert eventually(lambda: asleep.health().problem == "")
+    assert asleep.health().spooled > 0
+
+
+def test_a_program_that_had_readers_follows_the_next_one(tmp_path: Path, begin: Begin) -> None:
+    first, reader = begin(dead_seconds=NEVER, retry_seconds=2.0), begin(dead_seconds=NEVER)
+    assert part(first).watches
+    assert not part(reader).watches
+    hand(first, OK, 0)
+    assert eventually(lambda: ask(tmp_path, "SELECT count(*) FROM latest") == [(1,)])
+    lose(tmp_path)
+    assert eventually(lambda: not part(first).watches)
+    hand(first, OK, 10)  # of a cycle that was under way
+    [(token,)] = ask(tmp_path, "SELECT token FROM leases")
+    database = opened(tmp_path)
+    with database.writing(durable=True) as connection:
+        publish(connection, KEY, token, Published(moment(20), MEMORY))
+    database.close()
+
+    def seen() -> datetime | None:
+        published = part(first).published
+        return None if published is None else published.snapshot.as_of
+
+    assert eventually(lambda: seen() == moment(20).as_of, 5)
+    assert eventually(lambda: first.health().problem == "")
+
+
+def test_a_full_disk_is_logged_once(tmp_path: Path, begin: Begin, caplog: pytest.LogCaptureFixture) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.touch()  # a file where the folder of the spool should be
+    writer = begin(busy_seconds=0.01, spool=blocked)
+    assert part(writer).watches
+    lock = Lock(tmp_path)
+    hand(writer, BREACH, 0)
+    assert eventually(lambda: "nor can" in writer.health().problem)
+    assert not eventually(lambda: caplog.text.count("takes no rows") > 2, 0.5)  # once for each of the two
+    assert caplog.text.count("nor can") == 1
+    lock.release()
+    assert writer.settled(10)
+
+
+def test_the_upkeep_outlives_a_database_that_is_down(tmp_path: Path, kind: str) -> None:
+    database, is_down = opened(tmp_path), threading.Event()
+    asked: list[bool] = []
+    is_down.set()
+
+    def mine() -> list[str]:
+        asked.append(is_down.is_set())
+        if is_down.is_set():
+            raise ConnectionError
+        return []
+
+    upkeep = Upkeep(database, Retention(tmp_path, 30, 0), clock, mine, every=0.02)
+    upkeep.start()
+    assert eventually(lambda: "ConnectionError" in upkeep.problem)
+    is_down.clear()
+    assert eventually(lambda: upkeep.problem == "")
+    assert asked[-1] is False
+    upkeep.stop(5)
+    assert upkeep.problem == ""
+    database.close()
+
+
+def test_an_upkeep_that_has_ended_is_a_problem(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = opened(tmp_path)
+    upkeep = Upkeep(database, Retention(tmp_path, 30, 0), clock, list)
+    monkeypatch.setattr(upkeep, "_run", lambda: None)
+    upkeep.start()
+    assert eventually(lambda: "the upkeep of the history has ended" in upkeep.problem)
+    upkeep.stop(5)
+    database.close()
 
 
 def test_a_reader_that_cannot_reach_the_database_watches_itself(

@@ -269,7 +269,7 @@ def test_a_monitor_that_cannot_be_reached_is_an_alert(wire: Wire, monitor: Monit
     alerts = wiring.engine.alerts
     assert alerts is not None
     assert alerts.watch.heartbeat
-    assert alerts.watch.problem.startswith("the monitor was not reached since 15:")
+    assert alerts.watch.problem.startswith("the monitor was not reached since 10:")
 
 
 def test_a_loop_that_hangs_for_long_ends_the_program_to_be_started_anew(
@@ -359,6 +359,64 @@ def test_the_second_of_two_watches_takes_over_when_the_first_is_killed(tmp_path:
     assert json.loads((data / "risk_snapshot.json").read_text())["positions"]
     assert sorted(path.name for path in (data / "logs").glob("*.jsonl"))  # one for each
     assert not (data / "guardrails.db-wal").exists()  # the file alone is the whole history after an orderly end
+
+
+BROKEN = {
+    "closed": ("exec guardrails watch >&-", {}),
+    "full": ("exec guardrails watch > /dev/full", {}),
+    "ascii": ("exec guardrails watch > said.txt", {"PYTHONIOENCODING": "ascii"}),
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("kind", list(BROKEN))
+def test_it_outlives_its_output(tmp_path: Path, kind: str) -> None:
+    command, more = BROKEN[kind]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GUARDRAILS_")}
+    own = {
+        "PATH": f"{Path(GUARDRAILS).parent}:{os.environ['PATH']}",
+        "GUARDRAILS_MATRIX": str(ROOT / "risk_matrix.yaml"),
+        "GUARDRAILS_DATA_DIR": str(tmp_path / "dåta"),
+    }
+    errors = tmp_path / "errors.txt"
+    with errors.open("wb") as out:
+        process = subprocess.Popen(
+            ["sh", "-c", command], cwd=tmp_path, env={**inherited, **own, **more}, stdin=subprocess.DEVNULL, stderr=out
+        )
+    try:
+        assert eventually((tmp_path / "dåta" / "risk_snapshot.json").exists, 40), errors.read_text()
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, errors.read_text()
+    finally:
+        process.kill()
+        process.wait(10)
+    assert "Traceback" not in errors.read_text()
+
+
+@pytest.mark.parametrize("arguments", [("matrix",), ("alerts", "test", "--channel", "log"), ("doctor",)])
+def test_a_terminal_that_cannot_say_a_sign_ends_no_command(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GUARDRAILS_")}
+    own = {"GUARDRAILS_MATRIX": str(ROOT / "risk_matrix.yaml"), "GUARDRAILS_DATA_DIR": str(tmp_path / "data")}
+    done = subprocess.run(
+        [GUARDRAILS, *arguments], cwd=tmp_path, env={**inherited, **own, "PYTHONIOENCODING": "ascii"},
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"Unicode" not in done.stderr
+    assert b"?" in done.stdout  # for what it cannot say
+
+
+@pytest.mark.parametrize("error", [OSError(28, "full"), ValueError("closed"), SystemExit(1)])
+def test_what_cannot_be_said_is_left_unsaid(error: BaseException) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        raise error
+
+    watch_command.never_failing(say)("watching")
+    assert said == ["watching"]
 
 
 def test_wrong_settings_and_a_wrong_matrix_are_refused_with_64(

@@ -150,8 +150,10 @@ def _outcome(post: Post, took: frozenset[str], refused: Mapping[str, tuple[int, 
 def _receipt(error: Exception, post: Post) -> Receipt:
     """What an attempt that reached nobody came to."""
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        what = "offers no STARTTLS" if post.starttls and "STARTTLS" in str(error) else "lacks what this mail needs"
-        return Receipt(Outcome.REFUSED, f"{post.host} {what}; nothing was sent in the clear")
+        if post.starttls and "STARTTLS" in str(error):
+            kept = "neither the password nor the mail was sent" if post.password else "nothing was sent"
+            return Receipt(Outcome.REFUSED, f"{post.host} offers no TLS, so {kept}")
+        return Receipt(Outcome.REFUSED, f"{post.host} lacks what this mail needs; nothing was sent")
     if isinstance(error, smtplib.SMTPResponseException):
         what = _STEPS.get(type(error), "did not take the mail")
         lasting = 500 <= error.smtp_code < 600 and error.smtp_error not in _OUR_WORDS

@@ -16,6 +16,8 @@ from guardrails.redaction import MASK
 
 TLS_PORT = 465
 _ADDRESS = re.compile(r"([^\s<>@(\"':])[^\s<>@]*@")
+_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*(%\w+)?")
+"""a name, or an IP address of either kind"""
 _MASKED = rf"\1{MASK}@"
 
 
@@ -36,6 +38,8 @@ class Post:
         """What is missing or unsafe, naming the setting; empty when nothing is."""
         if not self.host:
             return "SMTP_HOST is not set: name the server that takes mail from you"
+        if not _HOST.fullmatch(self.host):
+            return "SMTP_HOST is not the name of a server: write only that, like smtp.example.com"
         if not self.recipients:
             return "ALERT_EMAIL_TO is not set: name who is to be told, with commas between"
         if not self.sender:

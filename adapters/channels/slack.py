@@ -27,6 +27,8 @@ _HEADER, _SECTION, _BLOCKS, _POST = 150, 2_900, 48, 9_000
 """what we fill of the limits; the blocks of a post leave room for header and context"""
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 """the three signs that mean something in a text (Slack, formatting message text)"""
+_LONGEST_WORD = 300
+"""characters: services that imitate the webhook answer with nothing, or some words of their own"""
 _FRAME = len(json.dumps(SectionBlock(text=MarkdownTextObject(text="", verbatim=True)).to_dict()))
 """what a section weighs beside its text"""
 _MUTE = logging.getLogger("guardrails.channels.unheard")
@@ -76,7 +78,17 @@ class SlackChannel:
             answer = self._client.send(text=text, blocks=blocks, unfurl_links=False, unfurl_media=False)
         except Exception as error:  # whatever it is, the other channels go on
             return receipt_of_error(error, self._host)
-        return receipt_of(Reply(answer.status_code, dict(answer.headers), answer.body), self._host)
+        return _proven(receipt_of(Reply(answer.status_code, dict(answer.headers), answer.body), self._host), answer)
+
+
+def _proven(receipt: Receipt, answer: WebhookResponse) -> Receipt:
+    """`receipt`, unless a page came instead of the word of a service: then nobody has the message."""
+    body = answer.body.strip()
+    is_page = len(body) > _LONGEST_WORD or body.startswith("<")
+    if receipt.outcome is not Outcome.SENT or body == "ok" or not is_page:
+        return receipt
+    told = f"answered {answer.status_code} with a page, not with ok: a login page or proxy in between?"
+    return Receipt(Outcome.FAILED, told)
 
 
 def posts_of(message: Message) -> Iterator[tuple[str, list[Block]]]:

@@ -32,8 +32,9 @@ from guardrails.alerts.values import Outcome, Receipt
 SECONDS = 10.0
 _MOST_BYTES = 65_536
 _MOST_WORDS = 160
-_LATER = {408, 425, 429}
-"""request timeout, too early, too many requests; everything from 500 up may pass too"""
+_LATER = {407, 408, 425, 429}
+"""a proxy wants a password, request timeout, too early, too many requests; everything from 500 up may pass too, and
+every 3xx: it is mostly somebody in between, such as a portal that wants a log-in, and no word of the service"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,8 @@ def problem_of(url: str, setting: str) -> str:
         works = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         works = False
+    if works and (parts.username is not None or parts.password is not None):
+        return f"{setting} has a user name or a password before the @, which is not sent; copy the address without it"
     if works and url.isascii() and url.isprintable() and " " not in url:
         return ""
     return f"{setting} is not an address that begins with https:// and has no blanks; copy it anew from the service"
@@ -177,7 +180,7 @@ def receipt_of(reply: Reply, host: str) -> Receipt:
     told = f"{host} answered {reply.status}" + (f": {words}" if words else "")
     if 200 <= reply.status < 300:
         return Receipt(Outcome.SENT, told)
-    if reply.status in _LATER or reply.status >= 500:
+    if reply.status in _LATER or 300 <= reply.status < 400 or reply.status >= 500:
         return Receipt(Outcome.FAILED, told, retry_after(reply.headers))
     return Receipt(Outcome.REFUSED, told)
 

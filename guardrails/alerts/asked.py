@@ -9,8 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from guardrails.alerts.doing import DOINGS, Doing, Later
+from guardrails.alerts.doing import DOINGS, Doing, Later, Reading
 from guardrails.alerts.ledger import Ledger
 from guardrails.alerts.values import Delivery, DeliveryState
 from guardrails.calendar import NEW_YORK
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 1_000
 """answers, and keys of what was done"""
+READ_SECONDS = 10.0
+"""how long a request waits for the store"""
 RECEIPT_SECONDS = 45.0
 """how long a test waits for the answer of its channel: an attempt may take 30 s"""
 
@@ -30,6 +33,17 @@ class _Test:
 
     request: Request
     later: Later
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A request that waits for something that is being read."""
+
+    request: Request
+    ledger: Ledger | None
+    """that it was asked of"""
+    reading: Reading
     began: float
 
 
@@ -46,6 +60,7 @@ class Asked:
         self._of_others: set[str] = set()
         self._tests: dict[str, _Test] = {}
         """by key of the delivery"""
+        self._reads: list[_Read] = []
 
     def put(self, request: Request) -> None:
         """Take what a person asks on a page of this program."""
@@ -74,6 +89,9 @@ class Asked:
                 self._elsewhere(known)
         for request in [*mine, *others]:
             self._once(ledger, request, now)
+        reads, self._reads = self._reads, []
+        for read in reads:
+            self._try(read.request, partial(self._go_on, read, ledger, now), now)
         self._give_up_tests(now)
 
     def told(self, deliveries: Sequence[Delivery], now: datetime) -> None:
@@ -90,8 +108,12 @@ class Asked:
             self._answers[request.key] = None
             while len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
+        self._try(request, partial(self._do, ledger, request, now), now)
+
+    def _try(self, request: Request, job: Callable[[], str | Later | Answer | None], now: datetime) -> None:
+        """Answer what `job` comes to; None is that it goes on."""
         try:
-            came = self._do(ledger, request, now)
+            came = job()
         except ValueError as error:
             self._say(request, now, Said.REFUSED, _sentence(str(error)))
         except Exception:  # one request must not cost the others, nor the alerts
@@ -104,10 +126,10 @@ class Asked:
                 self._say(request, now, came.said, came.words)
             elif isinstance(came, Later):
                 self._tests[came.delivery] = _Test(request, came, time.monotonic())
-            else:
+            elif came is not None:
                 self._say(request, now, Said.DONE, came)
 
-    def _do(self, ledger: Ledger | None, request: Request, now: datetime) -> str | Later | Answer:
+    def _do(self, ledger: Ledger | None, request: Request, now: datetime) -> str | Later | Answer | None:
         doing = self._doings.get(request.kind)
         if now > request.valid_until:
             until = f"{request.valid_until.astimezone(NEW_YORK):%H:%M:%S}"
@@ -116,7 +138,22 @@ class Asked:
             raise ValueError(f"This program does not know how to {request.kind[:40].replace('_', ' ')}; update it.")
         if ledger is None:
             raise ValueError("This program does not watch; nothing was done.")
-        return doing(ledger, request, now)
+        came = doing(ledger, request, now)
+        if not isinstance(came, Reading):
+            return came
+        self._reads.append(_Read(request, ledger, came, time.monotonic()))
+        return None
+
+    def _go_on(self, read: _Read, ledger: Ledger | None, now: datetime) -> str | None:
+        """What came of a request that waited for something to be read; None while it still is."""
+        if ledger is not read.ledger:
+            raise ValueError("This program does not watch this book any more; nothing was done.")
+        if read.reading.letter.is_read:
+            return read.reading.then(now)
+        if time.monotonic() - read.began > READ_SECONDS:
+            raise ValueError("The store does not answer; nothing was done. Try again once it does.")
+        self._reads.append(read)
+        return None
 
     def _give_up_tests(self, now: datetime) -> None:
         at = time.monotonic()

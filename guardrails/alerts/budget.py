@@ -1,7 +1,9 @@
 """The daily budget of messages, and the digest that tells what it kept back.
 
-A message counts when everything in it is WATCH, UNKNOWN, a repeat or the end of something. CRITICAL is never kept back,
-nor is a BREACH that is new, worse, back or not acknowledged; with those goes whatever has the same family and channels.
+A message counts when everything in it is WATCH, UNKNOWN, a repeat or the end of something; one that only says what is
+over counts for nothing, and is kept when nothing is left. CRITICAL is never kept back, nor is a BREACH that is new,
+worse, back or not acknowledged, nor that a source or the engine is silent or that margin, a loss or an expiry cannot be
+judged; with those goes whatever has the same family and channels.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from guardrails.alerts.families import family_of
-from guardrails.alerts.occasion import Case, Occasion, channels_for, is_budgeted, reached_by
+from guardrails.alerts.occasion import Case, Occasion, channels_for, may_be_kept, reached_by
 from guardrails.alerts.state import AlertState
 from guardrails.alerts.values import Reason
 from guardrails.matrix.alerts import AlertRules
@@ -40,9 +42,11 @@ def budget(cases: Sequence[Case], occasion: Occasion) -> list[Case]:
     messages: dict[tuple[str, tuple[str, ...]], list[Case]] = {}
     for case in speaking:
         messages.setdefault(message_key(case, occasion), []).append(case)
-    counted = [key for key, told in messages.items() if all(_counts(case) for case in told)]
+    budgeted = [key for key, told in messages.items() if all(_may_be_kept(case) for case in told)]
+    ends = [key for key in budgeted if all(case.over for case in messages[key])]
+    counted = [key for key in budgeted if key not in ends]
     counted.sort(key=lambda key: -max(case.alert.severity.rank for case in messages[key]))
-    kept = set(counted[occasion.budget :])
+    kept = {*counted[occasion.budget :], *([] if occasion.budget else ends)}
     if not kept:
         return list(cases)
     held = {id(case) for key in kept for case in messages[key]}
@@ -65,8 +69,8 @@ def in_digest(state: AlertState) -> int:
     return sum(alert.owed is Reason.DIGEST for alert in (*state.alerts.values(), *state.over.values()))
 
 
-def _counts(case: Case) -> bool:
-    return case.say is not None and is_budgeted(case.alert.severity, case.say)
+def _may_be_kept(case: Case) -> bool:
+    return case.say is not None and may_be_kept(case.alert, case.say)
 
 
 def _waiting(case: Case) -> Case:

@@ -58,17 +58,20 @@ class Desk:
         heartbeat: Callable[[], ChannelRow | None] = lambda: None,
         manner: Manner | None = None,
         steady: Callable[[], float] = time.monotonic,
+        holds: Callable[[], bool] = lambda: False,
     ) -> None:
         """`link` is the address of the app without a path, `period_seconds` those of the engine.
 
         `watch` and `heartbeat` say how the dead-man's switch does; both are asked once a second, and must not block.
+        While `holds` says that it is not known whether this program still watches, nothing is worked out or sent.
         """
+        self._holds = holds
         self._clock, self._steady, self._store = clock, steady, store
         self._late = late_after(period_seconds)
         self._ask_watch, self._ask_heartbeat = watch, heartbeat
         self._row = WatchRow()
         self._beat: ChannelRow | None = None
-        self._sending = Sending(channels, clock, self._told, keeps=self._keeps, manner=manner)
+        self._sending = Sending(channels, clock, self._told, keeps=self._keeps, manner=manner, holds=holds)
         self._ways = Ways(self._sending, store, link, lambda: self._beat)
         self._asked = Asked(self._answer_elsewhere)
         self._counts = dict.fromkeys(COUNTS, 0)
@@ -81,6 +84,8 @@ class Desk:
         self._generation = 0
         self._has_news = False
         self._watch: Watching | None = None
+        self._before: Ledger | None = None
+        """of the book that was watched before: an attempt for it may still be under way"""
         self._wrong: dict[str, str] = {}
         """what goes wrong now, by what was tried"""
         self._now = AlertsNow(clock())
@@ -180,11 +185,13 @@ class Desk:
                 self._has_news = False
                 # one that hung beyond a stop ends when another has begun
                 is_last = self._stopping or self._thread is not threading.current_thread()
+            is_held = self._holds()  # before it is looked what is wanted, which is known once nothing is held
             self._guarded("watch", self._exchange)
             self._guarded("beat", self._look)
             self._guarded("receipts", self._take_receipts)
-            self._guarded("steps", self._step)
-            self._guarded("requests", self._work)
+            if not is_held:
+                self._guarded("steps", self._step)
+                self._guarded("requests", self._work)
             self._guarded("page", self._publish)
 
     def _guarded(self, name: str, job: Callable[[], bool | None]) -> None:
@@ -212,11 +219,14 @@ class Desk:
         if watch is not None and watch.generation != generation:
             watch.end()
             self._sending.forget()
-            self._watch = watch = None
+            self._watch, self._before = None, watch.ledger
+            watch = None
         if wanted is None or watch is not None:
             return
-        opening = None if self._store is None else Opening(self._store, *wanted, self._wake)
+        opening = None if self._store is None else Opening(self._store, *wanted, since, self._wake)
         ledger = Ledger(*wanted, self._ways, self._counts)
+        if self._before is not None and self._before.book == ledger.book:
+            self._before = None
         self._watch = Watching(generation, ledger, opening, self._late, since, at)
 
     def _look(self) -> None:
@@ -224,8 +234,13 @@ class Desk:
 
     def _take_receipts(self) -> None:
         receipts = [self._receipts.popleft() for _ in range(len(self._receipts))]
-        if self._watch is not None:
-            self._watch.ledger.told(receipts)
+        ledger, before = None if self._watch is None else self._watch.ledger, self._before
+        late = []
+        if before is not None:
+            late = [one for one in receipts if before.is_under_way(one)]
+            before.told(late)
+        if ledger is not None:
+            ledger.told([one for one in receipts if one not in late])
         self._asked.told(receipts, self._clock())
 
     def _step(self) -> bool:

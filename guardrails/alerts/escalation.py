@@ -1,7 +1,8 @@
 """When nobody acknowledges a BREACH or CRITICAL in time, the next people are told, list by list.
 
-A list counts from when people were first asked to acknowledge: told first, or told anew after it got worse or was
-silenced; then, and when it becomes CRITICAL, the lists begin anew.
+A list counts from when people were first asked to acknowledge: told first that it is a BREACH or CRITICAL, or told
+anew after it got worse or was silenced; then, and when it becomes CRITICAL, the lists begin anew. While it looks better
+than a BREACH nobody more is told.
 """
 
 from __future__ import annotations
@@ -40,18 +41,23 @@ def next_list(alert: Alert, rules: AlertRules, after: int) -> int | None:
 
 def escalates_at(alert: Alert, place: int, rules: AlertRules) -> datetime | None:
     """When the list at `place` is told of an alert; None while nobody was asked to acknowledge it."""
-    asked = alert.asked or (alert.fired if alert.told else None)
-    return None if asked is None else asked + timedelta(minutes=rules.escalation[place].after_minutes)
+    return None if alert.asked is None else alert.asked + timedelta(minutes=rules.escalation[place].after_minutes)
+
+
+def is_asked(alert: Alert) -> bool:
+    """Whether somebody was told that it is a BREACH or CRITICAL; of a WATCH nobody is asked to take it."""
+    return alert.told_severity is not None and alert.told_severity.rank >= Severity.BREACH.rank
 
 
 def _may_escalate(case: Case) -> bool:
-    told = case.alert.told is not None or case.speaks
-    return case.is_open and told and case.held not in _PEOPLE and case.course.height > 0 and not case.alert.problem.news
+    told = is_asked(case.alert) or case.speaks
+    broken = case.course.height > Severity.BREACH.rank
+    return case.is_open and told and broken and case.held not in _PEOPLE and not case.alert.problem.news
 
 
 def _escalated(case: Case, occasion: Occasion) -> Case:
     alert, rules = case.alert, occasion.rules
-    if case.speaks and alert.asked is None:
+    if case.speaks and (alert.asked is None or not is_asked(alert)):
         alert = replace(alert, asked=occasion.now)
     due, place = [], next_list(alert, rules, alert.escalations)
     while place is not None:

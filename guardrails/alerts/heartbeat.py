@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from guardrails.alerts.pulse import Beat, Kind, Seen, Signal, answered, step
 from guardrails.alerts.values import ChannelRow, Outcome, Receipt, WatchRow
+from guardrails.calendar import NEW_YORK
 from guardrails.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,17 @@ class Heartbeat:
     """Start it with a way to look at the engine, stop it; `row` and `channel` are what pages show of it."""
 
     def __init__(
-        self, ping: Ping | None, clock: Callable[[], datetime], steady: Callable[[], float] = time.monotonic
+        self,
+        ping: Ping | None,
+        clock: Callable[[], datetime],
+        steady: Callable[[], float] = time.monotonic,
+        holds: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Without `ping` no monitor is configured; `row` then still says since when this program watches."""
+        """Without `ping` no monitor is configured; `row` then still says since when this program watches.
+
+        Nothing is pinged while `holds` says that it is not known whether this program still watches.
+        """
+        self._holds = holds
         self._ping, self._now, self._steady = ping, clock, steady
         self._look: Callable[[], Seen] = Seen
         self._pinged = _Pinged()
@@ -94,12 +103,13 @@ class Heartbeat:
         pinged = self._pinged
         problem = self._problem(pinged)
         known = bool(pinged.sent or problem)
+        hangs = problem if pinged.failing_since is None else ""
         return ChannelRow(
             "heartbeat",
             "dead-man's switch",
             works=not problem if known else None,
             last_sent=pinged.last_sent,
-            last_detail=problem or pinged.detail,
+            last_detail=hangs or pinged.detail,  # since when it fails is said beside it
             failing_since=pinged.failing_since,
             next_try=pinged.next_ping,
             sent=pinged.sent,
@@ -113,11 +123,14 @@ class Heartbeat:
             return f"the monitor has not answered for {waited:.0f} s"
         if pinged.failing_since is None:
             return ""
-        return f"the monitor was not reached since {pinged.failing_since:%H:%M:%S} UTC ({pinged.detail})"
+        since = pinged.failing_since.astimezone(NEW_YORK)
+        return f"the monitor was not reached since {since:%H:%M:%S} ET ({pinged.detail})"
 
     def _run(self, ping: Ping) -> None:
         beat = Beat()
         while not self._stopping.wait(LOOK_SECONDS):
+            if self._holds():
+                continue
             try:
                 beat = self._once(beat, ping)
             except Exception:  # the thread outlives whatever it looks at

@@ -1,19 +1,22 @@
 """What follows from something else that is wrong is not told beside it. It mutes the message, never the light.
 
-Only what is UNKNOWN can be a mere consequence: a BREACH or CRITICAL is told whatever else is wrong. What began before
-its would-be cause is not its consequence. When the cause is over, what is still wrong is told.
+Only what is UNKNOWN can be a mere consequence: a BREACH or CRITICAL is told whatever else is wrong. It is one when it
+says so itself, or while people hear of its cause, when that is of the same broker or stops the whole program: of a
+cause that somebody has acknowledged or silenced nothing else follows. What began before its would-be cause is not its
+consequence. When the cause is over, what is still wrong is told.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from guardrails.alerts.families import family_of
 from guardrails.alerts.occasion import Case, Occasion
-from guardrails.alerts.problems import blinds
+from guardrails.alerts.problems import blinds, broker_of
 from guardrails.alerts.values import Alert, Problem, Reason, Severity
 
 BEFORE = timedelta(seconds=5)
@@ -26,7 +29,7 @@ say themselves that they follow"""
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """While `cause` is UNKNOWN or worse, what it mutes."""
+    """While `cause` is UNKNOWN or worse, what it mutes: of its own broker, or all when it is of no source."""
 
     cause: str
     """a check"""
@@ -43,6 +46,7 @@ TABLE = (
 )
 """each row also mutes what says itself that it follows. Halted trading has no row: nothing that is found today follows
 from it"""
+_CAUSES = frozenset(row.cause for row in TABLE)
 
 
 def inhibit(cases: Sequence[Case], occasion: Occasion) -> list[Case]:  # noqa: ARG001  # as every stage
@@ -54,21 +58,32 @@ def inhibit(cases: Sequence[Case], occasion: Occasion) -> list[Case]:  # noqa: A
     ]
     if not causes:
         return list(cases)
-    return [_inhibited(case, causes) if case.is_open and case.alert.severity is _UNKNOWN else case for case in cases]
+    recovering = {
+        case.alert.identity
+        for case in cases
+        if case.alert.problem.check in _CAUSES and not case.over and not case.course.height
+    }
+    return [
+        _inhibited(case, causes, recovering) if case.is_open and case.alert.severity is _UNKNOWN else case
+        for case in cases
+    ]
 
 
 def _is_cause(case: Case, row: Inhibition) -> bool:
     alert = case.alert
-    if case.over or alert.severity.rank < _UNKNOWN.rank:
+    if case.over or alert.severity.rank < _UNKNOWN.rank or (alert.fired is None and not case.course.height):
         return False
     if row.cause == "account_data":
         return alert.severity is _UNKNOWN  # a margin call explains nothing
     return row.cause != "engine" or blinds(replace(alert.problem, severity=alert.severity))
 
 
-def _inhibited(case: Case, causes: Sequence[tuple[Inhibition, list[Alert]]]) -> Case:
-    """`case` held back by the last cause that was there when it began."""
+def _inhibited(case: Case, causes: Sequence[tuple[Inhibition, list[Alert]]], recovering: AbstractSet[str]) -> Case:
+    """`case` held back by the last cause that was there when it began, or, as figures come in one by one, by the one it
+    followed from until that is over."""
     alert = case.alert
+    if alert.held is Reason.HELD_INHIBITED and alert.held_by in recovering:
+        return replace(case, held=Reason.HELD_INHIBITED, held_by=alert.held_by)
     began = case.course.crossed[_UNKNOWN.rank] + BEFORE
     for row, found in causes:
         there = found[: bisect_right(found, began, key=_since)]
@@ -87,8 +102,24 @@ def _cause(problem: Problem, row: Inhibition, there: Sequence[Alert]) -> Alert |
     if problem.check == "engine":
         names = {problem.subject.removeprefix(task) for task in row.tasks if problem.subject.startswith(task)}
         return next((one for one in reversed(there) if one.problem.subject.removeprefix("source:") in names), None)
-    mutes = problem.follows or problem.check in row.checks or family_of(problem.check) in row.families
-    return there[-1] if mutes else None
+    if problem.follows:
+        return there[-1]
+    if problem.check not in row.checks and family_of(problem.check) not in row.families:
+        return None
+    broker = broker_of(problem.subject)
+    return next((one for one in reversed(there) if _is_heard(one) and _source_of(one.problem) in ("", broker)), None)
+
+
+def _is_heard(cause: Alert) -> bool:
+    return cause.acknowledgement is None and cause.silence is None
+
+
+def _source_of(problem: Problem) -> str:
+    """The source that a cause is of, in small letters; nothing when it stops the whole program."""
+    kind, _, name = problem.subject.partition(":")
+    if kind == "task":
+        name = name.partition(" ")[2]
+    return name.casefold()
 
 
 def _since(alert: Alert) -> datetime:

@@ -3,6 +3,7 @@ of any steady clock are `at`, moments are `now`.
 
 While a channel fails everything that waits for it waits with it, so that a server in trouble is asked once per pause,
 not once per message. Only something new and CRITICAL, once per pause, and a test that a person asked for go ahead.
+What waits gives way to a newer message that tells of the same (`superseding`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from datetime import datetime, timedelta
 
 from guardrails.alerts.channel import Channel
 from guardrails.alerts.retries import MOST_ASKED_SECONDS, next_try, pause_seconds
+from guardrails.alerts.superseding import supersedes
 from guardrails.alerts.values import ChannelRow, Delivery, DeliveryState, Outcome, Receipt, Severity
 from guardrails.keeper import Kept
 
 MOST_WAITING = 10_000
 _REMEMBERED = 1_000
-"""keys of what was sent, so that it is not sent once more"""
+"""deliveries that were sent, and as many that were superseded, so that they are not sent once more"""
+_NEWER = "a newer message tells of the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Waiting:
     ready: float
     """not to be tried before"""
     order: int
+    is_refused: bool = False
+    """by the other side, but tried on as it is CRITICAL"""
 
     @property
     def is_critical(self) -> bool:
@@ -56,6 +61,7 @@ class Lane:
         self._is_forgotten = False
         """what is in hand belongs to somebody else by now"""
         self._sent: OrderedDict[str, Delivery] = OrderedDict()
+        self._superseded: OrderedDict[str, Delivery] = OrderedDict()
         self._orders = 0
         self._failures = 0
         """in a row"""
@@ -65,22 +71,30 @@ class Lane:
         self._row = ChannelRow(channel.name, channel.kind, works=None)
 
     def put(self, delivery: Delivery, kept: Kept | None, now: datetime, at: float) -> list[Delivery]:
-        """Let `delivery` wait; back come those whose state is another now: sent before, or given up for lack of room.
+        """Let `delivery` wait; back come those whose state is another now: sent before, superseded, or given up as too
+        many wait.
 
         One that waits already is not put twice.
         """
         key = delivery.key
-        if key in self._sent:
-            return [self._sent[key]]
+        known = self._sent.get(key) or self._superseded.get(key)
+        if known is not None:
+            return [known]
         if self._hand is not None and self._hand.delivery.key == key:
             self._is_forgotten = False
             return []
         if key in self._waiting:
             return []
-        wait = 0.0 if delivery.due is None else (delivery.due - now).total_seconds()
-        # of a clock that was set back in the meantime the longest pause remains
-        self._add(Waiting(delivery, kept, at, at + min(max(wait, 0.0), MOST_ASKED_SECONDS), self._next_order()))
-        return list(self._overflow(now))
+        if self._is_superseded(delivery):
+            return [self._supersede(delivery, now)]
+        older = [one.delivery for one in self._waiting.values() if supersedes(delivery, one.delivery)]
+        one = Waiting(delivery, kept, at, at, self._next_order())
+        if delivery.due is not None and not one.is_critical:  # the pause was another program's, which may have ended
+            wait = (delivery.due - now).total_seconds()
+            # of a clock that was set back in the meantime the longest pause remains
+            one = replace(one, ready=at + min(max(wait, 0.0), MOST_ASKED_SECONDS))
+        self._add(one)
+        return [*(self._supersede(one, now) for one in older), *self._overflow(now)]
 
     def take(self, at: float, *, draining: bool = False) -> Waiting | None:
         """What is tried now; it is in hand until `finish`. While `draining` nothing waits for a pause to end."""
@@ -109,30 +123,39 @@ class Lane:
         if hand is None:
             return None
         after = next_try(hand.delivery, receipt, now, jitter, failures=self._failures, keep=keep)
-        pause = pause_seconds(self._failures, receipt.retry_after_seconds, jitter)
-        pause = pause if after.due is None else (after.due - now).total_seconds()
+        pause = own = pause_seconds(self._failures, receipt.retry_after_seconds, jitter)
+        if after.due is not None:
+            own = (after.due - now).total_seconds()
+            # what this message is refused for may be no matter for the others
+            pause = pause if receipt.outcome is Outcome.REFUSED else own
         self._note(receipt, after, now, at + pause)
+        if after.state is DeliveryState.SENT:
+            self._open_to_all(at)
         if self._is_forgotten and after.state is not DeliveryState.SENT:
             return None
+        if after.state is DeliveryState.FAILED and self._is_superseded(after):
+            return self._supersede(after, now)
         if after.state is DeliveryState.FAILED:
-            self._add(replace(hand, delivery=after, ready=at + pause))
+            is_refused = receipt.outcome is Outcome.REFUSED
+            self._add(replace(hand, delivery=after, ready=at + own, is_refused=is_refused))
         return after
 
     def late(self, key: str, receipt: Receipt, now: datetime) -> Delivery | None:
         """What has become of the delivery `key` by the answer to an attempt that had been given up, if anything."""
-        waiting = self._waiting.get(key)
-        if receipt.outcome is not Outcome.SENT or waiting is None:
+        if receipt.outcome is not Outcome.SENT:
             return None
-        del self._waiting[key]
-        after = replace(
-            waiting.delivery, state=DeliveryState.SENT, due=None, detail=f"{receipt.detail}, late", changed=now
-        )
+        waiting = self._waiting.pop(key, None)
+        delivery = self._superseded.pop(key, None) if waiting is None else waiting.delivery
+        if delivery is None:
+            return None
+        after = replace(delivery, state=DeliveryState.SENT, due=None, detail=f"{receipt.detail}, late", changed=now)
         self._note(receipt, after, now, 0.0)
         return after
 
     def forget(self) -> None:
         """Let nothing wait; what is in hand is of no interest any more, unless it is put again."""
         self._waiting.clear()
+        self._superseded.clear()  # so is what it gave way to
         self._is_forgotten = self._hand is not None
 
     def row(self, now: datetime, at: float) -> ChannelRow:
@@ -148,6 +171,7 @@ class Lane:
             next_try=next_try,
             failed_in_a_row=self._failures,
             problem=problem,
+            refused=next((one.delivery.detail for one in waiting if one.is_refused), ""),
         )
 
     def _opens(self, one: Waiting) -> float:
@@ -156,8 +180,29 @@ class Lane:
             return one.ready
         return max(one.ready, self._closed_until)
 
+    def _open_to_all(self, at: float) -> None:
+        """The channel takes messages again: what waited out a pause of its own need not, but for what is refused."""
+        for key, one in self._waiting.items():
+            if one.ready > at and not one.is_refused:
+                self._waiting[key] = replace(one, ready=at)
+
     def _add(self, one: Waiting) -> None:
         self._waiting[one.delivery.key] = one
+
+    def _is_superseded(self, delivery: Delivery) -> bool:
+        """By what waits, or is in hand and will wait again unless it is sent."""
+        hand = [] if self._hand is None or self._is_forgotten else [self._hand]
+        return any(supersedes(one.delivery, delivery) for one in (*self._waiting.values(), *hand))
+
+    def _supersede(self, delivery: Delivery, now: datetime) -> Delivery:
+        self._waiting.pop(delivery.key, None)
+        detail = f"{_NEWER}; before: {delivery.detail}" if delivery.detail else _NEWER
+        after = replace(delivery, state=DeliveryState.SUPERSEDED, due=None, detail=detail, changed=now)
+        self._row = replace(self._row, superseded=self._row.superseded + 1)
+        self._superseded[after.key] = after
+        if len(self._superseded) > _REMEMBERED:
+            self._superseded.popitem(last=False)
+        return after
 
     def _next_order(self) -> int:
         self._orders += 1

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from guardrails.alerts import life
+from guardrails.alerts.catching_up import caught_up
 from guardrails.alerts.families import DELIVERY
+from guardrails.alerts.letters import Letters
 from guardrails.alerts.life import AlertState, Step
 from guardrails.alerts.message import PAGE, message_of
 from guardrails.alerts.own_problems import LOG
@@ -40,12 +42,11 @@ log = logging.getLogger(__name__)
 MOST_LOST = 1_000
 """deliveries given up that can be sent again"""
 _COUNTED = {
-    Reason.FIRST: "fired",
     Reason.RESOLVED: "resolved",
     Reason.ESCALATED: "escalated",
     Reason.ACTED: "acted",
 }
-"""events that are counted"""
+"""events that are counted; that an alert fired is one whatever its reason is, as the first may be held"""
 COUNTS = ("fired", "told", "resolved", "escalated", "acted")
 
 
@@ -69,14 +70,23 @@ class Ledger:
         self.state = AlertState()
         self.ways = ways
         self.lost: OrderedDict[str, Delivery] = OrderedDict()
-        """deliveries given up, by key"""
+        """deliveries given up since this program began to watch, by key"""
+        self.letters = Letters(ways.store, sources, scenario)
         self._open_critical: frozenset[str] = frozenset()
+        self._under_way = set[str]()
+        """keys of deliveries of which it is not known yet what becomes of them"""
         self._sources, self._scenario, self._counts = tuple(sources), scenario, counts
         self._has_ended = False
 
     def resume(self, found: OpenAlerts, now: datetime) -> None:
         """Go on from what another run, or another program, has left."""
         self.state = life.resume(found.alerts, found.told_today, now)
+        self._note_critical()
+        self.put_left(found.deliveries)
+
+    def catch_up(self, found: OpenAlerts, now: datetime) -> None:
+        """The same when that is known only after alerts had to begin anew."""
+        self.state = caught_up(self.state, found.alerts, found.told_today, now)
         self._note_critical()
         self.put_left(found.deliveries)
 
@@ -96,9 +106,9 @@ class Ledger:
     def commit(self, step: Step, now: datetime) -> None:
         """Take what was decided: remember it, keep it, and put its messages on their way."""
         deliveries = [made for group in step.groups for made in self._deliveries(group, now)]
+        self._count(step)
         self.state = step.state
         self._note_critical()
-        self._count(step)
         kept = self._hand(step.events, deliveries)
         for delivery in deliveries:
             self._put(delivery, kept)
@@ -111,11 +121,9 @@ class Ledger:
             self._put(delivery, kept)
         return deliveries
 
-    def send_again(self, key: str, author: str, now: datetime) -> Delivery:
-        """Give a delivery that was given up another life; ValueError when there is no such one."""
-        dead = self.lost.pop(key, None)
-        if dead is None:
-            raise ValueError("This message was not given up since this program began to watch; nothing was sent.")
+    def send_again(self, dead: Delivery, author: str, now: datetime) -> None:
+        """Give a delivery that was given up another life."""
+        self.lost.pop(dead.key, None)
         alive = replace(
             dead,
             state=DeliveryState.WAITING,
@@ -126,10 +134,11 @@ class Ledger:
             changed=now,
         )
         self._put(alive, self._hand((), [alive]))
-        return alive
 
     def told(self, deliveries: Sequence[Delivery]) -> None:
         """Keep what became of deliveries."""
+        on_their_way = (DeliveryState.WAITING, DeliveryState.FAILED)
+        self._under_way -= {one.key for one in deliveries if one.state not in on_their_way}
         for delivery in deliveries:
             if delivery.state is DeliveryState.DEAD and not delivery.message.test:
                 self.lost[delivery.key] = delivery
@@ -139,6 +148,15 @@ class Ledger:
         while len(self.lost) > MOST_LOST:
             self.lost.popitem(last=False)
         self._hand((), deliveries)
+
+    @property
+    def book(self) -> tuple[tuple[str, ...], str]:
+        """The sources and the scenario that it is of."""
+        return self._sources, self._scenario
+
+    def is_under_way(self, delivery: Delivery) -> bool:
+        """Whether it was put on its way here, and nothing final is known of it."""
+        return delivery.key in self._under_way
 
     def keeps(self, delivery: Delivery) -> bool:
         """Whether it tells of something CRITICAL that is still open."""
@@ -187,14 +205,28 @@ class Ledger:
             return None
 
     def _put(self, delivery: Delivery, kept: Kept | None) -> None:
-        if not self._has_ended:
+        if self._has_ended:
+            return
+        self._under_way.add(delivery.key)
+        try:
             self.ways.sending.put(delivery, kept)
+        except Exception as error:  # what it is must not cost the other channels theirs; the next start sends it
+            self._under_way.discard(delivery.key)
+            log.critical("a message to %s could not be put on its way", delivery.channel, exc_info=True)
+            detail = f"it could not be put on its way ({type(error).__name__}); see the log"
+            self.lost[delivery.key] = replace(delivery, state=DeliveryState.DEAD, due=None, detail=detail)
 
     def _note_critical(self) -> None:
         alerts = self.state.alerts.values()
         self._open_critical = frozenset(alert.identity for alert in alerts if alert.severity is Severity.CRITICAL)
 
     def _count(self, step: Step) -> None:
+        """Before the step is taken: what was open before has not fired now, also at the same moment."""
+        before = self.state.alerts
+        open_ones = [event for event in step.events if event.state is not State.RESOLVED]
+        fired = {event.alert.identity for event in open_ones if event.alert.fired == event.time}
+        fired -= {name for name in fired if name in before and before[name].fired is not None}
+        self._counts["fired"] += len(fired)
         for event in step.events:
             name = "resolved" if event.state is State.RESOLVED else _COUNTED.get(event.reason, "")
             if name:

@@ -29,12 +29,12 @@ from guardrails.alerts.escalation import escalate
 from guardrails.alerts.families import family_of
 from guardrails.alerts.grouping import Group, grouped
 from guardrails.alerts.inhibition import inhibit
-from guardrails.alerts.occasion import Case, Stage, first_channels, is_budgeted, occasion_of
+from guardrails.alerts.occasion import Case, Stage, first_channels, may_be_kept, occasion_of
 from guardrails.alerts.people import acknowledge, acknowledge_stage, acted, silence, silence_stage, unsilence
 from guardrails.alerts.rows import rows
 from guardrails.alerts.saying import events_of, said
 from guardrails.alerts.settling import settle
-from guardrails.alerts.state import AlertState, Silenced, Step, earlier, remembered, rewound
+from guardrails.alerts.state import AlertState, Past, Step, earlier, remembered, rewound
 from guardrails.alerts.telling import dedup, family, grace, quiet_hours
 from guardrails.alerts.values import Alert, Notice, Problem, Reason, Severity
 from guardrails.matrix.alerts import AlertRules
@@ -64,7 +64,7 @@ def step(
 ) -> Step:
     """What becomes of everything at `now`; `channels` are the names of all that are configured."""
     state = rewound(state, now)
-    state = replace(state, silenced=remembered(state.silenced, now)) if state.silenced else state
+    state = replace(state, past=remembered(state.past, now)) if state.past else state
     occasion = occasion_of(state, now, rules, channels)
     cases = settle(state, problems, occasion)
     for stage in STAGES:
@@ -87,14 +87,19 @@ def resume(alerts: Sequence[Alert], told_today: int, now: datetime) -> AlertStat
     """
     known = [_as_of(alert, now) for alert in alerts if alert.fired is not None]
     families: dict[str, datetime] = {}
+    loudness: dict[str, Severity] = {}
     for alert in known:
         if alert.told is not None:
-            name = family_of(alert.problem.check)
-            families[name] = max(families.get(name, alert.told), alert.told)
+            name, severity = family_of(alert.problem.check), alert.told_severity or Severity.WATCH
+            if name not in families or families[name] < alert.told:
+                families[name], loudness[name] = alert.told, severity
+            elif families[name] == alert.told:
+                loudness[name] = max(loudness[name], severity, key=lambda one: one.rank)
     return AlertState(
         alerts={alert.identity: alert for alert in known},
         courses={alert.identity: _course(alert, now) for alert in known},
         families=families,
+        loudness=loudness,
         day=calendar.exchange_date(now),
         told_today=told_today,
         digest_since=now if any(alert.owed is Reason.DIGEST for alert in known) else None,
@@ -105,7 +110,7 @@ def resume(alerts: Sequence[Alert], told_today: int, now: datetime) -> AlertStat
 def _as_of(alert: Alert, now: datetime) -> Alert:
     times = (alert.since, alert.last_wrong, alert.fired, alert.told, alert.asked, alert.escalated)
     latest = max(time for time in times if time is not None)
-    return replace(earlier(alert, latest - now) if latest > now else alert, eased_at=None)
+    return replace(earlier(alert, latest - now) if latest > now else alert, eased_at=None, lower_since=None)
 
 
 def _course(alert: Alert, now: datetime) -> Course:
@@ -121,16 +126,16 @@ def _after(state: AlertState, told: Sequence[tuple[Case, Alert]], now: datetime,
     alerts = {alert.identity: alert for _, alert in alive}
     waits = any(alert.owed is Reason.DIGEST for alert in (*alerts.values(), *over.values()))
     since = now if is_digest_told or state.digest_since is None else state.digest_since
-    families = dict(state.families)
-    for case, alert in told:
-        if case.speaks and case.say is not Reason.DIGEST:
-            families[family_of(alert.problem.check)] = now
+    families, loudness = dict(state.families), dict(state.loudness)
+    for name, severity in _spoken(told).items():
+        families[name], loudness[name] = now, severity
     return AlertState(
         alerts=alerts,
         courses={alert.identity: case.course for case, alert in alive},
         over=over,
-        silenced=_silenced(state, told, now),
+        past=_past(state, told, now),
         families=families,
+        loudness=loudness,
         day=day,
         told_today=state.told_today if state.day == day else 0,
         digest_since=since if waits else None,
@@ -145,17 +150,32 @@ def _is_of_digest(case: Case, notice: Notice) -> bool:
 
 
 def _is_counted(group: Group, kept: AbstractSet[int]) -> bool:
-    """Whether a message counts against the budget; a digest, whose notices are `kept` by id, does not."""
+    """Whether a message counts against the budget; a digest, whose notices are `kept` by id, does not, nor does one
+    that only says what is over: twenty ends must not cost the warnings of the day."""
     own = [notice for notice in group if id(notice) not in kept]
-    return bool(own) and all(is_budgeted(notice.alert.severity, notice.reason) for notice in own)
+    news = any(notice.reason is not Reason.RESOLVED for notice in own)
+    return news and all(may_be_kept(notice.alert, notice.reason) for notice in own)
 
 
-def _silenced(state: AlertState, told: Sequence[tuple[Case, Alert]], now: datetime) -> dict[str, Silenced]:
-    """The silences of what is over."""
-    found = dict(state.silenced)
+def _spoken(told: Sequence[tuple[Case, Alert]]) -> dict[str, Severity]:
+    """The families that are told of, each with the worst of it; that something is over is the mildest."""
+    found: dict[str, Severity] = {}
     for case, alert in told:
-        if case.over and case.facts and (alert.silence or alert.past_silences):
-            found[alert.identity] = Silenced(alert.severity, alert.step, alert.silence, alert.past_silences, now)
+        if case.speaks and case.say is not Reason.DIGEST:
+            name = family_of(alert.problem.check)
+            severity = Severity.WATCH if case.over else alert.severity
+            found[name] = max(severity, found.get(name, severity), key=lambda one: one.rank)
+    return found
+
+
+def _past(state: AlertState, told: Sequence[tuple[Case, Alert]], now: datetime) -> dict[str, Past]:
+    """What is remembered of what is over."""
+    found = dict(state.past)
+    for case, alert in told:
+        if case.over and case.facts and not (alert.problem.news and not alert.silence):
+            found[alert.identity] = Past(
+                alert.severity, alert.step, alert.silence, alert.past_silences, now, alert.relapses
+            )
         elif case.facts:
             found.pop(alert.identity, None)  # it is back, and has its silences itself
     return found

@@ -1,6 +1,6 @@
 """What a message says: the same words for every channel, worst first, with nothing that must not leave the process.
 
-A message lists at most `MOST` alerts and says how many more there are, but a CRITICAL one is never among those more.
+A message lists at most `MOST` alerts and says how many more there are, but no BREACH or CRITICAL is among those more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from guardrails.redaction import redact
 MOST = 20
 """alerts told in one message; CRITICAL ones beyond are told too"""
 PAGE = "/alerts"
+_DAYS = "trading days"
+"""a bound of these is reached, not passed"""
+_VIX = "VIX points"
 _LONGEST_TITLE, _LONGEST = 200, 600
 """characters; a broker's text may have any length"""
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
@@ -30,10 +33,11 @@ def message_of(group: Sequence[Notice], key: str, now: datetime, link: str, *, d
     if not group:
         raise ValueError("a message needs at least one notice: there is nothing to say about no alert")
     ordered = sorted(group, key=_order)
-    told = [n for place, n in enumerate(ordered) if place < MOST or _is_critical(n)]
+    told = [n for place, n in enumerate(ordered) if place < MOST or _must_be_named(n)]
     open_ones = [notice for notice in ordered if notice.reason is not Reason.RESOLVED]
     severity = (open_ones or ordered)[0].alert.severity
     first = _headline(ordered[0].alert.problem)
+    measured = figures(ordered[0].alert.problem) if open_ones else ""
     rest = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
     digest = all(notice.reason is Reason.DIGEST for notice in ordered)
     lead = ("DEMO: " if demo else "") + ("DIGEST: " if digest else "")
@@ -43,7 +47,7 @@ def message_of(group: Sequence[Notice], key: str, now: datetime, link: str, *, d
         time=now,
         severity=severity,
         resolved=not open_ones,
-        title=f"{lead}{word}: {first}{rest}",
+        title=f"{lead}{word}: {first}{f': {measured}' if measured else ''}{rest}",
         lines=tuple(_line(notice, now) for notice in told),
         more=len(ordered) - len(told),
         link=_page(link),
@@ -62,8 +66,8 @@ def clean(text: str, most: int = _LONGEST) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def _is_critical(notice: Notice) -> bool:
-    return notice.reason is not Reason.RESOLVED and notice.alert.severity is Severity.CRITICAL
+def _must_be_named(notice: Notice) -> bool:
+    return notice.reason is not Reason.RESOLVED and notice.alert.severity.rank >= Severity.BREACH.rank
 
 
 def _order(notice: Notice) -> tuple[bool, int, datetime, str]:
@@ -74,17 +78,29 @@ def _order(notice: Notice) -> tuple[bool, int, datetime, str]:
 def _line(notice: Notice, now: datetime) -> Line:
     alert, problem = notice.alert, notice.alert.problem
     resolved = notice.reason is Reason.RESOLVED
+    what = clean(problem.message if resolved else _as_it_looks(alert) + problem.message)
     return Line(
         severity=alert.severity,
         state=State.RESOLVED if resolved else alert.state,
         title=_headline(problem),
-        what=clean(problem.message),
+        what=what,
         figures="" if resolved else figures(problem),
         since=alert.since,
         age="" if resolved else _data_age(alert, now),
         action="" if resolved else clean(problem.next_action),
         reason=_why(notice, now),
+        alert=redact(alert.identity),
+        holds_figures=_holds_figures(what, problem),
     )
+
+
+def _as_it_looks(alert: Alert) -> str:
+    """What it is now, where that is milder than what it counts as."""
+    now = alert.problem.severity
+    if now.rank >= alert.severity.rank:
+        return ""
+    looks = "cannot be seen now" if now is Severity.UNKNOWN else f"{now.value} now"
+    return f"Was {alert.severity.value}, {looks}: "
 
 
 def _headline(problem: Problem) -> str:
@@ -92,12 +108,52 @@ def _headline(problem: Problem) -> str:
 
 
 def figures(problem: Problem) -> str:
-    """`14 %, limit 20 %`; `not known, limit 20 %`; nothing when there is neither value nor limit."""
-    limit = "" if problem.limit is None else f"limit {wording.amount(problem.limit, problem.unit)}"
-    value = "" if problem.value is None else wording.amount(problem.value, problem.unit)
+    """`14 %, limit 20 %`; `not known, limit 20 %`; nothing when there is neither value nor limit.
+
+    A WATCH says which bound it is over, or that its limit is not reached: a cushion of 33 % is above its limit of 25 %.
+    """
+    limit = _bound(problem)
+    value = "" if problem.value is None else _measured(problem.value, problem.unit)
     if limit and not value:
         value = "not known"
     return clean(", ".join(part for part in (value, limit) if part))
+
+
+def _bound(problem: Problem) -> str:
+    amount = _bound_amount(problem)
+    if not amount:
+        return ""
+    if _is_told_by_watch(problem):
+        return f"WATCH from {amount} down" if problem.unit == _DAYS else f"WATCH below {amount}"
+    return f"limit {amount} (not reached)" if _is_near(problem) else f"limit {amount}"
+
+
+def _bound_amount(problem: Problem) -> str:
+    bound = problem.watch if _is_told_by_watch(problem) else problem.limit
+    return "" if bound is None else wording.amount(bound, problem.unit)
+
+
+def _is_told_by_watch(problem: Problem) -> bool:
+    return problem.watch is not None and _is_near(problem)
+
+
+def _is_near(problem: Problem) -> bool:
+    """Whether it is within its limit; a limit that only advises may be passed by a WATCH."""
+    return problem.severity is Severity.WATCH and problem.headroom is not None and problem.headroom >= 0
+
+
+def _measured(value: float, unit: str) -> str:
+    """A figure in its unit; one of VIX says that it is."""
+    return f"VIX {wording.number(value, 2)}" if unit == _VIX else wording.amount(value, unit)
+
+
+def _holds_figures(what: str, problem: Problem) -> bool:
+    """Whether a sentence says value and bound as they would be said beside it."""
+    if problem.value is None:
+        return False
+    value = _measured(problem.value, problem.unit).removeprefix("VIX ")
+    said = [figure for figure in (value, _bound_amount(problem)) if figure]
+    return all(re.search(rf"(?<![\d.,−]){re.escape(figure)}(?![\d.,]*\d)", what) for figure in said)
 
 
 def _data_age(alert: Alert, now: datetime) -> str:
@@ -113,8 +169,9 @@ def _why(notice: Notice, now: datetime) -> str:
     alert, reason = notice.alert, notice.reason
     if reason is Reason.REPEAT:
         return f"{reason.value}: told {alert.times_told} times, nobody acknowledged it"
-    if reason is Reason.ESCALATED and alert.fired is not None:
-        return f"{reason.value} for {wording.age((now - alert.fired).total_seconds())}"
+    asked = alert.asked or alert.fired
+    if reason is Reason.ESCALATED and asked is not None:
+        return f"{reason.value} for {wording.age((now - asked).total_seconds())}"
     if reason is Reason.BACK and alert.past_silences:
         silence = alert.past_silences[-1]
         return clean(f"{reason.value} by {silence.author} ({silence.reason})")

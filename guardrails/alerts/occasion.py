@@ -9,9 +9,14 @@ from itertools import accumulate
 
 from guardrails import calendar
 from guardrails.alerts.course import Course
+from guardrails.alerts.families import family_of
 from guardrails.alerts.state import AlertState
 from guardrails.alerts.values import Alert, Reason, Severity
 from guardrails.matrix.alerts import AlertRules, QuietHours
+
+_NEWS = (Reason.FIRST, Reason.WORSENED, Reason.BACK)
+_WATCHED = ("source_state", "engine")
+_VITAL = ("margin", "loss", "expiry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Occasion:
     """quiet hours are on"""
     families: Mapping[str, datetime]
     """when each was last told of"""
+    loudness: Mapping[str, Severity]
+    """and the worst that was told then"""
     budget: int
     """messages that are left of this day's budget"""
     digest_since: datetime | None
@@ -93,6 +100,7 @@ def occasion_of(state: AlertState, now: datetime, rules: AlertRules, channels: S
         ),
         quiet=is_quiet(rules.quiet_hours, now),
         families=state.families,
+        loudness=state.loudness,
         budget=max(rules.daily_budget - told, 0),
         digest_since=state.digest_since,
         begun=state.begun,
@@ -114,6 +122,15 @@ def is_quiet(hours: QuietHours | None, now: datetime) -> bool:
     if hours.begin <= hours.end:
         return hours.begin <= local < hours.end
     return local >= hours.begin or local < hours.end
+
+
+def may_be_kept(alert: Alert, reason: Reason) -> bool:
+    """Whether what is said may wait for the digest: not what `is_budgeted` never keeps, nor the first word that a
+    source or the engine is silent, or that margin, a loss or an expiry cannot be judged."""
+    severity, check = alert.severity, alert.problem.check
+    if severity is Severity.UNKNOWN and reason in _NEWS and (check in _WATCHED or family_of(check) in _VITAL):
+        return False
+    return is_budgeted(severity, reason)
 
 
 def is_budgeted(severity: Severity, reason: Reason) -> bool:

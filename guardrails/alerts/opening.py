@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from guardrails.alerts.values import OpenAlerts
 from guardrails.errors import GuardrailsError
@@ -18,12 +19,16 @@ AGAIN_SECONDS = 0.5
 class Opening:
     """Reads until it has succeeded or is cancelled."""
 
-    def __init__(self, store: AlertStore, sources: Sequence[str], scenario: str, done: Callable[[], None]) -> None:
-        """`done` is called, in another thread, once `result` is there."""
+    def __init__(
+        self, store: AlertStore, sources: Sequence[str], scenario: str, since: datetime, done: Callable[[], None]
+    ) -> None:
+        """What this program itself has kept `since` then is left out; `done` is called, in another thread, once
+        `result` is there."""
         self.result: OpenAlerts | None = None
         self.problem = ""
         """why it has not succeeded yet"""
         self._store, self._sources, self._scenario, self._done = store, tuple(sources), scenario, done
+        self._since = since
         self._cancelled = threading.Event()
         threading.Thread(target=self._run, name="alerts open", daemon=True).start()
 
@@ -34,7 +39,7 @@ class Opening:
     def _run(self) -> None:
         while not self._cancelled.is_set():
             try:
-                self.result = self._store.open_alerts(self._sources, self._scenario)
+                self.result = self._store.open_alerts(self._sources, self._scenario, self._since)
             except Exception as error:  # whatever the store has, the desk goes on
                 why = str(error) if isinstance(error, GuardrailsError) else type(error).__name__
                 if why != self.problem:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
+from guardrails.alerts.escalation import channels_of
+from guardrails.alerts.occasion import first_channels
 from guardrails.alerts.values import ChannelRow, Delivery, DeliveryState, Problem, Severity
 from guardrails.calendar import NEW_YORK
+from guardrails.matrix.alerts import AlertRules
 from guardrails.wording import age
 
 LOG = "log"
@@ -37,16 +41,27 @@ def no_cycle(last: datetime | None, since: datetime, silent: timedelta, most: ti
     )
 
 
+def relied_on(rules: AlertRules, names: Sequence[str]) -> frozenset[str]:
+    """The channels of `names` that are told first, or when nobody acknowledges."""
+    later = [name for step in rules.escalation for name in channels_of(step, names)]
+    return frozenset([*first_channels(rules, names), *later])
+
+
 def delivery_problems(
-    rows: Sequence[ChannelRow], lost: Sequence[Delivery], now: datetime, heartbeat: ChannelRow | None = None
+    rows: Sequence[ChannelRow],
+    lost: Sequence[Delivery],
+    now: datetime,
+    heartbeat: ChannelRow | None = None,
+    relied: AbstractSet[str] = frozenset(),
 ) -> tuple[Problem, ...]:
     """One problem for each channel that does not work or has lost a message; `lost` are those given up.
 
-    BREACH where messages were lost and when no channel works that reaches a person, else WATCH.
+    BREACH where messages were lost, of a channel that people are told by (`relied`), and when no channel works that
+    reaches a person; else WATCH.
     """
     persons = [row for row in rows if row.kind != LOG]
     nobody = bool(persons) and all(_fails(row, now) for row in persons)
-    problems = [problem for row in rows for problem in _of_channel(row, lost, now, nobody=nobody)]
+    problems = [problem for row in rows for problem in _of_channel(row, lost, now, relied, nobody=nobody)]
     known = {row.name for row in rows}
     for name in dict.fromkeys(one.channel for one in lost if one.channel not in known):
         gone = [one for one in lost if one.channel == name and _is_recent(one, now)]
@@ -56,15 +71,20 @@ def delivery_problems(
     return tuple(problems)
 
 
-def _of_channel(row: ChannelRow, lost: Sequence[Delivery], now: datetime, *, nobody: bool) -> Iterator[Problem]:
+def _of_channel(
+    row: ChannelRow, lost: Sequence[Delivery], now: datetime, relied: AbstractSet[str], *, nobody: bool
+) -> Iterator[Problem]:
     is_silent = row.failing_since is not None
     mine = [one for one in lost if one.channel == row.name]
     if any(_is_recent(one, now) for one in mine) or (mine and is_silent):
         yield _lost(row.name, row.kind, mine)
-    elif _fails(row, now):
+    elif row.refused or _fails(row, now):
         alone = nobody and row.kind != LOG
-        said = f"No channel works, alerts reach nobody. {row.kind} fails" if alone else f"{row.kind} fails"
-        yield _failing(row, Severity.BREACH if alone else Severity.WATCH, f"{said} {_why(row)}")
+        said = "No channel works, alerts reach nobody. " if alone else ""
+        refuses = f"{row.kind} refuses what is CRITICAL, and it is tried on: {row.refused}"
+        told = f"{said}{refuses if row.refused else f'{row.kind} fails {_why(row)}'}"
+        needed = row.name in relied and row.kind != LOG
+        yield _failing(row, Severity.BREACH if alone or needed or row.refused else Severity.WATCH, told)
 
 
 def _fails(row: ChannelRow, now: datetime) -> bool:

@@ -1,18 +1,23 @@
 """What people say about an alert: that they have it, that they do not want to hear of it, that they did something.
 
 An acknowledgement ends when it gets worse and when it is over. A silence ends at its time and when it gets worse; while
-it runs it also holds for an alert that was over and comes back no worse.
+it runs it also holds for an alert that was over and comes back no worse. Worse is what is worse than it was when it was
+taken, which is why nobody takes what they have not seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from guardrails import wording
 from guardrails.alerts.occasion import Case, Occasion
 from guardrails.alerts.state import AlertState, Step, ended
-from guardrails.alerts.values import Acknowledgement, Alert, Event, Reason, Silence
+from guardrails.alerts.values import Acknowledgement, Alert, Event, Reason, Severity, Shown, Silence
+
+LONGEST = timedelta(days=7)
+"""of a silence"""
 
 
 def silence_stage(cases: Sequence[Case], occasion: Occasion) -> list[Case]:
@@ -25,30 +30,45 @@ def acknowledge_stage(cases: Sequence[Case], occasion: Occasion) -> list[Case]: 
     return [_acknowledged(case) if case.is_open else case for case in cases]
 
 
-def acknowledge(state: AlertState, identity: str, author: str, note: str, now: datetime) -> Step:
-    """Somebody has it; it is told again when it gets worse or comes back. ValueError when it is not open."""
+def acknowledge(
+    state: AlertState, identity: str, author: str, note: str, now: datetime, shown: Shown | None = None
+) -> Step:
+    """Somebody has it; it is told again when it gets worse or comes back.
+
+    ValueError when it is not open, or no longer what was `shown`. Without `shown` a person knows what was told.
+    """
     alert = replace(
-        _open_alert(state, identity),
+        _taken(_open_alert(state, identity), shown, now),
         acknowledgement=Acknowledgement(author, now, note.strip()),
         held=Reason.HELD_ACKNOWLEDGED,
         held_by="",
-        owed=None,
     )
     if alert.silence is not None:
         alert = replace(alert, held=Reason.HELD_SILENCE)
     return _said(state, alert, Reason.ACKNOWLEDGED, author, note, now)
 
 
-def silence(state: AlertState, identity: str, author: str, reason: str, until: datetime, now: datetime) -> Step:
-    """Nobody hears of it before `until` unless it gets worse. ValueError without a reason, or when `until` is past."""
-    alert = _open_alert(state, identity)
+def silence(
+    state: AlertState,
+    identity: str,
+    author: str,
+    reason: str,
+    until: datetime,
+    now: datetime,
+    shown: Shown | None = None,
+) -> Step:
+    """Nobody hears of it before `until` unless it gets worse.
+
+    ValueError without a reason, when `until` is past or more than `LONGEST` away, and as `acknowledge`.
+    """
+    alert = _taken(_open_alert(state, identity), shown, now)
     if not reason.strip():
         raise ValueError("a silence needs a reason, so that whoever looks later understands it: say why")
     if until.tzinfo is None or until <= now:
         raise ValueError(f"a silence ends in the future, but {until.isoformat()} is not after {now.isoformat()}")
-    silenced = replace(
-        ended(alert), silence=Silence(author, now, until, reason.strip()), held=Reason.HELD_SILENCE, owed=None
-    )
+    if until - now > LONGEST:
+        raise ValueError(f"a silence lasts at most 7 days, but {until.isoformat()} is later: choose an earlier end")
+    silenced = replace(ended(alert), silence=Silence(author, now, until, reason.strip()), held=Reason.HELD_SILENCE)
     return _said(state, silenced, Reason.SILENCED, author, reason, now)
 
 
@@ -73,6 +93,31 @@ def _open_alert(state: AlertState, identity: str) -> Alert:
     return alert
 
 
+def _taken(alert: Alert, shown: Shown | None, now: datetime) -> Alert:
+    """`alert` as what a person knows, from which on it may get worse; what they have not seen is still owed."""
+    if shown is None and alert.told is not None and alert.is_beyond_told:
+        return replace(alert, owed=Reason.WORSENED)
+    if shown is not None and shown.fired != alert.fired:
+        raise ValueError(
+            "it was over and is back since what you saw: nothing was done; look at it again and take it then"
+        )
+    if shown is not None and (alert.severity.rank, alert.step) > (shown.severity.rank, shown.step):
+        raise ValueError(
+            f"it is worse than what you saw ({_words(shown.severity, alert)}): nothing was done; look at it again and "
+            "take it then"
+        )
+    step = alert.step if alert.lower_since is None else alert.lower_step
+    return replace(
+        alert, step=step, lower_since=None, told_severity=alert.severity, told_step=step, loudest=now, owed=None
+    )
+
+
+def _words(seen: Severity, alert: Alert) -> str:
+    if seen is not alert.severity:
+        return f"{seen.value} then, {alert.severity.value} now"
+    return f"{seen.value}, now {wording.amount(alert.problem.value, alert.problem.unit)}"
+
+
 def _said(state: AlertState, alert: Alert, reason: Reason, author: str, words: str, now: datetime) -> Step:
     event = Event(now, alert, alert.state, reason, author, words.strip())
     return Step(replace(state, alerts={**state.alerts, alert.identity: alert}), (event,))
@@ -81,7 +126,7 @@ def _said(state: AlertState, alert: Alert, reason: Reason, author: str, words: s
 def _is_worse(case: Case) -> bool:
     """Whether it got worse, and not only because something else is wrong."""
     worsened = case.alert.owed is Reason.WORSENED or any(reason is Reason.WORSENED for reason, _ in case.facts)
-    return worsened and case.held is not Reason.HELD_INHIBITED
+    return worsened and case.alert.is_beyond_told and case.held is not Reason.HELD_INHIBITED
 
 
 def _silenced(case: Case, occasion: Occasion) -> Case:

@@ -12,7 +12,7 @@ from guardrails.calendar import NEW_YORK
 SIGNS = {Severity.CRITICAL: "[!!]", Severity.BREACH: "[!]", Severity.UNKNOWN: "[?]", Severity.WATCH: "[~]"}
 RESOLVED_SIGN = "[-]"
 IN_FULL = 20
-"""alerts told with everything; those beyond (all CRITICAL) with title and figures, so that a thousand can be read"""
+"""alerts told with everything; those beyond (BREACH or CRITICAL) with title and figures: a thousand can be read"""
 TEST_WORDS = "Somebody asked whether this channel works. It does. This says nothing about your book."
 _UNDER = "     "
 """what belongs to an alert stands under it"""
@@ -56,8 +56,9 @@ def label(line: Line) -> str:
 
 
 def details(line: Line, now: datetime) -> list[str]:
-    """What stands under the title: the sentence, the figures with since when, what to do, why now."""
-    facts = " · ".join(part for part in (line.figures, since(line, now), line.age) if part)
+    """What stands under the title: the sentence, the figures it does not say with since when, what to do, why now."""
+    figures = "" if line.holds_figures else line.figures
+    facts = " · ".join(part for part in (figures, since(line, now), line.age) if part)
     action = f"Next: {line.action}" if line.action else ""
     over = line.state is State.RESOLVED
     what = f"When last seen: {line.what}" if over and line.what else line.what

@@ -16,7 +16,8 @@ from guardrails.alerts.values import Delivery, DeliveryState, Outcome, Receipt
 BASE_SECONDS, CAP_SECONDS = 2.0, 300.0
 MOST_ASKED_SECONDS = 900.0
 """no server makes us wait for longer, whatever its Retry-After says"""
-MOST_ATTEMPTS, LONGEST = 100, timedelta(hours=24)
+LONGEST = timedelta(hours=24)
+"""however many attempts that are: of drawn pauses a hundred take four hours, or two days"""
 _DOUBLINGS = 32
 """beyond, the ceiling is the cap anyway and the power only grows"""
 
@@ -45,18 +46,20 @@ def next_try(
     """The delivery after an attempt that ended with `receipt`: sent, given up, or due again.
 
     `failures` are those of its channel in a row before this one, of whichever deliveries: the channel as a whole is
-    left alone for longer. It is given up when it was refused, and when it failed for 24 h or 100 times; with `keep`
-    (something CRITICAL that is still open) failing never ends it. A test message is tried once.
+    left alone for longer. It is given up when it was refused, and when it failed for 24 h. With `keep` (something
+    CRITICAL that is still open) neither ends it, as it may be somebody in between who refused: a proxy, a portal, a
+    server in the middle of its own repair; then it is tried again after the longest pause. A test is tried once.
     """
     after = replace(delivery, attempts=delivery.attempts + 1, due=None, detail=receipt.detail, changed=now)
     if receipt.outcome is Outcome.SENT:
         return replace(after, state=DeliveryState.SENT)
-    if receipt.outcome is Outcome.REFUSED or delivery.message.test:
+    is_refused = receipt.outcome is Outcome.REFUSED
+    if delivery.message.test or (is_refused and not keep):
         return replace(after, state=DeliveryState.DEAD)
-    tired = after.attempts >= MOST_ATTEMPTS or (delivery.created is not None and now - delivery.created >= LONGEST)
-    if tired and not keep:
+    if now - (delivery.created or delivery.message.time) >= LONGEST and not keep:
         return replace(after, state=DeliveryState.DEAD, detail=f"{receipt.detail}; given up {_after(after, now)}")
     wait = pause_seconds(max(delivery.attempts, failures), receipt.retry_after_seconds, jitter)
+    wait = max(wait, CAP_SECONDS) if is_refused else wait
     return replace(after, state=DeliveryState.FAILED, due=now + timedelta(seconds=wait))
 
 

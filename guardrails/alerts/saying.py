@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from guardrails.alerts.escalation import channels_of
+from guardrails.alerts.escalation import channels_of, is_asked
 from guardrails.alerts.occasion import Case, Occasion, channels_for, reached_by
 from guardrails.alerts.values import Alert, Event, Notice, Reason, State
 
@@ -60,12 +60,8 @@ def _told(alert: Alert, notices: list[Notice], now: datetime, *, itself: bool) -
     alert = replace(alert, told=now, times_told=alert.times_told + len(notices), reached=reached)
     if not itself:
         return alert
-    return replace(
-        alert,
-        told_severity=alert.severity,
-        told_step=alert.step,
-        asked=alert.asked or now,
-        owed=None,
-        held=None,
-        held_by="",
-    )
+    asked = alert.asked if alert.asked is not None and is_asked(alert) else now
+    known = alert.told_severity
+    if known is None or (alert.severity.rank, alert.step) >= (known.rank, alert.told_step):
+        alert = replace(alert, told_severity=alert.severity, told_step=alert.step, loudest=now)
+    return replace(alert, asked=asked, owed=None, held=None, held_by="")

@@ -1,8 +1,8 @@
 """Brings deliveries to their channels: one thread per channel, so that one that is dead never delays another.
 
 At least once: a delivery is tried until the other side took it, or said that it never will, or it is given up
-(`retries`). Its row is to be in the store before the first attempt; a store that does not take it within 2 s does not
-hold the message back.
+(`retries`), or a newer one tells of the same (`superseding`). Its row is to be in the store before the first attempt; a
+store that does not take it within 2 s does not hold the message back.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 2.0
 """how long a message waits for its row to be kept"""
+FAULT_SECONDS = 1.0
+"""between two tries of a lane that has a fault"""
+HOLD_LOOK_SECONDS = 0.2
+"""between two looks whether it is known again that this program watches"""
 
 
 def is_critical(delivery: Delivery) -> bool:
@@ -54,16 +58,17 @@ class Sending:
         *,
         keeps: Callable[[Delivery], bool] = is_critical,
         manner: Manner | None = None,
+        holds: Callable[[], bool] = lambda: False,
     ) -> None:
         """`told` gets every delivery whose state is another now, in the thread of its channel; it must not block.
 
-        What `keeps` says yes to is not given up because it failed too often.
+        What `keeps` says yes to is not given up because it failed too often. Nothing is tried while `holds`.
         """
         self.channels = tuple(channels)
         """all of them"""
         self._now, self._told = clock, told
         self._posts = {
-            channel.name: _Post(channel, clock, told, keeps, manner or Manner()) for channel in channels
+            channel.name: _Post(channel, clock, told, keeps, manner or Manner(), holds) for channel in channels
         }  # fmt: skip
 
     def start(self) -> None:
@@ -128,14 +133,18 @@ class _Post:
         told: Callable[[Delivery], None],
         keeps: Callable[[Delivery], bool],
         manner: Manner,
+        holds: Callable[[], bool],
     ) -> None:
         self._name, self._now, self._told, self._keeps, self._manner = channel.name, clock, told, keeps, manner
+        self._holds = holds
         self._lane = Lane(channel, manner.most_waiting)
         self._attempts = Attempts(channel, manner.attempt_seconds, self._late)
         self._changed = threading.Condition()
         """guards the lane"""
         self._shift = _Shift(has_ended=True)
         self._thread: threading.Thread | None = None
+        self._fault = ""
+        """why nothing is tried, which is no fault of the other side"""
 
     def start(self) -> None:
         with self._changed:
@@ -157,6 +166,11 @@ class _Post:
     def row(self) -> ChannelRow:
         with self._changed:
             row = self._lane.row(self._now(), time.monotonic())
+            fault, is_working = self._fault, not (self._shift.has_ended or self._shift.is_draining)
+        if is_working and self._thread is not None and not self._thread.is_alive():
+            fault = "its thread has ended; start the program again"
+        if fault:
+            return replace(row, works=False, problem=row.problem or fault)
         if self._attempts.stuck >= MOST_STUCK:
             return replace(row, last_detail=f"{row.last_detail}; {MOST_STUCK} attempts have not come back")
         return row
@@ -180,16 +194,26 @@ class _Post:
             self._changed.notify_all()
 
     def _run(self, shift: _Shift) -> None:
-        while (waiting := self._next(shift)) is not None:
+        while not shift.has_ended:
             try:
+                waiting = self._next(shift)
+                self._fault = ""
+                if waiting is None:
+                    return
                 self._try(waiting, shift)
-            except Exception:  # the thread outlives whatever goes wrong; the delivery is tried again
+            except Exception as error:  # the thread outlives whatever goes wrong; the delivery is tried again
                 log.exception("delivering to %s failed", self._name)
+                self._fault = f"delivering failed ({type(error).__name__}); see the log"
+                with self._changed:
+                    self._changed.wait(FAULT_SECONDS)
 
     def _next(self, shift: _Shift) -> Waiting | None:
         """Wait until something is to be tried; None when the shift is over."""
         with self._changed:
             while not shift.has_ended:
+                if self._holds() and not shift.is_draining:
+                    self._changed.wait(HOLD_LOOK_SECONDS)
+                    continue
                 is_free = self._attempts.stuck < MOST_STUCK
                 waiting = self._lane.take(time.monotonic(), draining=shift.is_draining) if is_free else None
                 if waiting is not None or shift.is_draining:

@@ -1,6 +1,6 @@
 """What the life of the alerts knows between two moments, and what a moment yields.
 
-Bounded: open alerts, what is still to be said of those that are over, and the silences of a day.
+Bounded: open alerts, what is still to be said of those that are over, the silences of a day, what was over in an hour.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from guardrails.alerts.values import Acknowledgement, Alert, Event, Notice, Seve
 
 REMEMBER = timedelta(days=1)
 """how long the silences of an alert that is over are remembered"""
+SOON = timedelta(hours=1)
+"""what is back within so long after it was over, or as bad as it was told within so long, flaps: it is no news"""
 _KEPT = 5
 """past silences of one alert that are kept"""
 
 
 @dataclass(frozen=True, slots=True)
-class Silenced:
-    """What silences are known of an alert that is over: should it come back, they count as before."""
+class Past:
+    """What is remembered of an alert that is over, for when it comes back: its silences then count as before."""
 
     severity: Severity
     step: int
@@ -29,6 +31,7 @@ class Silenced:
     past: tuple[Silence, ...]
     over: datetime
     """when the alert was resolved"""
+    relapses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,12 @@ class AlertState:
     """by identity, of the same alerts"""
     over: Mapping[str, Alert] = field(default_factory=dict)
     """by identity: resolved, which somebody who was told must still hear (`owed` says how)"""
-    silenced: Mapping[str, Silenced] = field(default_factory=dict)
+    past: Mapping[str, Past] = field(default_factory=dict)
     """by identity, of alerts that are over"""
     families: Mapping[str, datetime] = field(default_factory=dict)
     """when the last message about each was made"""
+    loudness: Mapping[str, Severity] = field(default_factory=dict)
+    """and the worst it told of, apart from what was over"""
     day: date | None = None
     """New York, of `told_today`"""
     told_today: int = 0
@@ -74,12 +79,13 @@ def ended(alert: Alert) -> Alert:
     return replace(alert, silence=None, past_silences=(*alert.past_silences, alert.silence)[-_KEPT:])
 
 
-def remembered(silenced: Mapping[str, Silenced], now: datetime) -> dict[str, Silenced]:
-    """Those that are not forgotten: for a day, and as long as a silence runs."""
+def remembered(past: Mapping[str, Past], now: datetime) -> dict[str, Past]:
+    """Those that are not forgotten: for an hour, silences for a day and as long as one runs."""
     return {
         name: known
-        for name, known in silenced.items()
-        if now - known.over < REMEMBER or (known.silence is not None and known.silence.until > now)
+        for name, known in past.items()
+        if now - known.over < (REMEMBER if known.silence or known.past else SOON)
+        or (known.silence is not None and known.silence.until > now)
     }
 
 
@@ -96,14 +102,14 @@ def rewound(state: AlertState, now: datetime) -> AlertState:
         alerts={name: earlier(alert, back) for name, alert in state.alerts.items()},
         courses={name: course.earlier(back) for name, course in state.courses.items()},
         over={name: earlier(alert, back) for name, alert in state.over.items()},
-        silenced={
+        past={
             name: replace(
                 known,
                 silence=None if known.silence is None else _earlier_silence(known.silence, back),
                 past=tuple(_earlier_silence(silence, back) for silence in known.past),
                 over=known.over - back,
             )
-            for name, known in state.silenced.items()
+            for name, known in state.past.items()
         },
         families={name: told - back for name, told in state.families.items()},
         digest_since=None if state.digest_since is None else state.digest_since - back,
@@ -123,6 +129,8 @@ def earlier(alert: Alert, by: timedelta) -> Alert:
         asked=_minus(alert.asked, by),
         escalated=_minus(alert.escalated, by),
         eased_at=_minus(alert.eased_at, by),
+        loudest=_minus(alert.loudest, by),
+        lower_since=_minus(alert.lower_since, by),
         acknowledgement=None if held is None else Acknowledgement(held.author, held.time - by, held.note),
         silence=None if alert.silence is None else _earlier_silence(alert.silence, by),
         past_silences=tuple(_earlier_silence(silence, by) for silence in alert.past_silences),

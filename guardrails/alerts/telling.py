@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from guardrails.alerts.families import family_of
-from guardrails.alerts.occasion import Case, Occasion, is_budgeted
+from guardrails.alerts.occasion import Case, Occasion, may_be_kept
 from guardrails.alerts.values import Alert, Reason, Severity
 
 
@@ -25,7 +25,11 @@ def dedup(cases: Sequence[Case], occasion: Occasion) -> list[Case]:
 
 
 def grace(cases: Sequence[Case], occasion: Occasion) -> list[Case]:
-    """Hold back a BREACH that only the limits of another regime cause; not what is CRITICAL."""
+    """Hold back a BREACH that only the limits of another regime cause; not what is CRITICAL.
+
+    One that looks better meanwhile stays held: it is told when it is one again after the grace, or as what it has
+    eased to.
+    """
     return [_held(case, Reason.HELD_GRACE) if _in_grace(case, occasion) else case for case in cases]
 
 
@@ -40,12 +44,13 @@ def quiet_hours(cases: Sequence[Case], occasion: Occasion) -> list[Case]:
 
 
 def family(cases: Sequence[Case], occasion: Occasion) -> list[Case]:
-    """Hold back what belongs to a family that was just told of, unless it is CRITICAL; with that goes all there is."""
+    """Hold back what belongs to a family of which something at least as bad was just told; with what cannot wait goes
+    all there is of its family."""
     wait = timedelta(minutes=occasion.rules.family_minutes)
     waiting = {name for name, told in occasion.families.items() if occasion.now - told < wait}
     if not waiting:
         return list(cases)
-    waiting -= {family_of(case.alert.problem.check) for case in cases if _cannot_wait(case)}
+    waiting -= {family_of(case.alert.problem.check) for case in cases if _cannot_wait(case, occasion)}
     return [
         _held(case, Reason.HELD_TOGETHER)
         if case.speaks and case.say is not Reason.DIGEST and family_of(case.alert.problem.check) in waiting
@@ -61,8 +66,8 @@ def is_at_worst(case: Case) -> bool:
 
 def _due(case: Case, occasion: Occasion) -> Reason | None:
     say = _reason(case, occasion)
-    in_digest = case.alert.owed is Reason.DIGEST and say is not None and is_budgeted(case.alert.severity, say)
-    return Reason.DIGEST if in_digest else say
+    waits = case.alert.owed is Reason.DIGEST and say is not None and may_be_kept(case.alert, say)
+    return Reason.DIGEST if waits else say
 
 
 def _reason(case: Case, occasion: Occasion) -> Reason | None:
@@ -74,7 +79,7 @@ def _reason(case: Case, occasion: Occasion) -> Reason | None:
     if worst or alert.severity.rank >= Severity.BREACH.rank:
         if alert.told is None or alert.told_severity is None:
             return Reason.FIRST
-        if alert.severity.rank > alert.told_severity.rank or alert.step > alert.told_step:
+        if alert.is_beyond_told:
             return Reason.WORSENED
     return Reason.REPEAT if worst and _repeats(alert, occasion) else None
 
@@ -86,17 +91,21 @@ def _repeats(alert: Alert, occasion: Occasion) -> bool:
 
 def _in_grace(case: Case, occasion: Occasion) -> bool:
     until = case.alert.problem.grace_until
+    better = case.alert.held is Reason.HELD_GRACE and not is_at_worst(case)
     return (
-        until is not None
-        and until > occasion.now
+        (better or (until is not None and until > occasion.now))
         and case.speaks
         and not case.over
         and case.alert.severity is Severity.BREACH
     )
 
 
-def _cannot_wait(case: Case) -> bool:
-    return case.speaks and not case.over and case.alert.severity is Severity.CRITICAL
+def _cannot_wait(case: Case, occasion: Occasion) -> bool:
+    """CRITICAL waits for nothing, and nothing for what was milder."""
+    if not case.speaks or case.over or case.say is Reason.DIGEST:
+        return False
+    before = occasion.loudness.get(family_of(case.alert.problem.check), Severity.CRITICAL)
+    return case.alert.severity is Severity.CRITICAL or case.alert.severity.rank > before.rank
 
 
 def _held(case: Case, why: Reason, owed: Reason | None = None) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,8 +88,14 @@ class Problem:
     news: bool = False
     """it is an event, not a state: it is told once, and its end is not news"""
     right: bool = False
-    """it is seen to be right while not everything is seen: nothing is wrong here, but what is not said to be right
-    then must not be taken as over"""
+    """it is seen to be right: nothing is wrong here, but what is not said to be right while not everything is seen must
+    not be taken as over"""
+    concerns: tuple[str, ...] = ()
+    """subjects of its check that cannot be judged because of it, where it says which; empty: all of the check's"""
+    wait_seconds: float = 0.0
+    """what is UNKNOWN for a reason that ends by itself is no news before; at the least what the rules ask"""
+    watch: float | None = None
+    """the bound of WATCH, in `unit`, where the finding says it; of a measure that must not fall"""
 
     @property
     def identity(self) -> str:
@@ -97,10 +104,20 @@ class Problem:
 
     @property
     def overshoot(self) -> float:
-        """By how many times its limit it is over, 0 when it is not or that is not known."""
-        if self.headroom is None or not self.limit or self.headroom >= 0:
+        """By how many times its limit it is over, 0 when it is not or that is not known; of a limit of 0 any is inf."""
+        if self.headroom is None or self.limit is None or not self.headroom < 0:
             return 0.0
-        return -self.headroom / abs(self.limit)
+        return -self.headroom / abs(self.limit) if self.limit else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of an alert a person had before them when they took it."""
+
+    severity: Severity
+    step: int
+    fired: datetime
+    """which of its lives"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +148,7 @@ class Alert:
     severity: Severity
     """the worst within the calm that must pass before it counts as eased"""
     step: int
-    """how far over its limit, in the steps of `guardrails.alerts.life`: one more is worse"""
+    """the furthest over its limit within the calm, in the steps of `guardrails.alerts.settling`: one more is worse"""
     since: datetime
     """when it went wrong"""
     last_wrong: datetime
@@ -141,7 +158,14 @@ class Alert:
     told: datetime | None = None
     """when somebody was last told of it"""
     told_severity: Severity | None = None
+    """the worst that people know of it: told within the last hour, or taken by somebody"""
     told_step: int = 0
+    loudest: datetime | None = None
+    """when `told_severity` and `told_step` were last told"""
+    lower_since: datetime | None = None
+    """since when it has been less far over its limit than `step`; None while it is not"""
+    lower_step: int = 0
+    """the furthest it was since then"""
     times_told: int = 0
     acknowledgement: Acknowledgement | None = None
     silence: Silence | None = None
@@ -151,6 +175,8 @@ class Alert:
     escalated: datetime | None = None
     flaps: int = 0
     """how many times it was gone and came back before it was resolved"""
+    relapses: int = 0
+    """how many times it was resolved and came back soon after: each doubles the calm"""
     held: Reason | None = None
     """why it is not told now"""
     held_by: str = ""
@@ -181,6 +207,13 @@ class Alert:
         if self.acknowledgement is not None:
             return State.ACKNOWLEDGED
         return State.ESCALATED if self.escalations else State.FIRED
+
+    @property
+    def is_beyond_told(self) -> bool:
+        """Whether it is worse than people know: a higher severity, or of the same one more step over its limit."""
+        if self.told_severity is None:
+            return True
+        return (self.severity.rank, self.step) > (self.told_severity.rank, self.told_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +259,10 @@ class Line:
     action: str
     reason: str
     """why this is said now"""
+    alert: str = ""
+    """the identity it tells of, redacted; for comparing, not for people"""
+    holds_figures: bool = False
+    """`what` says the value and the limit already"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +317,8 @@ class DeliveryState(StrEnum):
     SENT = "sent"
     DEAD = "dead"
     """given up"""
+    SUPERSEDED = "superseded"
+    """not sent, as a newer message to the same channel tells of the same alerts (`guardrails.alerts.superseding`)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +347,7 @@ class OpenAlerts:
     alerts: tuple[Alert, ...] = ()
     """not resolved, the oldest first"""
     deliveries: tuple[Delivery, ...] = ()
-    """neither sent nor given up, the oldest first"""
+    """neither sent nor given up nor superseded, the oldest first"""
     told_today: int = 0
     """messages of this day, New York time, that count against the budget"""
 
@@ -328,6 +367,7 @@ class AlertRow:
     fired: datetime
     told: datetime | None
     times_told: int
+    step: int = 0
     owner: str = ""
     """who acknowledged it"""
     note: str = ""
@@ -341,6 +381,10 @@ class AlertRow:
     """when it will be told again if nothing changes"""
     escalates: datetime | None = None
     """when the next people are told unless somebody acknowledges it"""
+    right_since: datetime | None = None
+    """since when it is seen to be right, while the calm before it is over still runs"""
+    over_at: datetime | None = None
+    """when it is over if it stays so"""
     acted: bool = False
 
 
@@ -371,6 +415,10 @@ class ChannelRow:
     """when the oldest of what waits was made"""
     failed_in_a_row: int = 0
     """attempts that failed since it last took something"""
+    superseded: int = 0
+    """deliveries since the start that were not sent, as a newer one tells of the same"""
+    refused: str = ""
+    """why it does not take a message about something CRITICAL, which is tried on; empty when it refuses none"""
 
 
 @dataclass(frozen=True, slots=True)

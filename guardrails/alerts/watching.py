@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from guardrails.alerts import life
 from guardrails.alerts.ledger import Ledger
 from guardrails.alerts.opening import Opening
-from guardrails.alerts.own_problems import delivery_problems, no_cycle
+from guardrails.alerts.own_problems import delivery_problems, no_cycle, relied_on
 from guardrails.alerts.problems import problems_of
 from guardrails.alerts.seen import Seen
 from guardrails.alerts.values import AlertRow, AlertsNow, OpenAlerts, Problem
@@ -40,6 +40,7 @@ class Watching:
         """of the last cycle; None before the first"""
         self._seen_at: float | None = None
         self._seen: datetime | None = None
+        """when the newest cycle was seen, by both clocks"""
         self._stepped = at
         self._cried: float | None = None
         self._shown: tuple[life.AlertState, AlertRules, tuple[AlertRow, ...]] | None = None
@@ -52,10 +53,10 @@ class Watching:
             self._opening.cancel()
 
     def opens(self, now: datetime, at: float) -> bool:
-        """Whether it is known where to go on from; what is read too late for that is at least sent."""
+        """Whether it is known where to go on from; what is read too late for that is made one with it."""
         found = OpenAlerts() if self._opening is None else self._opening.result
         if self.is_open and found is not None and self._opening is not None:
-            self.ledger.put_left(found.deliveries)
+            self.ledger.catch_up(found, now)
         elif not self.is_open and (found is not None or at - self._began >= OPEN_SECONDS):
             self.ledger.resume(found or OpenAlerts(), now)
             self.is_open = True
@@ -75,6 +76,8 @@ class Watching:
         """Take cycles in order; without any, look once a second whether something is due. Whether that was done."""
         failed: Exception | None = None
         mine = [seen for seen in cycles if seen.generation == self.generation]
+        if mine:  # those that wait show that the engine is alive, however late they are looked at here
+            self._seen, self._seen_at = mine[-1].time, mine[-1].at
         for seen in mine:
             try:
                 self._take(seen, at)
@@ -85,7 +88,7 @@ class Watching:
         return bool(mine) or self._look(now, at)
 
     def _take(self, seen: Seen, at: float) -> None:
-        self._rules, self._seen, self._seen_at, self._stepped = seen.rules, seen.time, seen.at, at
+        self._rules, self._stepped = seen.rules, at
         self._problems = problems_of(seen.snapshot, seen.time, seen.rules)
         self.ledger.step([*self._problems, *self._own(seen.time, at)], seen.time, seen.rules)
 
@@ -93,18 +96,24 @@ class Watching:
         if at - self._stepped < LOOK_SECONDS:
             return False
         self._stepped = at
-        own = self._own(now, at)
-        if self._problems is not None or own:
-            self.ledger.step([*(self._problems or ()), *own], now, self._rules)
+        # before the first cycle nothing is seen, so nothing that is stored may be taken for right, but that none comes
+        if self._problems is not None or self._silence(at) is not None:
+            self.ledger.step([*(self._problems or ()), *self._own(now, at)], now, self._rules)
         return True
 
     def _own(self, now: datetime, at: float) -> list[Problem]:
         """What is wrong with the watch itself."""
         ways = self.ledger.ways
-        about = delivery_problems(ways.sending.rows(), list(self.ledger.lost.values()), now, ways.heartbeat())
-        silent = timedelta(seconds=at - (self._began if self._seen_at is None else self._seen_at))
-        late = no_cycle(self._seen, self._since, silent, FIRST if self._seen_at is None else self._late)
+        rows = ways.sending.rows()
+        relied = relied_on(self._rules, [row.name for row in rows])
+        about = delivery_problems(rows, list(self.ledger.lost.values()), now, ways.heartbeat(), relied)
+        late = self._silence(at)
         return [*about, *([] if late is None else [late])]
+
+    def _silence(self, at: float) -> Problem | None:
+        """That no cycle comes, when that is so."""
+        silent = timedelta(seconds=at - (self._began if self._seen_at is None else self._seen_at))
+        return no_cycle(self._seen, self._since, silent, FIRST if self._seen_at is None else self._late)
 
     def cry(self, what: str, now: datetime, at: float) -> None:
         """Tell everybody, from time to time, that alerts cannot be worked out."""

@@ -31,6 +31,8 @@ from guardrails.stress.scenarios import GAP, SPREADS, TITLES
 from guardrails.stress.spreads import unquoted
 from guardrails.stress.standing import Standing
 
+WAITS_FOR, COMPILATION = "waits_for", "compilation"
+"""evidence of a Finding that is UNKNOWN only until the pricing kernels are compiled"""
 MATERIAL = 0.01
 """of net liquidation: residuals that add up to more are not known to be harmless"""
 _TOP = 3
@@ -358,9 +360,10 @@ def _not_set(check: str, limits: Limits) -> Finding:
 
 def _unknown(check: str, reason: str, limits: Limits, subject: str = "portfolio", action: str = "") -> Finding:
     """What is not known keeps the subject it has when it is: a breach whose subject is gone would read as over."""
+    compiles = reason == COMPILING
     if not action:
         compiling = "Wait a minute; it is compiled once."
-        action = compiling if reason == COMPILING else "Report this; treat the limit as not met."
+        action = compiling if compiles else "Report this; treat the limit as not met."
     name = subject.partition(":")[2]
     of = f" ({TITLES.get(name, name)})" if name else ""
     return limits.finding(
@@ -369,6 +372,7 @@ def _unknown(check: str, reason: str, limits: Limits, subject: str = "portfolio"
         Level.UNKNOWN,
         f"{_TITLES[check]}{of}: not known, because {reason}.",
         key="stress",
+        evidence={WAITS_FOR: COMPILATION} if compiles else None,
         action=action,
     )
 

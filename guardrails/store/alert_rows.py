@@ -7,6 +7,7 @@ count tells the order, between runs the time of the step.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -22,11 +23,11 @@ from guardrails.store.inserts import Row
 from guardrails.store.metadata import micros, moment
 from guardrails.store.news import News, Numbers
 from guardrails.store.schema import BOOKS
-from guardrails.store.texts import document, text
+from guardrails.store.texts import document, name, text
 
 CHUNK = 500
 """keys asked for in one statement"""
-DONE = (DeliveryState.SENT.value, DeliveryState.DEAD.value)
+DONE = (DeliveryState.SENT.value, DeliveryState.DEAD.value, DeliveryState.SUPERSEDED.value)
 _ALERT, _MESSAGE, _NAMES = TypeAdapter(Alert), TypeAdapter(Message), TypeAdapter(tuple[str, ...])
 
 
@@ -60,16 +61,16 @@ def alert_row(book: Book, event: Event) -> Row:
     return (
         book.key,
         micros(event.time),
-        text(alert.identity),
-        text(problem.check),
-        text(problem.subject),
+        name(alert.identity),
+        name(problem.check),
+        name(problem.subject),
         alert.severity.value,
         event.state.value,
         text(event.author) or None,
         event.reason.value,
         None if silence is None else micros(silence.until),
         text(problem.message),
-        _json(_ALERT, alert),
+        _json(_ALERT, alert, ("check", "subject", "concerns", "held_by", "reached")),
         text(event.words) or None,
         None if alert.fired is None else micros(alert.fired),
         alert.times_told,
@@ -79,14 +80,14 @@ def alert_row(book: Book, event: Event) -> Row:
 
 def delivery_row(book: Book, delivery: Delivery) -> Row:
     """The row of `deliveries`, from `book` on; the message stands only in that of before the first attempt."""
-    is_new = delivery.attempts == 0
+    is_new = delivery.state is DeliveryState.WAITING and delivery.attempts == 0
     time = (delivery.created if is_new else delivery.changed) or delivery.changed or delivery.message.time
     return (
         book.key,
         micros(time),
-        text(delivery.key),
-        document(delivery.alerts),
-        text(delivery.channel),
+        name(delivery.key),
+        json.dumps([name(identity) for identity in delivery.alerts], ensure_ascii=False),
+        name(delivery.channel),
         delivery.attempts,
         delivery.state.value,
         text(delivery.detail),
@@ -95,13 +96,13 @@ def delivery_row(book: Book, delivery: Delivery) -> Row:
     )
 
 
-def _json(adapter: TypeAdapter[Any], value: Any) -> str:
-    """A value of ours as JSON, redacted; numbers that are not finite are null."""
+def _json(adapter: TypeAdapter[Any], value: Any, names: Sequence[str] = ()) -> str:
+    """A value of ours as JSON, redacted but for `names`; numbers that are not finite are null."""
     try:
         plain = adapter.dump_python(value, mode="json")
     except ValueError:  # what is no Unicode text; several times slower
         plain = asdict(value)
-    return document(plain)
+    return document(plain, names)
 
 
 def latest(steps: Iterable[Step]) -> dict[str, Step]:

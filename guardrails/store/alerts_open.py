@@ -30,9 +30,15 @@ _TABLES = {table.name: table for table in (ALERTS, DELIVERIES)}
 _KEYS = {ALERTS.name: "alert", DELIVERIES.name: "delivery"}
 
 
-def open_alerts(connection: Connection, book: str, waiting: Iterable[Sent], now: datetime) -> OpenAlerts:
-    """What is not over, from the database and from rows that still wait for it; rows may be in both."""
-    rows = _Rows(connection, book, waiting)
+def open_alerts(
+    connection: Connection, book: str, waiting: Iterable[Sent], now: datetime, own: tuple[str, datetime] | None = None
+) -> OpenAlerts:
+    """What is not over, from the database and from rows that still wait for it; rows may be in both.
+
+    Rows of the run of `own` from its time on are left out but for the count of the day: they are of alerts that began
+    anew as this could not be read, and would hide what was acknowledged before.
+    """
+    rows = _Rows(connection, book, waiting, own)
     begin = micros(now - timedelta(days=OPEN_DAYS))
     alerts = [step for step in latest(rows.steps(ALERTS, begin)).values() if step.state != State.RESOLVED.value]
     sent = rows.steps(DELIVERIES, begin)
@@ -45,6 +51,17 @@ def open_alerts(connection: Connection, book: str, waiting: Iterable[Sent], now:
     )
 
 
+def given_up(connection: Connection, book: str, waiting: Iterable[Sent], key: str) -> Delivery | None:
+    """The delivery `key` if it was given up, from the database and from rows that still wait for it; else None, also
+    when this program cannot read it. A test is not sent again."""
+    rows = _Rows(connection, book, waiting)
+    steps = rows.steps(DELIVERIES, 0, key)
+    if any(step.state == DeliveryState.SENT.value for step in steps):
+        return None
+    dead = [step for step in latest(steps).values() if step.state == DeliveryState.DEAD.value]
+    return next((one for one in rows.deliveries(dead) if not one.message.test), None)
+
+
 def _midnight(now: datetime) -> datetime:
     """When this day began in New York."""
     return calendar.at(calendar.exchange_date(now), time())
@@ -53,8 +70,12 @@ def _midnight(now: datetime) -> datetime:
 class _Rows:
     """The rows of one book: those in the database, and those that wait for it, which may be in both."""
 
-    def __init__(self, connection: Connection, book: str, waiting: Iterable[Sent]) -> None:
+    def __init__(
+        self, connection: Connection, book: str, waiting: Iterable[Sent], own: tuple[str, datetime] | None = None
+    ) -> None:
         self._connection, self._book = connection, book
+        self._own = None if own is None else (own[0], micros(own[1]))
+        """the run and the time from which on its steps are left out"""
         self._waiting: dict[tuple[str, str, int], Mapping[str, Any]] = {}
         """by table, run and number"""
         for name, row in waiting:
@@ -65,19 +86,24 @@ class _Rows:
         self._ids: dict[tuple[str, str, int], int] = {}
         """those that are in the database"""
 
-    def steps(self, table: Table, begin: int) -> list[Step]:
-        """Every row that is not older than `begin`, in microseconds."""
+    def steps(self, table: Table, begin: int, only: str | None = None) -> list[Step]:
+        """Every row that is not older than `begin`, in microseconds; of the alert or delivery `only` when given."""
         c, key = table.c, _KEYS[table.name]
         query = select(c.id, c.run, c.number, c.time, c[key], c.state).where(c.book == self._book, c.time >= begin)
+        if only is not None:
+            query = query.where(c[key] == only)
         found = []
         for row_id, *told in fetch(self._connection, query):
             step = Step(*told)
             self._ids[table.name, step.run, step.number] = row_id
             found.append(step)
         for place, waiting in self._waiting.items():
-            if place[0] == table.name and waiting["time"] >= begin and place not in self._ids:
+            if place[0] != table.name or place in self._ids or waiting["time"] < begin:
+                continue
+            if only is None or only == waiting[key]:
                 found.append(Step(place[1], place[2], waiting["time"], waiting[key], waiting["state"]))
-        return found
+        own = self._own
+        return found if own is None else [step for step in found if step.run != own[0] or step.time < own[1]]
 
     def alerts(self, steps: Iterable[Step]) -> list[Alert]:
         """Each as it is after its step; what this program cannot read is new to it should it still be wrong."""

@@ -106,7 +106,7 @@ class Asking:
             micros(asked.valid_until),
             text(asked.author),
             text(asked.kind),
-            document(asked.body),
+            document(asked.body, ("alert", "channel", "delivery")),
             self._run,
             None,
         )

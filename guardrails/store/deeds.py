@@ -61,7 +61,7 @@ DELIVERIES = _events(
     text_column("alerts"),  # JSON list of the identities it tells of
     text_column("channel"),  # redacted
     Column("attempt", Integer, nullable=False),
-    Column("state", String(16), nullable=False),  # waiting, sent, failed, dead
+    Column("state", String(16), nullable=False),  # waiting, sent, failed, dead, superseded
     text_column("detail"),  # what the channel answered, redacted
     time_column("due", nullable=True),  # when it is tried again
     text_column("content"),  # JSON: the `guardrails.alerts.values.Message`, in the first row of each; else empty

@@ -63,12 +63,11 @@ class Roles:
 
     def want(self, sources: Sequence[str], scenario: str) -> None:
         """From now on it is the book of these sources that matters; to be repeated as a sign that the engine lives."""
-        self._asked = time.monotonic()
+        self._signed()
         book = book_of(sources, scenario)
         if book != self._book:
-            self._told.clear()
-            self._book, self._role, self._followed, self._newest, self._due = book, None, None, None, 0.0
-            self._died = ""
+            self._book, self._followed, self._newest = book, None, None
+            self._unknown()
 
     def part(self, seconds: float = FIRST_SECONDS) -> Part:
         """The part of this program; at the first time it waits to be told, at most so long."""
@@ -116,8 +115,10 @@ class Roles:
             return
         role = self.leases.hold(book, self._now())
         self.leases.keep_only(book.key)
-        self._looked = now
-        if book == self._book:
+        self._looked = time.monotonic()
+        if self._looked - now > DEAD_SECONDS:  # asleep in between: what was found is of before
+            self._unknown()
+        elif book == self._book:
             self._died = role.died or (self._died if role.writes else "")
             self._role = role
             if role.writes:
@@ -136,13 +137,13 @@ class Roles:
 
     def newest(self, newest: Published) -> None:
         """This is what others are to be shown; a sign that the engine lives, too."""
-        self._asked = time.monotonic()
+        self._signed()
         self._newest = newest
 
     @property
     def owes(self) -> bool:
         """Whether somebody reads this book and does not know the newest Snapshot yet."""
-        return self._book is not None and self._book.key in self.leases.read and self._newest is not self._published
+        return self.is_read and self._newest is not self._published
 
     def publish(self) -> None:
         """Show it to them."""
@@ -157,3 +158,20 @@ class Roles:
         """Let another program write at once."""
         self.leases.give_back()
         self._role, self._died = None, ""
+
+    def lost(self) -> None:
+        """The database has refused what was written under a lease; whoever asks for the part waits for the next look,
+        should it have been that of the book that matters."""
+        if self.writes and self._book is not None and not self.leases.holds(self._book.key):
+            self._unknown()
+
+    def _signed(self) -> None:
+        """The engine lives; if it gave no sign for long, another program may have taken its place meanwhile."""
+        before, self._asked = self._asked, time.monotonic()
+        if self._asked - before > DEAD_SECONDS:
+            self._unknown()
+
+    def _unknown(self) -> None:
+        """The part is not known until the next look, which is due now."""
+        self._told.clear()
+        self._role, self._died, self._due = None, "", 0.0

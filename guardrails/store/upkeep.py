@@ -60,7 +60,10 @@ class Upkeep:
     @property
     def problem(self) -> str:
         """What goes wrong now; empty when nothing."""
-        return "; ".join(self._problems.values())
+        problems = list(self._problems.copy().values())
+        if self._thread is not None and not self._thread.is_alive() and not self._stopping.is_set():
+            problems.append("the upkeep of the history has ended; start the program again")
+        return "; ".join(problems)
 
     def start(self) -> None:
         """Start, also again after a stop; does nothing while it runs."""
@@ -86,13 +89,17 @@ class Upkeep:
         while not self._stopping.is_set():
             self._wake.wait(self._every)
             self._wake.clear()
-            if self._stopping.is_set() or not self._mine():
-                continue
-            self._try("quarters", self._roll_up)
-            self._try("archive", self._retire)
-            while self._pasts and not self._stopping.is_set():
-                book, past = self._pasts.popleft()
-                self._try("past", lambda book=book, past=past: self._fill(book, past))  # type: ignore[misc]  # bound here
+            if not self._stopping.is_set():
+                self._try("upkeep", self._round)
+
+    def _round(self) -> None:
+        if not self._mine():
+            return
+        self._try("quarters", self._roll_up)
+        self._try("archive", self._retire)
+        while self._pasts and not self._stopping.is_set():
+            book, past = self._pasts.popleft()
+            self._try("past", lambda book=book, past=past: self._fill(book, past))  # type: ignore[misc]  # bound here
 
     def _try(self, name: str, job: Callable[[], None]) -> None:
         """Do `job`; what goes wrong is a problem until it goes right."""

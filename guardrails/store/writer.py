@@ -27,7 +27,7 @@ from guardrails.portfolio import Portfolio
 from guardrails.requests import Answer, Request
 from guardrails.snapshot import Snapshot
 from guardrails.store.alert_rows import alert_news
-from guardrails.store.alerts_open import open_alerts
+from guardrails.store.alerts_open import given_up, open_alerts
 from guardrails.store.books import book_of
 from guardrails.store.bringing import Bringing
 from guardrails.store.database import Database
@@ -35,12 +35,12 @@ from guardrails.store.faults import is_damage, reason
 from guardrails.store.following import LOOK_SECONDS, Published
 from guardrails.store.handing import Handing
 from guardrails.store.inbox import Inbox, Nowhere, Place
-from guardrails.store.lease import BEAT_SECONDS, DEAD_SECONDS, this_program
+from guardrails.store.lease import BEAT_SECONDS, DEAD_SECONDS, LeaseError, this_program
 from guardrails.store.metadata import StoreError
 from guardrails.store.news import News, Numbers
 from guardrails.store.requests import Errands
 from guardrails.store.roles import Part, Roles
-from guardrails.store.spool import Spool, waiting_rows
+from guardrails.store.spool import Sent, Spool, waiting_rows
 from guardrails.store.telemetry import Moment
 from guardrails.store.upkeep import Retention, Upkeep
 
@@ -118,6 +118,10 @@ class Writer:
         self._upkeep = None if retention is None else Upkeep(database, retention, clock, mine)
         self._wrong: dict[str, str] = {}
         """what goes wrong now, by what was tried"""
+        self._refused = set[str]()
+        """which of it only because another program writes"""
+        self._logged: dict[str, str] = {}
+        """what was logged of what still goes wrong; a full disk alternates between two problems of one job"""
         self._keeps = True
         self._last_written: datetime | None = None
         self._not_before = 0.0
@@ -190,19 +194,32 @@ class Writer:
             self._lost_alerts += len(events) + len(deliveries)
         return place or Nowhere()
 
-    def open_alerts(self, sources: Sequence[str], scenario: str) -> OpenAlerts:
+    def open_alerts(self, sources: Sequence[str], scenario: str, since: datetime | None = None) -> OpenAlerts:
         """What is still open in the book of these sources, rows that wait in memory or in a spool included.
+
+        Without what this program has handed over at or after `since`.
 
         Blocks as long as the database does; StoreError when that cannot be read.
         """
-        # in the order in which rows move on, so that none is missed
-        waiting = [row for news in self._inbox.unsettled() for row in news.rows]
-        waiting += waiting_rows(self._spool.path.parent)
+        waiting = self._waiting_rows()
+        own = None if since is None else (self._numbers.run, since)
         try:
             with self._database.reading() as connection:
-                return open_alerts(connection, book_of(sources, scenario).key, waiting, self._now())
+                return open_alerts(connection, book_of(sources, scenario).key, waiting, self._now(), own)
         except Exception as error:
             raise StoreError(f"{self._database.name} does not say which alerts are open ({reason(error)})") from error
+
+    def given_up(self, sources: Sequence[str], scenario: str, key: str) -> Delivery | None:
+        """The delivery `key` in the book of these sources if it was given up, whenever that was, else None.
+
+        Blocks as long as the database does; StoreError when that cannot be read.
+        """
+        waiting = self._waiting_rows()
+        try:
+            with self._database.reading() as connection:
+                return given_up(connection, book_of(sources, scenario).key, waiting, key)
+        except Exception as error:
+            raise StoreError(f"{self._database.name} does not say what was given up ({reason(error)})") from error
 
     def requests(self) -> list[Request]:
         """What was asked in other apps since the last call and may still be done; each is told once."""
@@ -256,6 +273,11 @@ class Writer:
         if self._thread is None or not self._thread.is_alive():
             self._spool.close()
 
+    def _waiting_rows(self) -> list[Sent]:
+        """Rows that are not in the database yet; in the order in which they move on, so that none is missed."""
+        waiting = [row for news in self._inbox.unsettled() for row in news.rows]
+        return waiting + waiting_rows(self._spool.path.parent)
+
     def _problems(self) -> Iterator[str]:
         upkeep = "" if self._upkeep is None else self._upkeep.problem
         yield from self._wrong.copy().values()
@@ -291,8 +313,12 @@ class Writer:
         self._spool.close()
 
     def _look_if_due(self) -> None:
-        if not self._roles.seconds_to_look():
-            self._reached("look", Roles.look, self._roles)
+        if self._roles.seconds_to_look() or not self._reached("look", Roles.look, self._roles):
+            return
+        if self._roles.reads and self._keeps:  # then it is no fault that this program cannot write
+            for name in self._refused:
+                self._wrong.pop(name, None)
+            self._refused.clear()
 
     def _pass(self) -> bool:
         """Bring the oldest of what waits to where it is kept; False when there is no place for it now."""
@@ -327,18 +353,24 @@ class Writer:
             self._failed(name, error)
             return False
         finally:
+            self._roles.lost()
             files = (self._database.generation, self._roles.leases.regained)
             if files != self._seen_files:
                 self._seen_files = files
                 self._handing.begin_anew()  # it is no longer known what the database knows of what was handed over
-        self._wrong.pop(name, None)
-        if name == "bring":  # then it takes telemetry as well, as the next moment will show
-            self._wrong.pop("record", None)
+        # a database that takes rows takes telemetry as well, as the next moment will show
+        for done in (name, *(("record", "spool") if name == "bring" else ())):
+            self._wrong.pop(done, None)
+            self._logged.pop(done, None)
         return True
 
     def _failed(self, name: str, error: Exception) -> None:
         why = reason(error)
-        self._not_before = time.monotonic() + self._retry_seconds
+        if isinstance(error, LeaseError):  # the database works: who writes now can be seen at once
+            self._refused.add(name)
+        else:
+            self._not_before = time.monotonic() + self._retry_seconds
+            self._refused.discard(name)
         if is_damage(error):
             try:
                 self._database.set_aside()
@@ -350,8 +382,7 @@ class Writer:
             said += f"; what must survive waits in {self._spool.path.name}"
         elif name == "record":
             said += "; telemetry is dropped, and counted"
-        if said != self._wrong.get(name):
-            log.error("%s", said, exc_info=None if why != type(error).__name__ else error)
+        self._log_once(name, logging.ERROR, said, None if why != type(error).__name__ else error)
         self._wrong[name] = said
 
     def _laid_down(self, news: Sequence[News]) -> bool:
@@ -361,8 +392,13 @@ class Writer:
         except (OSError, StoreError) as error:
             first = self._wrong.get("bring", "").partition(";")[0]
             said = f"{first}; nor can {self._spool.path.name} be written ({reason(error)})"
-            if said != self._wrong.get("bring"):
-                log.critical("%s", said)
+            self._log_once("spool", logging.CRITICAL, said)
             self._wrong["bring"] = said
             return False
+        self._logged.pop("spool", None)
         return True
+
+    def _log_once(self, name: str, level: int, said: str, error: Exception | None = None) -> None:
+        if self._logged.get(name) != said:
+            log.log(level, "%s", said, exc_info=error)
+        self._logged[name] = said

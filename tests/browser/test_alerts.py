@@ -170,6 +170,19 @@ def test_the_page_says_all_of_it_in_both_themes(
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
+def test_labels_of_the_timeline_can_be_read_after_a_switch_of_the_theme(
+    chromium: Browser, alarmed: Alarmed, opened: list[Page]
+) -> None:
+    alarmed.say(CUSHION)
+    page = alerts_page(look(chromium, alarmed.server.url, "light"))
+    opened.append(page)
+    page.wait_for_selector(".js-plotly-plot .bars", timeout=WAIT_MS)
+    page.emulate_media(color_scheme="dark")
+    bright = """() => [...document.querySelectorAll('.xtick text, .ytick text, .legendtext')]
+        .every(one => Math.min(...getComputedStyle(one).fill.match(/[0-9]+/g).slice(0, 3).map(Number)) > 120)"""
+    page.wait_for_function(bright, timeout=WAIT_MS)
+
+
 def test_nothing_is_cut_off_at_any_width(chromium: Browser, alarmed: Alarmed, opened: list[Page]) -> None:
     alarmed.say(CUSHION, VEGA, GREEKS, FLAPPING)
     page = alerts_page(look(chromium, alarmed.server.url))
@@ -216,6 +229,36 @@ def test_a_dialog_outlives_the_ticking_list_and_a_double_click_asks_once(
     expect(dialog.get_by_label("Your name")).to_have_value("anna")
     dialog.get_by_role("button", name="I have it").click()
     expect(row).to_contain_text("anna has it: “rolling it”", timeout=WAIT_MS)
+
+
+PALE = """dialog => {
+    const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
+    const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => [r, g, b].map(v => linear(v / 255))
+        .reduce((sum, v, nth) => sum + v * [.2126, .7152, .0722][nth], 0);
+    const behind = one => { const back = numbers(getComputedStyle(one).backgroundColor);
+        return back.length === 4 && back[3] < 1 && one.parentElement ? behind(one.parentElement) : back; };
+    const found = [];
+    for (const one of dialog.querySelectorAll('*')) {
+        const words = [...one.childNodes].filter(it => it.nodeType === 3).map(it => it.textContent.trim()).join('');
+        if (!words || !one.checkVisibility()) continue;
+        const [a, b] = [light(numbers(getComputedStyle(one).color)), light(behind(one))].sort((x, y) => y - x);
+        if ((a + .05) / (b + .05) < 4.5) found.push(`${words} ${((a + .05) / (b + .05)).toFixed(2)}`);
+    }
+    return found;
+}"""
+"""texts whose contrast is less than WCAG 2.2 asks for (1.4.3: 4.5 to 1)"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_of_a_dialog_can_be_read(chromium: Browser, alarmed: Alarmed, opened: list[Page], theme: Theme) -> None:
+    alarmed.say({**VEGA, "check": "theta_cap"})
+    page = alerts_page(look(chromium, alarmed.server.url, theme))
+    opened.append(page)
+    row_of(page, "Theta, cap").get_by_role("button", name="Silence …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Reason")).to_be_visible(timeout=WAIT_MS)
+    assert dialog.evaluate(PALE) == []
 
 
 def test_a_dialog_can_be_left_and_opened_again(chromium: Browser, alarmed: Alarmed, opened: list[Page]) -> None:
@@ -282,7 +325,7 @@ def test_a_critical_alert_is_heard_and_shown_once_a_minute_until_somebody_has_it
     alarmed.say(VEGA, first)
     page.wait_for_function("notes.length === 1", timeout=WAIT_MS)
     assert page.evaluate("[questions, tones]") == [1, 3]  # three tones are one sound
-    assert page.evaluate("notes[0]").startswith("CRITICAL: Margin cushion, tastytrade •••0001 | Margin cushion")
+    assert page.evaluate("notes[0]").startswith("DEMO: CRITICAL: Margin cushion, tastytrade •••0001 | Margin cushion")
     page.wait_for_function("document.title.startsWith('(!) ')", timeout=WAIT_MS)
     page.get_by_role("link", name="Limits").first.click()
     expect(page.get_by_text("In force: ").first).to_be_visible(timeout=WAIT_MS)
@@ -299,7 +342,7 @@ def test_a_critical_alert_is_heard_and_shown_once_a_minute_until_somebody_has_it
     page.wait_for_function("notes.length === 4", timeout=WAIT_MS)  # a minute later both are told again
     alarmed.say(VEGA, second)
     alerts_page(page)
-    row_of(page, "Margin utilisation, IBKR •••4567").get_by_role("button", name="I have it").click()
+    row_of(page, "Margin used, IBKR •••4567").get_by_role("button", name="I have it").click()
     page.get_by_role("dialog").get_by_role("button", name="I have it").click()
     page.wait_for_function("!document.title.startsWith('(!)')", timeout=WAIT_MS)
     page.evaluate("localStorage.setItem('guardrails-told', '{}')")

@@ -1,0 +1,87 @@
+"""What the program needs, each tried once: the matrix, the data folder, the database, the sources, the channels.
+
+What is said of outside parties is asked of functions that are handed in, as only the command line knows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from guardrails import wording
+from guardrails.brokers import Broker
+from guardrails.errors import MatrixError
+from guardrails.look import look
+from guardrails.matrix import advice, load
+from guardrails.settings import Settings
+from guardrails.store.condition import condition
+from guardrails.values import Source, SourceState, Stream, View
+
+Told = tuple[str, bool, str]
+"""name of a thing, whether it works, what to say or do"""
+Clock = Callable[[], datetime]
+Opened = Callable[[Sequence[str], Settings, Clock], list[Broker]]
+"""the sources of these names, as `adapters.open_sources`"""
+
+
+def examine(
+    settings: Settings, clock: Clock, open_sources: Opened, channels: Callable[[Settings], list[Told]]
+) -> list[Told]:
+    """Each thing the program needs; a source is asked as for one assessment, nothing is sent to the `channels`."""
+    return [
+        _matrix(settings.guardrails_matrix),
+        _data_dir(settings.guardrails_data_dir),
+        ("database", *condition(settings.guardrails_data_dir, settings.database_url)),
+        *(_source(open_sources([name], settings, clock)[0], clock) for name in settings.guardrails_sources),
+        *channels(settings),
+        ("trading", True, "read-only: this version sends no orders"),
+    ]
+
+
+def told_of(view: View) -> Told:
+    """What one look at a source found; a source that does not speak now does not work, whatever it said before."""
+    source, name = view.source, f"source {view.source.name}"
+    if not (view.accounts or view.positions or source.condition):
+        return name, False, source.detail or "gives nothing"
+    speaks = source.state in (SourceState.LIVE, SourceState.CLOSED, SourceState.FILE)
+    condition_told = f" ({wording.plain(source.condition)})" if source.condition else ""
+    counted = f"{len(view.accounts)} accounts, {len(view.positions)} positions"
+    lines = [
+        f"{source.state.value}{condition_told}, {counted}. {source.detail}".strip(),
+        *(f"does not work: {stream.name}{_why(stream, source)}" for stream in source.streams if stream.works is False),
+        *(f"works in part: {warning}" for warning in source.warnings),
+        *([f"its clock {wording.skew(source.clock_skew)}"] if source.clock_skew else []),
+        *([f"what to do: {source.action}"] if source.action else []),
+    ]
+    return name, speaks and bool(view.accounts or view.positions), "\n".join(lines)
+
+
+def _matrix(path: Path) -> Told:
+    try:
+        rules = load(path)
+    except MatrixError as error:
+        return "risk matrix", False, str(error)
+    return "risk matrix", True, "\n".join([f"{path} is valid, version {rules.version}", *advice(rules)])
+
+
+def _data_dir(folder: Path) -> Told:
+    probe = folder / ".doctor"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        return "data folder", False, f"{folder} cannot be written ({error.strerror}); set GUARDRAILS_DATA_DIR"
+    return "data folder", True, f"{folder} can be written"
+
+
+def _source(source: Broker, clock: Clock) -> Told:
+    views, _ = asyncio.run(look([source], clock))
+    return told_of(views[0])
+
+
+def _why(stream: Stream, source: Source) -> str:
+    """Why a stream does not work, unless its source has just said it."""
+    return f", {stream.detail}" if stream.detail and stream.detail != source.detail else ""
