@@ -117,8 +117,9 @@ def _is_critical(problem: Problem, rules: AlertRules) -> bool:
     """Of a BREACH."""
     called = problem.check == "account_data"  # its only BREACH is a margin call
     broke = problem.check == "margin_cushion" and problem.value is not None and problem.value < 0
-    # a book of one underlying is over its share every morning, which wakes nobody
-    far = problem.overshoot >= rules.critical_over and family_of(problem.check) != "concentration"
+    # a book of one underlying is over its share every morning, and of a limit of zero nothing is so many times
+    counts = problem.limit != 0 and family_of(problem.check) != "concentration"
+    far = counts and problem.overshoot >= rules.critical_over
     return called or broke or far or problem.check in rules.critical
 
 
