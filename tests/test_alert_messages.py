@@ -198,13 +198,15 @@ def test_at_most_twenty_are_listed_and_the_rest_counted() -> None:
     assert "\nand 5 more on the Alerts page\n" in text_of(told)
 
 
-@pytest.mark.parametrize("severity", [Severity.BREACH, Severity.CRITICAL])
-def test_a_thousand_that_are_over_their_limits_are_all_in_the_message(severity: Severity) -> None:
+@pytest.mark.parametrize(("severity", "named"), [(Severity.BREACH, 40), (Severity.CRITICAL, 1000)])
+def test_of_a_thousand_every_critical_is_in_the_message_and_forty_that_are_broken(
+    severity: Severity, named: int
+) -> None:
     group = [notice(check=f"check_{n:04}", severity=severity) for n in range(1000)]
     told = one(*group, *(notice(check=f"w{n}", severity=Severity.WATCH) for n in range(7)))
     said = text_of(told)
-    assert [f"Check {n:04}" in said for n in range(1000)].count(False) == 0
-    assert told.more == 7
+    assert [f"Check {n:04}" in said for n in range(1000)].count(True) == named
+    assert told.more == 7 + 1000 - named
     assert len(said) < 120_000
     over = [notice(Reason.RESOLVED, check=f"c{n}", severity=Severity.CRITICAL) for n in range(30)]
     assert len(one(*over).lines) == MOST, "what is over needs nobody at once"
@@ -230,6 +232,20 @@ def test_a_test_says_nothing_of_the_book() -> None:
     assert told.title == "TEST: Portfolio Guardrails reaches you here"
     assert "This says nothing about your book." in text_of(told)
     assert "http://127.0.0.1:8501/alerts" in text_of(told)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (Severity.WATCH, "Was BREACH, WATCH now: "),
+        (Severity.UNKNOWN, "Was BREACH, cannot be seen now: "),
+        (Severity.BREACH, ""),
+    ],
+)
+def test_what_counts_as_worse_than_it_looks_says_so(now: Severity, said: str) -> None:
+    told = notice(severity=Severity.BREACH)
+    alert = replace(told.alert, problem=replace(told.alert.problem, severity=now, message="Delta is 83 %."))
+    assert one(replace(told, alert=alert)).lines[0].what == f"{said}Delta is 83 %."
 
 
 def test_a_message_about_nothing_is_refused() -> None:

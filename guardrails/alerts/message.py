@@ -1,6 +1,7 @@
 """What a message says: the same words for every channel, worst first, with nothing that must not leave the process.
 
-A message lists at most `MOST` alerts and says how many more there are, but no BREACH or CRITICAL is among those more.
+A message lists at most `MOST` alerts, or `MOST_BROKEN` where they are a BREACH, and says how many more there are; no
+CRITICAL is among those more. A flood must stay a handful of messages also where a service splits long ones.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from guardrails import titles, wording
 from guardrails.alerts.values import Alert, Line, Message, Notice, Problem, Reason, Severity, State
 from guardrails.redaction import redact
 
-MOST = 20
+MOST, MOST_BROKEN = 20, 40
 """alerts told in one message; CRITICAL ones beyond are told too"""
 PAGE = "/alerts"
 _DAYS = "trading days"
@@ -33,7 +34,7 @@ def message_of(group: Sequence[Notice], key: str, now: datetime, link: str, *, d
     if not group:
         raise ValueError("a message needs at least one notice: there is nothing to say about no alert")
     ordered = sorted(group, key=_order)
-    told = [n for place, n in enumerate(ordered) if place < MOST or _must_be_named(n)]
+    told = [n for place, n in enumerate(ordered) if place < MOST or _must_be_named(n, place)]
     open_ones = [notice for notice in ordered if notice.reason is not Reason.RESOLVED]
     severity = (open_ones or ordered)[0].alert.severity
     first = _headline(ordered[0].alert.problem)
@@ -66,8 +67,10 @@ def clean(text: str, most: int = _LONGEST) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def _must_be_named(notice: Notice) -> bool:
-    return notice.reason is not Reason.RESOLVED and notice.alert.severity.rank >= Severity.BREACH.rank
+def _must_be_named(notice: Notice, place: int) -> bool:
+    severity = notice.alert.severity
+    broken = severity is Severity.BREACH and place < MOST_BROKEN
+    return notice.reason is not Reason.RESOLVED and (broken or severity is Severity.CRITICAL)
 
 
 def _order(notice: Notice) -> tuple[bool, int, datetime, str]:

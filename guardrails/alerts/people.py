@@ -125,7 +125,10 @@ def _said(state: AlertState, alert: Alert, reason: Reason, author: str, words: s
 
 def _is_worse(case: Case) -> bool:
     """Whether it got worse, and not only because something else is wrong."""
-    worsened = case.alert.owed is Reason.WORSENED or any(reason is Reason.WORSENED for reason, _ in case.facts)
+    rank = case.alert.severity.rank
+    is_said = rank >= Severity.BREACH.rank or case.course.height > rank  # a milder one is not, while it gets better
+    owed = is_said and case.alert.owed is Reason.WORSENED
+    worsened = owed or any(reason is Reason.WORSENED for reason, _ in case.facts)
     return worsened and case.alert.is_beyond_told and case.held is not Reason.HELD_INHIBITED
 
 

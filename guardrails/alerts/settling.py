@@ -19,7 +19,7 @@ from guardrails.alerts.course import Course
 from guardrails.alerts.occasion import Case, Occasion
 from guardrails.alerts.sight import sight_of
 from guardrails.alerts.state import SOON, AlertState, Past
-from guardrails.alerts.values import Alert, Problem, Reason, Severity
+from guardrails.alerts.values import Alert, Problem, Reason, Severity, altered
 
 _SEVERITIES = tuple(Severity)
 _MOST_STEPS = 20
@@ -93,6 +93,8 @@ def _settling(
 
 def _waits(problem: Problem, occasion: Occasion) -> tuple[timedelta, ...]:
     """How long `problem` settles, by rank of the severity; a BREACH never waits for what an UNKNOWN does."""
+    if not problem.wait_seconds:
+        return occasion.settle
     least = timedelta(seconds=problem.wait_seconds)
     return tuple(
         max(wait, least) if rank <= Severity.UNKNOWN.rank else wait for rank, wait in enumerate(occasion.settle)
@@ -150,7 +152,7 @@ def _open(alert: Alert, before: Course, seen: Course, problem: Problem | None, o
         facts.append((Reason.BLIND, ""))
     after = forgotten(after, now)
     turned = severity.rank > held and severity is Severity.CRITICAL and after.is_beyond_told
-    after = replace(
+    after = altered(
         after,
         problem=alert.problem if problem is None else problem,
         last_wrong=alert.last_wrong if problem is None else now,
@@ -171,20 +173,27 @@ def _stepped(alert: Alert, severity: Severity, problem: Problem | None, seen: Co
     """`alert` of this severity, with the highest step it has had within the calm; what is not seen is as it was."""
     now = occasion.now
     if severity.rank < Severity.BREACH.rank:
-        return replace(alert, severity=severity, step=0, lower_since=None)
+        return _at(alert, severity, 0)
     if problem is None or problem.severity.rank < Severity.BREACH.rank:
         return replace(alert, severity=severity, lower_since=None if seen.unseen == now else alert.lower_since)
     step = step_of(problem, occasion.rules.worse_by)
     if (problem.limit == 0) is not (alert.problem.limit == 0):  # no step of one is a step of the other
         return replace(alert, severity=severity, step=step, told_step=step, lower_since=None)
     if severity is not alert.severity or step >= alert.step:
-        return replace(alert, severity=severity, step=step, lower_since=None)
+        return _at(alert, severity, step)
     if alert.lower_since is None:
         return replace(alert, lower_since=now, lower_step=step)
     lower = max(step, alert.lower_step)
     if now - alert.lower_since < calm_of(alert, occasion):
         return replace(alert, lower_step=lower)
     return replace(alert, step=lower, lower_since=None if step == lower else now, lower_step=step)
+
+
+def _at(alert: Alert, severity: Severity, step: int) -> Alert:
+    """`alert` at this severity and step; itself where it is, as most are at most moments."""
+    if (alert.severity, alert.step, alert.lower_since) == (severity, step, None):
+        return alert
+    return replace(alert, severity=severity, step=step, lower_since=None)
 
 
 def forgotten(alert: Alert, now: datetime) -> Alert:
@@ -194,7 +203,9 @@ def forgotten(alert: Alert, now: datetime) -> Alert:
         return alert
     if told.rank > alert.severity.rank:
         return replace(alert, told_severity=alert.severity, told_step=alert.step)
-    return replace(alert, told_step=min(alert.told_step, alert.step)) if told is alert.severity else alert
+    if told is not alert.severity or alert.told_step <= alert.step:
+        return alert
+    return replace(alert, told_step=alert.step)
 
 
 def _goes_dark(before: Course, seen: Course, severity: Severity, occasion: Occasion) -> bool:
