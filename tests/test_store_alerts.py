@@ -516,6 +516,14 @@ def test_what_counts_against_the_budget(severity: Severity, reason: str, *, expe
     assert not counts(replace(told, test=True))
 
 
+def test_what_is_only_over_and_the_first_word_of_blindness_cost_nothing_of_it() -> None:
+    warning = message("m", 0, Severity.UNKNOWN)
+    over = replace(warning.lines[0], state=State.RESOLVED, reason="resolved")
+    assert not counts(replace(warning, lines=(over,), resolved=True))
+    assert counts(replace(warning, lines=(over, warning.lines[0])))
+    assert not counts(replace(warning, lines=(replace(warning.lines[0], alert="margin_cushion account:IBKR •••4567"),)))
+
+
 # --- what readers are shown ---
 
 SHOWN = AlertsNow(NOW, told_today=3, budget=20, problem="nothing is sent", counts={"fired": 2})

@@ -70,7 +70,7 @@ def in_digest(state: AlertState) -> int:
 
 
 def _may_be_kept(case: Case) -> bool:
-    return case.say is not None and may_be_kept(case.alert, case.say)
+    return case.say is not None and may_be_kept(case.alert.severity, case.alert.problem.check, case.say)
 
 
 def _waiting(case: Case) -> Case:

@@ -154,7 +154,7 @@ def _is_counted(group: Group, kept: AbstractSet[int]) -> bool:
     that only says what is over: twenty ends must not cost the warnings of the day."""
     own = [notice for notice in group if id(notice) not in kept]
     news = any(notice.reason is not Reason.RESOLVED for notice in own)
-    return news and all(may_be_kept(notice.alert, notice.reason) for notice in own)
+    return news and all(may_be_kept(notice.alert.severity, notice.alert.problem.check, notice.reason) for notice in own)
 
 
 def _spoken(told: Sequence[tuple[Case, Alert]]) -> dict[str, Severity]:

@@ -124,10 +124,9 @@ def is_quiet(hours: QuietHours | None, now: datetime) -> bool:
     return local >= hours.begin or local < hours.end
 
 
-def may_be_kept(alert: Alert, reason: Reason) -> bool:
+def may_be_kept(severity: Severity, check: str, reason: Reason) -> bool:
     """Whether what is said may wait for the digest: not what `is_budgeted` never keeps, nor the first word that a
     source or the engine is silent, or that margin, a loss or an expiry cannot be judged."""
-    severity, check = alert.severity, alert.problem.check
     if severity is Severity.UNKNOWN and reason in _NEWS and (check in _WATCHED or family_of(check) in _VITAL):
         return False
     return is_budgeted(severity, reason)

@@ -65,8 +65,8 @@ def is_at_worst(case: Case) -> bool:
 
 
 def _due(case: Case, occasion: Occasion) -> Reason | None:
-    say = _reason(case, occasion)
-    waits = case.alert.owed is Reason.DIGEST and say is not None and may_be_kept(case.alert, say)
+    say, alert = _reason(case, occasion), case.alert
+    waits = alert.owed is Reason.DIGEST and say is not None and may_be_kept(alert.severity, alert.problem.check, say)
     return Reason.DIGEST if waits else say
 
 

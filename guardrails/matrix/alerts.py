@@ -123,8 +123,8 @@ class AlertRules(Strict):
     critical: _Texts = ("short_option_expiry", "account_data")
     """checks whose BREACH is CRITICAL: a short option about to be assigned, a margin call"""
     critical_over: _Times = 0.8
-    """a BREACH that is over its limit by so many times the limit is CRITICAL, but of concentration or size: 0.8 is 180 %
-    of a ceiling, or a cushion of a fifth of what it must be"""
+    """a BREACH that is over its limit by so many times the limit is CRITICAL, but for concentration, size and limits of
+    zero: 0.8 is 180 % of a ceiling, or a cushion of a fifth of what it must be"""
     worse_by: Share = 0.25
     """an acknowledgement or a silence ends when the measure is over its limit by so much of the limit more"""
 

@@ -18,7 +18,8 @@ def alert_sentences(rules: AlertRules, channels: Sequence[str]) -> list[str]:
         _first(rules, channels),
         _settles(rules),
         _critical(rules),
-        f"It is over when it has been right for {_span(rules.calm_seconds)}; back before that is the same alert.",
+        f"It is over when it has been right for {_span(rules.calm_seconds)}, longer when it comes back again and "
+        "again; back before that is the same alert.",
         _repeats(rules),
         *_escalations(rules, channels),
         _worse(rules.worse_by),
@@ -112,7 +113,7 @@ def _family(rules: AlertRules) -> str:
         return "What belongs together (margin, Greeks, …) and goes wrong at once is one message."
     return (
         "What belongs together (margin, Greeks, …) is one message; the next about it waits "
-        f"{_span(rules.family_minutes * _MINUTE)}, unless it is CRITICAL."
+        f"{_span(rules.family_minutes * _MINUTE)}, unless it is CRITICAL or worse than what was told."
     )
 
 
@@ -123,7 +124,8 @@ def _budget(rules: AlertRules) -> str:
         return f"For {held} no messages of their own are sent: they go into {digest}."
     return (
         f"At most {rules.daily_budget} messages a day, New York time, for {held}; the rest goes into {digest}. "
-        "A BREACH that is new or worse does not wait for it."
+        "A BREACH that is new or worse does not wait for it, nor does the first word that a source is silent or that "
+        "margin, a loss or an expiry cannot be judged; what is only over is not counted."
     )
 
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
-from guardrails.alerts.occasion import is_budgeted
-from guardrails.alerts.values import Alert, Delivery, DeliveryState, Event, Line, Message, Reason, Severity
+from guardrails.alerts.occasion import may_be_kept
+from guardrails.alerts.values import Alert, Delivery, DeliveryState, Event, Line, Message, Reason, Severity, State
 from guardrails.store.books import Book
 from guardrails.store.deeds import ALERTS, DELIVERIES
 from guardrails.store.inserts import Row
@@ -126,13 +126,14 @@ def counts(message: Message) -> bool:
     if message.test or not message.lines:  # one that could not be put in words has none
         return not message.test and message.severity.rank < Severity.BREACH.rank
     own = [line for line in message.lines if not line.reason.startswith(Reason.DIGEST.value)]
-    return bool(own) and all(_is_budgeted(line) for line in own)
+    news = any(line.state is not State.RESOLVED for line in own)
+    return news and all(may_be_kept(line.severity, line.alert.partition(" ")[0], _reason_of(line)) for line in own)
 
 
-def _is_budgeted(line: Line) -> bool:
-    """By the words of its reason, behind which more may stand."""
+def _reason_of(line: Line) -> Reason:
+    """By its words, behind which more may stand."""
     said = [reason for reason in Reason if line.reason.startswith(reason.value)]
-    return is_budgeted(line.severity, max(said, key=lambda reason: len(reason.value), default=Reason.FIRST))
+    return max(said, key=lambda reason: len(reason.value), default=Reason.FIRST)
 
 
 def first_rows(connection: Connection, book: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
