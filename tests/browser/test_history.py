@@ -82,7 +82,8 @@ def test_a_week_shows_gap_breach_unknown_and_regime_in_words(
 def test_a_year_fits_any_width(chromium: Browser, filled: Server, opened: list[Page]) -> None:
     page = history(chromium, filled.url, "1 year")
     opened.append(page)
-    assert "from the broker's records" in (page.locator(".js-plotly-plot").first.text_content() or "")
+    # the charts of the day stand until those of the year are drawn
+    expect(page.locator(".js-plotly-plot").first).to_contain_text("from the broker's records", timeout=4 * WAIT_MS)
     for width in WIDTHS:
         assert_fits(page, width, ".js-plotly-plot")
 
