@@ -24,7 +24,7 @@ from tests import alerted
 from tests.books import NOW
 from tests.browser.alarmed import FILE
 from tests.browser.conftest import Server, serving
-from tests.browser.test_browser import WAIT_MS, Theme, look
+from tests.browser.test_browser import WAIT_MS, Theme, look, note_remounts
 from tests.channels import Web
 from tests.past import BOOK
 
@@ -289,17 +289,7 @@ def test_nothing_is_drawn_anew_while_data_ticks(chromium: Browser, alarmed: Alar
     page.wait_for_selector(".js-plotly-plot", timeout=WAIT_MS)
     page.wait_for_timeout(2_500)
     clock = page.locator(".pg-clock").inner_text()
-    page.evaluate("""() => {
-        window.remounts = {};
-        const watched = ['.js-plotly-plot', '[data-testid="stDataFrame"]', '[data-testid="stButton"]', '.stHtml'];
-        new MutationObserver(changes => {
-            for (const change of changes) for (const node of change.addedNodes) {
-                if (node.nodeType !== 1) continue;
-                for (const what of watched) if (node.matches(what) || node.querySelector(what))
-                    window.remounts[what] = (window.remounts[what] || 0) + 1;
-            }
-        }).observe(document.body, {childList: true, subtree: true});
-    }""")
+    note_remounts(page, ".js-plotly-plot", '[data-testid="stDataFrame"]', '[data-testid="stButton"]', ".stHtml")
     page.wait_for_timeout(6_000)
     assert page.evaluate("window.remounts") == {}
     assert page.locator(".pg-clock").inner_text() != clock

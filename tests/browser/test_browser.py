@@ -118,16 +118,11 @@ def test_the_bar_stays_while_the_page_scrolls(chromium: Browser, calm: Server, o
     assert page.evaluate("document.querySelector('.pg-bar').getBoundingClientRect().top") >= 0
 
 
-def test_nothing_is_drawn_anew_while_data_ticks(chromium: Browser, calm: Server, opened: list[Page]) -> None:
-    page = look(chromium, calm.url)
-    opened.append(page)
-    visit(page, "Positions")
-    page.wait_for_selector(".js-plotly-plot", timeout=WAIT_MS)
-    page.wait_for_timeout(2500)
-    clock = page.locator(".pg-clock").inner_text()
-    page.evaluate("""() => {
+def note_remounts(page: Page, *watched: str) -> None:
+    """Count in `window.remounts` from now on what is put into the page anew, by these selectors."""
+    page.evaluate(
+        """watched => {
         window.remounts = {};
-        const watched = ['.js-plotly-plot', '[data-testid="stDataFrame"]', '[data-testid="stMetric"]', '.stHtml'];
         new MutationObserver(changes => {
             for (const change of changes) for (const node of change.addedNodes) {
                 if (node.nodeType !== 1) continue;
@@ -135,7 +130,19 @@ def test_nothing_is_drawn_anew_while_data_ticks(chromium: Browser, calm: Server,
                     window.remounts[what] = (window.remounts[what] || 0) + 1;
             }
         }).observe(document.body, {childList: true, subtree: true});
-    }""")
+    }""",
+        list(watched),
+    )
+
+
+def test_nothing_is_drawn_anew_while_data_ticks(chromium: Browser, calm: Server, opened: list[Page]) -> None:
+    page = look(chromium, calm.url)
+    opened.append(page)
+    visit(page, "Positions")
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT_MS)
+    page.wait_for_timeout(2500)
+    clock = page.locator(".pg-clock").inner_text()
+    note_remounts(page, ".js-plotly-plot", '[data-testid="stDataFrame"]', '[data-testid="stMetric"]', ".stHtml")
     page.wait_for_timeout(10_000)
     assert page.evaluate("window.remounts") == {}
     assert page.locator(".pg-clock").inner_text() != clock

@@ -23,7 +23,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ROOT, Server, free_port, serving
-from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, look
+from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, look, note_remounts
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -305,17 +305,8 @@ def test_connections_says_what_is_wrong_and_what_to_do(
     status, body = deaf.get("/readyz")
     assert (status, json.loads(body)["sources"][0]["condition"]) == (503, "refused")
     page.wait_for_timeout(2500)
-    page.evaluate("""() => {
-        window.remounts = {};
-        const watched = ['stDataFrame', 'stExpander', 'stTable'].map(id => `[data-testid="${id}"]`).concat(['.stHtml']);
-        new MutationObserver(changes => {
-            for (const change of changes) for (const node of change.addedNodes) {
-                if (node.nodeType !== 1) continue;
-                for (const what of watched) if (node.matches(what) || node.querySelector(what))
-                    window.remounts[what] = (window.remounts[what] || 0) + 1;
-            }
-        }).observe(document.body, {childList: true, subtree: true});
-    }""")
+    watched = [f'[data-testid="{name}"]' for name in ("stDataFrame", "stExpander", "stTable")]
+    note_remounts(page, *watched, ".stHtml")
     page.wait_for_timeout(5000)
     assert page.evaluate("window.remounts") == {}
     picture(page, shots / "connections-down.png")
