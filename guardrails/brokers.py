@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from guardrails.instruments import Instrument
-from guardrails.orders import Order, Preview
+from guardrails.orders import BrokerOrder, ChainExpiry, Order, OrdersRead, Preview, PriceRule
 from guardrails.values import AccountId, Observed, View
 
 
@@ -49,7 +49,7 @@ class MarketFeed(LiveBroker, Protocol):
 
 @runtime_checkable
 class PreviewingBroker(LiveBroker, Protocol):
-    """A live source that says beforehand what an order would do to the margin. Only IBKR is asked so far."""
+    """A live source that says beforehand what an order would do to the margin."""
 
     async def preview(self, order: Order) -> Preview:
         """What the broker says `order` would do to the account's margin; nothing is sent to an exchange."""
@@ -66,17 +66,55 @@ class NetLiquidationHistory(Broker, Protocol):
         """
 
 
+@runtime_checkable
 class TradingBroker(PreviewingBroker, Protocol):
-    """A source that orders can be sent to; every call comes from the order gate. No adapter offers it yet."""
+    """A source that orders can be sent to; every call comes from `guardrails.execution`, on the engine's loop.
+
+    No call waits for ever: each is bounded by the adapter itself. None is repeated by it either, except reads.
+    """
+
+    def refusal(self, account: AccountId) -> str:
+        """Why no order may be sent for `account`, as the settings stand, in words; empty when it may."""
+
+    def orders(self) -> OrdersRead:
+        """What was said of orders and executions up to now; at once, without asking."""
+
+    async def ordered(self) -> None:
+        """Return when something was said of an order or an execution; a hint, which may come for nothing."""
+
+    async def read_orders(self) -> OrdersRead:
+        """Ask for the working orders of every sender, today's that are over, and today's executions.
+
+        SourceError when the broker does not answer.
+        """
+
+    async def held(self, account: AccountId) -> Mapping[str, float]:
+        """Signed quantities by `Instrument.key`, read anew from the broker and known to be all; SourceError else."""
 
     async def submit(self, order: Order, key: str) -> None:
-        """Send `order` under its unique `key`; what became of it is told by `events` alone."""
+        """Send `order` once, under its unique `key`.
 
-    async def cancel(self, key: str) -> None:
-        """Ask for the order of `key` to be cancelled; what became of it is told by `events` alone."""
+        NotSentError when it is certain that nothing was sent; any other error, and also a return, leaves open what
+        became of it: that is told by `orders` alone.
+        """
 
-    async def orders(self) -> tuple[Order, ...]:
-        """The orders that rest at the broker now, whoever sent them."""
+    async def cancel(self, order: BrokerOrder) -> None:
+        """Ask for `order` to be cancelled; `orders` tells whether it was. SourceError when that cannot be asked."""
 
-    def events(self) -> AsyncIterator[object]:
-        """What becomes of orders, in the order in which the broker says it."""
+    async def reprice(self, order: BrokerOrder, limit: float) -> None:
+        """Ask for another limit of a working order of ours, which keeps its key; errors as those of `submit`."""
+
+    async def price_rule(self, order: Order) -> PriceRule:
+        """Which limits the venue takes for this package; SourceError when it is not known."""
+
+    async def expiries(self, underlying: str) -> tuple[ChainExpiry, ...]:
+        """What is listed on `underlying` (canonical symbol; `/ES` for a product), nearest first; SourceError else."""
+
+    async def listed(self, expiry: ChainExpiry) -> tuple[Instrument, ...]:
+        """Every option listed for one expiry, by strike, calls and puts; SourceError when it is not known."""
+
+    def look_at(self, instruments: Collection[Instrument]) -> None:
+        """Stream quotes and Greeks of these too, instead of those named before; they come with its Market.
+
+        Also what orders would trade and nobody holds; held positions keep their lines when there are too few.
+        """

@@ -5,7 +5,8 @@
     ├── MatrixError          risk_matrix.yaml breaks a rule (carries every problem with its line)
     ├── SettingsError        an environment variable or .env line is unknown or wrong
     ├── SourceError          a source cannot give any book at all (file missing, not a statement, ...)
-    └── OrderError           an order that names no possible trade
+    ├── OrderError           an order that names no possible trade
+    └── NotSentError         an order of which it is certain that nothing of it reached the broker
 
 Bad rows inside a readable file are not exceptions: they come back as UNKNOWN positions.
 """
@@ -42,3 +43,7 @@ class SourceError(GuardrailsError):
 
 class OrderError(GuardrailsError):
     """An order that names no possible trade."""
+
+
+class NotSentError(GuardrailsError):
+    """An order of which it is certain that nothing of it reached the broker; any other error leaves that in doubt."""

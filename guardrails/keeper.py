@@ -10,6 +10,7 @@ from typing import Protocol
 
 from guardrails.alerts.values import AlertsNow, Delivery, Event, OpenAlerts
 from guardrails.assess import Inputs
+from guardrails.execution.values import Deed, OpenDeeds
 from guardrails.memory import Memory
 from guardrails.past import Past
 from guardrails.portfolio import Portfolio
@@ -89,6 +90,16 @@ class AlertStore(Protocol):
 
     def answered(self, key: str) -> Answer | None:
         """What came of the request `key`; None while it is not known."""
+
+
+class OrderStore(Protocol):
+    """What orders ask of a store (see `guardrails.store.writer`); only `open_deeds` blocks."""
+
+    def hand_deeds(self, sources: Sequence[str], scenario: str, deeds: Sequence[Deed]) -> Kept:
+        """Take what was done, all of it or nothing, and return at once; it is done once `Kept.wait` says so."""
+
+    def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
+        """What is open in the book of these sources, and what was done since `since`; StoreError when unreadable."""
 
 
 class StoreHealth(Protocol):

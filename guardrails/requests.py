@@ -28,6 +28,41 @@ class Kind(StrEnum):
     """body: channel"""
     SEND_AGAIN = "send_again"
     """body: delivery: one that was given up"""
+    SIMULATE = "simulate"
+    """body: order (JSON as in `guardrails.order_json`), preview (`no`: no broker is asked); content: Impact"""
+    SUBMIT = "submit"
+    """body: order, token, reason (against a warning), rationale, origin, tag; content: {key, state, impact}"""
+    CANCEL = "cancel"
+    """body: order (its key), or account and reference of another sender's"""
+    REPLACE = "replace"
+    """body: order (its key), limit: the order is cancelled, and once that is confirmed another is judged and sent"""
+    RESOLVE = "resolve"
+    """body: order (its key), note: a person has looked and says that it does not live at the broker"""
+    FLATTEN_PLAN = "flatten_plan"
+    """body: wish (JSON of `guardrails.flatten.values.Wish`); content: Plan"""
+    FLATTEN = "flatten"
+    """body: plan (its key), phrase; content: {run}"""
+    FLATTEN_STOP = "flatten_stop"
+    """body: run"""
+    SAFETY = "safety"
+    """body: state, reason"""
+    OVERRIDE = "override"
+    """body: check, subject, reason, minutes"""
+    END_OVERRIDE = "end_override"
+    """body: override"""
+    NOTE = "note"
+    """body: words, and entry (its key) that it belongs to or nothing"""
+    EXPIRIES = "expiries"
+    """body: underlying; content: list of ChainExpiry"""
+    CHAIN = "chain"
+    """body: underlying, expiry, root: content: rows of that expiry with quotes and Greeks of now; streams them"""
+
+
+ORDER_KINDS = frozenset({
+    Kind.SIMULATE, Kind.SUBMIT, Kind.CANCEL, Kind.REPLACE, Kind.RESOLVE, Kind.FLATTEN_PLAN, Kind.FLATTEN,
+    Kind.FLATTEN_STOP, Kind.SAFETY, Kind.OVERRIDE, Kind.END_OVERRIDE, Kind.NOTE, Kind.EXPIRIES, Kind.CHAIN,
+})  # fmt: skip
+"""what `guardrails.execution` does; the rest is about alerts"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +98,5 @@ class Answer:
     time: datetime
     said: Said
     words: str
+    content: str = ""
+    """JSON of what was worked out, where the kind says so"""

@@ -71,6 +71,11 @@ class AccountId:
         """The number as it may be shown: `•••4567`."""
         return f"•••{self.number[-4:]}"
 
+    @property
+    def hidden(self) -> AccountId:
+        """The same account as it may be written down or published: without its number."""
+        return AccountId(self.broker, self.masked)
+
     def __str__(self) -> str:
         return f"{self.broker} {self.masked}"
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from guardrails.matrix.alerts import AlertRules
 from guardrails.matrix.limits import LIMIT_KEYS, Limits
+from guardrails.matrix.orders import OrderRules
 from guardrails.matrix.ranges import Closes, Days, Minutes, Readings, Seconds, Share, Strict, VixLevel, refuse, within
 
 RegimeName = Literal["low_volatility", "neutral_volatility", "high_volatility", "crisis_mode"]
@@ -147,6 +148,7 @@ class RiskMatrix(Strict):
     """underlying groups without concentration limits"""
     override: Override | None = None
     alerts: AlertRules = AlertRules()
+    orders: OrderRules = OrderRules()
     data: DataRules
     regime_rules: RegimeRules = Field(alias="regime")
     regimes: Mapping[RegimeName, Regime]
