@@ -40,8 +40,7 @@ class OrderRules(Strict):
     """Guards of single orders."""
 
     price_collar: Share = 0.10
-    """fraction of the mid of the package, or five ticks if that is more: how far a limit may be on the wrong side of the
-    natural price"""
+    """fraction of the mid of a package, five ticks at least: how far a limit may be beyond the natural price"""
     max_contracts: _Whole = 50
     """contracts of one leg of one order; shares count by the hundred"""
     max_notional_pct_nlv: Annotated[float, within(0, 50)] | None = None
