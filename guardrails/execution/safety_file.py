@@ -1,0 +1,185 @@
+"""The safety state as it survives: a file in the data folder, replaced atomically before a looser state counts, and
+after a stricter one already does; and the file `STOP`, by which anybody with access to the folder stops everything.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from guardrails.execution import safety_rules
+from guardrails.memory import write_atomically
+from guardrails.safety import Cause, Safety, SafetyChange, SafetyState
+
+log = logging.getLogger(__name__)
+
+SAFETY_FILE, STOP_FILE = "safety.json", "STOP"
+_UNREADABLE = "what was set before cannot be read, so nothing new is let in until a person has looked"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the file holds of one book."""
+
+    safety: Safety = field(default_factory=Safety)
+    heard: int = 0
+    """when the file STOP that was obeyed last was written, in nanoseconds: the same one is not obeyed twice"""
+
+
+_FILE: TypeAdapter[dict[str, Kept]] = TypeAdapter(dict[str, Kept])
+_NEVER = timedelta()
+
+
+class SafetyFile:
+    """The state of one book at a time; every method may be called from any thread."""
+
+    def __init__(self, folder: Path, journal: Callable[[SafetyChange], None]) -> None:
+        """`journal` is told every change, at once; what it raises is logged and changes nothing."""
+        self._folder, self._journal = folder, journal
+        self._guard = threading.RLock()
+        self._book, self._kept = "", Kept()
+        self.problem = ""
+        """why the state would not survive a restart; empty when it would"""
+
+    @property
+    def now(self) -> Safety:
+        """The state in force."""
+        return self._kept.safety
+
+    def open(self, book: str, stored: SafetyChange | None, now: datetime) -> None:
+        """Take up what was set in `book`: by the file or by the store, whichever is later.
+
+        A file that cannot be read stands for a state that is not known: NO_NEW_RISK.
+        """
+        with self._guard:
+            self._book, self._kept, self.problem = book, Kept(), ""
+            try:
+                kept = self._read().get(book)
+            except (OSError, ValueError) as error:
+                log.warning("%s cannot be read (%s)", SAFETY_FILE, type(error).__name__)
+                self._kept = Kept(Safety() if stored is None else stored.new)
+                self._by_program(SafetyState.NO_NEW_RISK, Cause.UNREADABLE, _UNREADABLE, now, _NEVER)
+                return
+            self._kept = kept or Kept()
+            if stored is not None and _is_later(stored.new, self._kept.safety):
+                self._kept = replace(self._kept, safety=stored.new)
+
+    def change(
+        self,
+        new: SafetyState,
+        author: str,
+        reason: str,
+        now: datetime,
+        cooling_off: timedelta,
+        why_not_normal: str = "",
+    ) -> SafetyChange:
+        """Do what a person asks; ValueError with a sentence when it cannot be. It writes a file: not for a loop."""
+        with self._guard:
+            made = safety_rules.set_by_person(self.now, new, author, reason, now, cooling_off, why_not_normal)
+            if new is not SafetyState.STOPPED:
+                self._put_stop_file_away(now)
+            self._apply(made)
+            return made
+
+    def tighten(
+        self, new: SafetyState, cause: Cause, reason: str, now: datetime, cooling_off: timedelta
+    ) -> SafetyChange | None:
+        """What the program asks for; None when the state is as strict already."""
+        with self._guard:
+            return self._by_program(new, cause, reason, now, cooling_off)
+
+    def passed(self, cause: Cause, now: datetime) -> SafetyChange | None:
+        """`cause` has ended; NORMAL again when nothing else holds the state."""
+        with self._guard:
+            made = safety_rules.passed(self.now, cause, now)
+            if made is not None:
+                self._apply(made)
+            return made
+
+    def look(self, now: datetime, cooling_off: timedelta) -> SafetyChange | None:
+        """Obey a file STOP in the data folder, once; one that cannot be looked for is none. It reads the disk."""
+        path = self._folder / STOP_FILE
+        try:
+            written = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        with self._guard:
+            if written == self._kept.heard:
+                return None
+            self._kept = replace(self._kept, heard=written)
+            reason = _first_line(path) or f"a file {STOP_FILE} lies in the data folder"
+            made = self._by_program(SafetyState.STOPPED, Cause.STOP_FILE, reason, now, cooling_off)
+            if made is None:
+                self._write_or_say()
+            return made
+
+    def _by_program(
+        self, new: SafetyState, cause: Cause, reason: str, now: datetime, cooling_off: timedelta
+    ) -> SafetyChange | None:
+        made = safety_rules.set_by_program(self.now, new, cause, reason, now, cooling_off)
+        if made is not None:
+            self._apply(made)
+        return made
+
+    def _apply(self, made: SafetyChange) -> None:
+        """A state counts even where it cannot be kept, as exits must be open; but not one that lets new risk in."""
+        before = self._kept
+        self._kept = replace(before, safety=made.new)
+        loosens = made.new.state.rank < min(made.old.rank, SafetyState.REDUCE_ONLY.rank)
+        if not self._write_or_say() and loosens:
+            self._kept = before
+            raise ValueError(f"{made.new.state.value} is not set: {self.problem}. Make the data folder writable.")
+        log.warning(
+            "safety state %s -> %s by %s: %s", made.old.value, made.new.state.value, made.new.author, made.new.reason
+        )
+        try:
+            self._journal(made)
+        except Exception:  # the state counts whether or not it could be told
+            log.exception("a change of the safety state was not journaled")
+
+    def _write_or_say(self) -> bool:
+        try:
+            try:
+                kept = self._read()
+            except ValueError:
+                kept = {}
+            kept[self._book] = self._kept
+            write_atomically(self._folder / SAFETY_FILE, _FILE.dump_json(kept, indent=1))
+        except OSError as error:
+            self.problem = f"{SAFETY_FILE} cannot be written ({error.strerror or type(error).__name__})"
+            return False
+        self.problem = ""
+        return True
+
+    def _read(self) -> dict[str, Kept]:
+        try:
+            return _FILE.validate_json((self._folder / SAFETY_FILE).read_bytes())
+        except FileNotFoundError:
+            return {}
+
+    def _put_stop_file_away(self, now: datetime) -> None:
+        """A person steps out: the file has done its work. One that cannot be moved is obeyed no second time."""
+        path = self._folder / STOP_FILE
+        try:
+            self._kept = replace(self._kept, heard=path.stat().st_mtime_ns)
+            path.rename(path.with_name(f"{STOP_FILE}-obeyed-{now:%Y%m%dT%H%M%S}"))
+        except OSError:
+            return
+
+
+def _is_later(stored: Safety, kept: Safety) -> bool:
+    return stored.since is not None and (kept.since is None or stored.since > kept.since)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return "".join(char for char in file.readline(200) if char.isprintable()).strip()
+    except OSError:
+        return ""

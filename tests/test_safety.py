@@ -1,0 +1,180 @@
+"""The safety state: who may change it, when, and what of it survives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardrails.execution import safety_rules
+from guardrails.execution.safety_file import SAFETY_FILE, STOP_FILE, SafetyFile
+from guardrails.safety import Cause, Safety, SafetyChange, SafetyState
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+HALF_AN_HOUR = timedelta(minutes=30)
+NORMAL, NO_NEW_RISK, REDUCE_ONLY, STOPPED = SafetyState
+
+
+def opened(folder: Path, told: list[SafetyChange] | None = None, book: str = "ibkr") -> SafetyFile:
+    kept = SafetyFile(folder, (told if told is not None else []).append)
+    kept.open(book, None, NOW)
+    return kept
+
+
+def by_person(kept: SafetyFile, new: SafetyState, now: datetime = NOW, why_not: str = "") -> SafetyChange:
+    return kept.change(new, "Ann", "lunch", now, HALF_AN_HOUR, why_not)
+
+
+@pytest.mark.parametrize("state", [NO_NEW_RISK, REDUCE_ONLY, STOPPED])
+def test_a_stricter_state_is_open_at_once_and_survives_a_restart(tmp_path: Path, state: SafetyState) -> None:
+    by_person(opened(tmp_path), state)
+    again = opened(tmp_path)
+    assert again.now.state is state
+    assert (again.now.author, again.now.reason, again.now.until) == ("Ann", "lunch", NOW + HALF_AN_HOUR)
+    assert "Under Stop, on every page, a person sets" in again.now.leave
+
+
+def test_another_book_knows_nothing_of_it(tmp_path: Path) -> None:
+    by_person(opened(tmp_path), STOPPED)
+    assert opened(tmp_path, book="demo").now == Safety()
+
+
+def test_normal_waits_for_the_end_of_the_cooling_off_and_not_a_second_longer(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    by_person(kept, NO_NEW_RISK)
+    with pytest.raises(ValueError, match=r"NORMAL is open again at Fri 20 Nov 10:30 ET: the cooling-off"):
+        by_person(kept, NORMAL, NOW + HALF_AN_HOUR - timedelta(seconds=1))
+    assert by_person(kept, NORMAL, NOW + HALF_AN_HOUR).new.state is NORMAL
+
+
+def test_its_owner_cannot_shorten_the_cooling_off_by_setting_the_state_again_with_another_matrix(
+    tmp_path: Path,
+) -> None:
+    kept = opened(tmp_path)
+    by_person(kept, NO_NEW_RISK)
+    kept.change(REDUCE_ONLY, "Ann", "again", NOW, timedelta())
+    kept.change(NO_NEW_RISK, "Ann", "again", NOW, timedelta())
+    assert kept.now.until == NOW + HALF_AN_HOUR
+
+
+def test_a_person_steps_from_stopped_to_reduce_only_even_where_nothing_can_be_written(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    by_person(kept, STOPPED)
+    (tmp_path / SAFETY_FILE).unlink()
+    (tmp_path / SAFETY_FILE / "in the way").mkdir(parents=True)
+    assert by_person(kept, REDUCE_ONLY).new.state is REDUCE_ONLY
+    assert "cannot be written" in kept.problem
+    with pytest.raises(ValueError, match="Make the data folder writable"):
+        by_person(kept, NORMAL, NOW + HALF_AN_HOUR)
+    assert kept.now.state is REDUCE_ONLY
+
+
+def test_normal_is_refused_while_what_set_the_state_lasts(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    kept.tighten(NO_NEW_RISK, Cause.DAILY_LOSS, "the daily loss is 3.4 %, limit 3 %", NOW, HALF_AN_HOUR)
+    with pytest.raises(ValueError, match="NORMAL is not open: the daily loss"):
+        by_person(kept, NORMAL, NOW + HALF_AN_HOUR, "the daily loss still stands over its limit.")
+
+
+def test_a_reason_is_needed_and_the_same_state_is_no_change(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    with pytest.raises(ValueError, match="Say why"):
+        kept.change(STOPPED, "Ann", "  ", NOW, HALF_AN_HOUR)
+    with pytest.raises(ValueError, match="It is NORMAL already"):
+        by_person(kept, NORMAL)
+
+
+def test_the_program_never_makes_a_state_looser(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    by_person(kept, STOPPED)
+    assert kept.tighten(NO_NEW_RISK, Cause.REJECTS, "3 rejects in a minute", NOW, HALF_AN_HOUR) is None
+    assert kept.now.state is STOPPED
+
+
+def test_doubt_about_an_order_ends_by_itself_unless_something_else_has_set_the_state_meanwhile(tmp_path: Path) -> None:
+    told: list[SafetyChange] = []
+    kept = opened(tmp_path, told)
+    kept.tighten(NO_NEW_RISK, Cause.UNRECONCILED, "g-1 is unknown", NOW, HALF_AN_HOUR)
+    made = kept.passed(Cause.UNRECONCILED, NOW)
+    assert made is not None
+    assert kept.now.state is NORMAL
+
+    kept.tighten(NO_NEW_RISK, Cause.UNRECONCILED, "g-2 is unknown", NOW, HALF_AN_HOUR)
+    kept.tighten(NO_NEW_RISK, Cause.DAILY_LOSS, "halt", NOW, HALF_AN_HOUR)
+    assert kept.passed(Cause.UNRECONCILED, NOW) is None
+    assert (kept.now.state, kept.now.cause) == (NO_NEW_RISK, Cause.DAILY_LOSS)
+    assert [(one.old, one.new.state) for one in told] == [
+        (NORMAL, NO_NEW_RISK), (NO_NEW_RISK, NORMAL), (NORMAL, NO_NEW_RISK), (NO_NEW_RISK, NO_NEW_RISK),
+    ]  # fmt: skip
+
+
+def test_a_file_stop_stops_once_and_stepping_out_puts_it_away(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    assert kept.look(NOW, HALF_AN_HOUR) is None
+    (tmp_path / STOP_FILE).write_text("the office burns\n", encoding="utf-8")
+    made = kept.look(NOW, HALF_AN_HOUR)
+    assert made is not None
+    assert (kept.now.state, kept.now.cause, kept.now.reason) == (STOPPED, Cause.STOP_FILE, "the office burns")
+    assert kept.look(NOW, HALF_AN_HOUR) is None
+    by_person(kept, REDUCE_ONLY)
+    assert not (tmp_path / STOP_FILE).exists()
+    assert kept.look(NOW, HALF_AN_HOUR) is None
+    assert kept.now.state is REDUCE_ONLY
+
+
+def test_a_file_stop_of_before_the_start_is_obeyed_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / STOP_FILE).touch()
+    kept = opened(tmp_path)
+    kept.look(NOW, HALF_AN_HOUR)
+    assert kept.now.state is STOPPED
+    again = opened(tmp_path)
+    assert again.now.state is STOPPED
+
+
+def test_a_file_that_cannot_be_read_lets_no_new_risk_in(tmp_path: Path) -> None:
+    by_person(opened(tmp_path), REDUCE_ONLY)
+    (tmp_path / SAFETY_FILE).write_text("{half a fi", encoding="utf-8")
+    again = opened(tmp_path)
+    assert (again.now.state, again.now.cause) == (NO_NEW_RISK, Cause.UNREADABLE)
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(1, STOPPED), (-1, REDUCE_ONLY)])
+def test_the_later_of_file_and_store_counts(tmp_path: Path, seconds: int, state: SafetyState) -> None:
+    by_person(opened(tmp_path), REDUCE_ONLY)
+    stored = SafetyChange(NOW, NORMAL, Safety(STOPPED, NOW + timedelta(seconds=seconds), author="Bob", reason="x"))
+    again = SafetyFile(tmp_path, lambda _: None)
+    again.open("ibkr", stored, NOW)
+    assert again.now.state is state
+
+
+_STATES = st.sampled_from(list(SafetyState))
+
+
+@given(st.lists(st.tuples(st.booleans(), _STATES, st.sampled_from(list(Cause)), st.integers(0, 2_000)), max_size=12))
+def test_no_way_leads_to_normal_before_a_cooling_off_has_ended(
+    wishes: list[tuple[bool, SafetyState, Cause, int]],
+) -> None:
+    """Whatever is asked in whatever order: an end of a cooling-off that was ever promised is kept."""
+    safety, now, promised = Safety(), NOW, NOW
+    for is_person, new, cause, wait in wishes:
+        now += timedelta(seconds=wait)
+        try:
+            if is_person:
+                made = safety_rules.set_by_person(safety, new, "Ann", "why", now, HALF_AN_HOUR)
+            elif cause is Cause.UNRECONCILED and new is NORMAL:
+                made = safety_rules.passed(safety, cause, now)
+            else:
+                made = safety_rules.set_by_program(safety, new, cause, "why", now, HALF_AN_HOUR)
+        except ValueError:
+            continue
+        if made is None:
+            continue
+        if made.new.state is NORMAL and safety.state is not NORMAL:
+            assert now >= promised
+        safety = made.new
+        if safety.until is not None:
+            assert safety.until >= promised or now >= promised
+            promised = max(promised, safety.until)
