@@ -37,6 +37,16 @@ class Scenario(StrEnum):
     STALE = "stale"
 
 
+class TradingSetting(StrEnum):
+    """Whether orders may be sent to a broker."""
+
+    OFF = "off"
+    PAPER = "paper"
+    """to accounts that reach no real exchange, and to no other"""
+    LIVE = "live"
+    """to the accounts in GUARDRAILS_LIVE_ACCOUNTS, and to no other"""
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside; see the README for the meaning of each."""
 
@@ -67,12 +77,22 @@ class Settings(BaseSettings):
     ibkr_market_data_lines: Annotated[int, Field(ge=1, le=10_000)] = 100
     """quotes IBKR lets this login stream at once, as TWS shows under Account, Market Data Connections"""
 
+    ibkr_trading: TradingSetting = TradingSetting.OFF
+    """whether orders may be sent to IBKR"""
+
     tt_secret: SecretStr | None = None
     """client secret of the OAuth application at tastytrade"""
     tt_refresh: SecretStr | None = None
     """refresh token of the grant"""
     tastytrade_base_url: str = "https://api.tastyworks.com"
     """another one for the sandbox (https://api.cert.tastyworks.com) or tests"""
+
+    tt_trading: TradingSetting = TradingSetting.OFF
+    """whether orders may be sent to tastytrade"""
+    guardrails_live_accounts: SecretStr | None = None
+    """accounts that may trade live, by full number, with commas between"""
+    guardrails_api_token: SecretStr | None = None
+    """bearer token of the HTTP routes that simulate and send; they refuse without it"""
 
     slack_webhook_url: SecretStr | None = None
     smtp_host: str = ""
@@ -108,6 +128,12 @@ class Settings(BaseSettings):
                 message = f"has {name!r}: it must be one of {', '.join(SOURCES)}"
                 raise ValueError(message)
         return names
+
+    @property
+    def live_accounts(self) -> frozenset[str]:
+        """The numbers in GUARDRAILS_LIVE_ACCOUNTS."""
+        told = self.guardrails_live_accounts
+        return frozenset(re.split(r"[,;\s]+", told.get_secret_value().strip())) - {""} if told else frozenset()
 
     @field_validator("alert_email_to", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from guardrails.matrix import alerts, limits, schema, stress
+from guardrails.matrix import alerts, limits, orders, schema, stress
 
 Key = tuple[str | int, ...]
 
@@ -23,6 +23,8 @@ _PLACES: dict[Key, type[BaseModel]] = {
     ("alerts", "repeat_minutes"): alerts.Repeat,
     ("alerts", "escalation", "*"): alerts.Escalation,
     ("alerts", "quiet_hours"): alerts.QuietHours,
+    ("orders",): orders.OrderRules,
+    ("orders", "flatten"): orders.FlattenRules,
     ("regimes", "*"): schema.Regime,
     ("regimes", "*", "limits"): limits.Limits,
     ("regimes", "*", "limits", "theta_vega_ratio"): limits.RatioBand,
