@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
+from adapters.trading_mode import TradingMode
 from guardrails.brokers import Broker
 from guardrails.settings import Settings
 
-STATEMENT = "statement:"
+STATEMENT, DEMO_FILE = "statement:", "demo-orders.json"
 
 
 def open_sources(names: Iterable[str], settings: Settings, clock: Callable[[], datetime]) -> list[Broker]:
@@ -18,11 +19,15 @@ def open_sources(names: Iterable[str], settings: Settings, clock: Callable[[], d
     All statements are one source, because tastytrade's positions and balances come in two files.
     """
     sources: list[Broker] = []
+    ibkr_mode = TradingMode(settings.ibkr_trading, settings.live_accounts, "IBKR_TRADING")
+    tastytrade_mode = TradingMode(settings.tt_trading, settings.live_accounts, "TT_TRADING")
     wanted = list(dict.fromkeys(names))
     if "demo" in wanted:
         from adapters.demo import DemoSource  # noqa: PLC0415  # rooms are imported when asked for
 
-        sources.append(DemoSource(settings.guardrails_demo_scenario))
+        file = settings.guardrails_data_dir / DEMO_FILE
+        modes = {"IBKR": ibkr_mode, "tastytrade": tastytrade_mode}
+        sources.append(DemoSource(settings.guardrails_demo_scenario, modes=modes, file=file))
     if "ibkr" in wanted:
         from adapters.ibkr.source import Gateway, IbkrSource  # noqa: PLC0415  # as above
 

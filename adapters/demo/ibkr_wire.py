@@ -47,10 +47,10 @@ class Messages:
 
 def messages(
     holdings: Sequence[Holding], parts: Mapping[bool, Segment], levels: tuple[Levels, Levels],
-    futures: Sequence[FuturePrice], now: datetime,
+    futures: Sequence[FuturePrice], now: datetime, made: float = 0.0,
 ) -> Messages:  # fmt: skip
-    """The messages at `now`; `levels` are those of now and of the previous close."""
-    day = sum(holding.day_pnl for holding in holdings)
+    """The messages at `now`; `levels` are those of now and of the previous close, `made` by trades of the day."""
+    day = sum(holding.day_pnl for holding in holdings) + made
     return Messages(
         received=now,
         portfolio=tuple(_row(holding) for holding in holdings),

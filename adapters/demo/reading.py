@@ -133,8 +133,8 @@ def _ibkr_prices(sent: ibkr_wire.Messages, today: date) -> Iterable[tuple[str, P
         )
 
 
-def read_tastytrade(sent: tastytrade_wire.Messages, source: str) -> Part:
-    """Account, positions and prices from API answers and dxFeed events."""
+def read_tastytrade(sent: tastytrade_wire.Messages, source: str, made: float = 0.0) -> Part:
+    """Account, positions and prices from API answers and dxFeed events; `made` is what trades of the day made."""
     today = calendar.exchange_date(sent.received)
     reading = tastytrade_rows.Reading(source, sent.received, written=today, today=today)
     events = _by_type(sent.events)
@@ -149,7 +149,10 @@ def read_tastytrade(sent: tastytrade_wire.Messages, source: str) -> Part:
     )
     positions = [tastytrade_rows.to_position(record, reading) for record in sent.positions]
     return Part(
-        account=replace(tastytrade_money.to_account(records, source), day_pnl=tastytrade_money.day_pnl(positions)),
+        account=replace(
+            tastytrade_money.to_account(records, source),
+            day_pnl=None if (day := tastytrade_money.day_pnl(positions)) is None else day + made,
+        ),
         positions=tuple(_with_events(position, events, sent.received) for position in positions),
         market=_tastytrade_market(sent, events),
     )
