@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
+import time
 import webbrowser
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -21,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from guardrails import http, logs, redaction
+from guardrails import http, logs, order_http, redaction
 from guardrails.engine import Engine
 from guardrails.errors import GuardrailsError
 from guardrails.settings import load_settings
@@ -95,6 +96,32 @@ def answering(answer: Callable[[Engine], http.Answer]) -> Callable[[Request], Re
     return handle
 
 
+def posting(
+    answer: Callable[[Engine, order_http.Call], Awaitable[order_http.Reply]],
+) -> Callable[..., Awaitable[Response]]:
+    """A route's handler for one of the answers of `guardrails.order_http`, behind its doorkeeper."""
+
+    async def handle(request: Request) -> Response:
+        from pages._engine import wiring  # noqa: PLC0415  # as above
+
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > order_http.MOST_BYTES:  # the rest is not even read
+                break
+        call = order_http.Call(dict(request.headers), bytes(body))
+        wired = wiring()
+        if not doorkeepers:
+            doorkeepers.append(order_http.Doorkeeper(wired.settings.guardrails_api_token, time.monotonic))
+        status, media_type, content, headers = doorkeepers[0].refusal(call) or await answer(wired.engine, call)
+        return Response(content, status, media_type=media_type, headers={"cache-control": "no-store", **headers})
+
+    return handle
+
+
+doorkeepers: list[order_http.Doorkeeper] = []
+"""the one of this process, from the first call on"""
+
 app = st.App(
     Path(__file__).parent / "pages" / "_shell.py",
     lifespan=lifespan,
@@ -103,6 +130,8 @@ app = st.App(
         Route("/readyz", answering(http.readyz)),
         Route("/metrics", answering(http.metrics)),
         Route("/api/snapshot", answering(http.snapshot)),
+        Route("/api/simulate", posting(order_http.simulate), methods=["POST"]),
+        Route("/api/orders", posting(order_http.submit), methods=["POST"]),
     ],
     middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1"])],
 )
