@@ -18,6 +18,8 @@ from pathlib import Path
 from benchmarks import (
     alerts,
     assessment,
+    flatten,
+    gate,
     history_size,
     ibkr,
     margin,
@@ -54,6 +56,8 @@ def main() -> int:
         "Pricing: American with cash dividends": lambda: [*pricing_dividends.accuracy(), *pricing_dividends.speed()],
         "Pricing: margin estimates": margin.rows,
         "Pricing: the stress of a book": stress.stress,
+        "Flatten": flatten.flatten,
+        "Gate: what an order would do": gate.gate,
         "Pages": screens.reruns,
         "Process": process.server,
         "Alerts": alerts.alerts,

@@ -76,6 +76,9 @@ class TradingBroker(PreviewingBroker, Protocol):
     def refusal(self, account: AccountId) -> str:
         """Why no order may be sent for `account`, as the settings stand, in words; empty when it may."""
 
+    def is_paper(self, account: AccountId) -> bool:
+        """Whether orders of `account` are known to reach no real exchange."""
+
     def orders(self) -> OrdersRead:
         """What was said of orders and executions up to now; at once, without asking."""
 

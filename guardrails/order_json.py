@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import reduce
 from math import gcd
 from typing import Any
 
@@ -110,7 +109,7 @@ def _legs(told: object, as_of: date) -> tuple[int, tuple[Leg, ...]]:
     if not isinstance(told, Sequence) or isinstance(told, str) or not 1 <= len(told) <= MAX_LEGS:
         raise OrderError(f"legs must be a list of 1 to {MAX_LEGS} legs.")
     read = [_leg(leg, number, as_of) for number, leg in enumerate(told, 1)]
-    packages = reduce(gcd, (leg.ratio for leg in read))
+    packages = gcd(*(leg.ratio for leg in read))
     return packages, tuple(replace(leg, ratio=leg.ratio // packages) for leg in read)
 
 

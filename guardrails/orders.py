@@ -130,14 +130,23 @@ class Preview:
     warnings: tuple[str, ...] = ()
     """the broker's own words"""
     unknown: str = ""
-    """why the margin is not known, with the broker's words; empty only when initial and maintenance margin after and
-    equity after are all known"""
+    """why the margin is not known, with the broker's words; empty only when initial and maintenance margin after are
+    known, and equity or buying power after"""
+    buying_power_after: float | None = None
+    """what could still be used with the order, from a broker that says this and not the equity (tastytrade)"""
 
     @property
     def excess_after(self) -> float | None:
-        """Excess liquidity with the order: equity with loan minus maintenance margin; None when either is unknown."""
+        """Excess liquidity with the order: equity with loan minus maintenance margin; None when it is unknown.
+
+        From a broker that does not tell the equity it is the buying power left, which is never more.
+        """
         equity, margin = self.equity_with_loan.after, self.maintenance_margin.after
-        return None if self.unknown or equity is None or margin is None else equity - margin
+        if self.unknown:
+            return None
+        if equity is None:
+            return self.buying_power_after
+        return None if margin is None else equity - margin
 
 
 class OrderState(StrEnum):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from guardrails.errors import OrderError
 from guardrails.instruments import Instrument, Kind, Right
+from guardrails.order_json import read_order
 from guardrails.orders import Figure, Leg, Order, Preview, TimeInForce
 from guardrails.values import AccountId
 
@@ -131,3 +132,14 @@ def test_excess_is_equity_less_maintenance_margin() -> None:
 )
 def test_excess_is_unknown_when_any_part_is(preview: Preview) -> None:
     assert preview.excess_after is None
+
+
+def test_one_leg_sold_has_its_quantity_as_packages() -> None:
+    """Two contracts of one leg are two packages of one, whichever side."""
+    told = {
+        "account": "IBKR •••4567",
+        "limit_price": -1.5,
+        "legs": [{"symbol": "SPY   261218C00600000", "side": "SELL", "quantity": 2}],
+    }
+    order, _ = read_order(told, [AccountId("IBKR", "DU1234567")], date(2026, 11, 20))
+    assert (order.quantity, order.legs[0].ratio, order.trades[0].quantity) == (2, -1, -2.0)

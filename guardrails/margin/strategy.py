@@ -14,7 +14,7 @@ applied.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,8 +70,8 @@ def requirement(legs: Sequence[Leg], pairing: Pairing | None = None) -> Requirem
     price, spot = _own(legs)
     c = charges.columns(legs)
     lines = tuple(
-        Line(legs[p.legs[0]].underlying, p.kind, p.legs, float(_sum(legs, c, (p,), price, spot)[0]), describe(p, legs))
-        for p in chosen.packages
+        Line(legs[p.legs[0]].underlying, p.kind, p.legs, amount, describe(p, legs))
+        for p, amount in zip(chosen.packages, _amounts(legs, c, chosen.packages, price, spot), strict=True)
     )
     known = math.fsum(line.amount for line in lines)
     values = [
@@ -117,19 +117,39 @@ def _own(legs: Sequence[Leg]) -> tuple[Array, Array]:
 
 
 def _sum(legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price: Array, spot: Array) -> Array:
-    """Requirement (M,) of the packages, all of one kind at a time."""
+    """Requirement (M,) of the packages together."""
     total = np.zeros(price.shape[1])
-    by_kind: dict[Kind, list[Package]] = {}
-    for package in packages:
-        by_kind.setdefault(package.kind, []).append(package)
     with np.errstate(invalid="ignore"):
-        for kind, some in by_kind.items():
-            units = np.array([package.units for package in some])
-            if kind is Kind.SPREAD:
-                total += _spreads(legs, c, some, price, spot)
-            elif kind is not Kind.LONG_OPTION:
-                total += units @ _per_unit(kind, c, some, price, spot)
+        for _, units, each in _by_kind(legs, c, packages, price, spot):
+            total += units @ each
     return total
+
+
+def _amounts(
+    legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price: Array, spot: Array
+) -> Sequence[float]:
+    """Requirement of each of the packages at one `price` (n, 1)."""
+    amounts = np.zeros(len(packages))
+    with np.errstate(invalid="ignore"):
+        for places, units, each in _by_kind(legs, c, packages, price, spot):
+            amounts[places] = units * each[:, 0]
+    return [float(amount) for amount in amounts]
+
+
+def _by_kind(
+    legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price: Array, spot: Array
+) -> Iterator[tuple[list[int], Array, Array]]:
+    """Packages of one kind at a time: their places, units (k,) and requirement per unit (k, M); those that cost."""
+    by_kind: dict[Kind, list[int]] = {}
+    for place, package in enumerate(packages):
+        by_kind.setdefault(package.kind, []).append(place)
+    for kind, places in by_kind.items():
+        some = [packages[place] for place in places]
+        if kind is Kind.SPREAD:
+            yield places, np.ones(len(some)), _spreads(legs, c, some, price, spot)
+        elif kind is not Kind.LONG_OPTION:
+            units = np.array([package.units for package in some])
+            yield places, units, _per_unit(kind, c, some, price, spot)
 
 
 def _per_unit(kind: Kind, c: Columns, packages: Sequence[Package], price: Array, spot: Array) -> Array:
@@ -149,7 +169,7 @@ def _per_unit(kind: Kind, c: Columns, packages: Sequence[Package], price: Array,
 
 
 def _spreads(legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price: Array, spot: Array) -> Array:
-    """The lesser of the largest loss at expiry and of the short legs uncovered, summed (M,)."""
+    """The lesser of the largest loss at expiry and of the short legs uncovered (k, M)."""
     rows: list[int] = []
     weights: list[float] = []
     starts: list[int] = []
@@ -162,4 +182,4 @@ def _spreads(legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price
     at_rows = np.array(rows, dtype=np.intp)
     alone = np.array(weights)[:, None] * charges.naked(c.rows(at_rows), price[at_rows], spot[at_rows])
     most = np.array([[package.most] for package in packages])
-    return np.asarray(np.minimum(most, np.add.reduceat(alone, starts, axis=0)).sum(axis=0))
+    return np.asarray(np.minimum(most, np.add.reduceat(alone, starts, axis=0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,10 +15,19 @@ from guardrails.margin.legs import Leg
 from guardrails.margin.packages import Package
 from guardrails.margin.rates import SHORT_STOCK, Rates, rates
 
+_REMEMBERED = 16384
+"""packages in words"""
+
 
 def describe(package: Package, legs: Sequence[Leg]) -> str:
     """`short strangle: 20 % of 100.00 − 3.00 out of the money + 1.20 premium + 0.80 premium of the other side`."""
-    held = [legs[row] for row in package.legs]
+    alike = Package(package.kind, (), package.amounts, package.units, package.most, package.worst)
+    return _described(alike, tuple(legs[row] for row in package.legs))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _described(package: Package, held: tuple[Leg, ...]) -> str:
+    """Remembered, as most packages of a book stand as they did while orders are tried on it."""
     name = ", ".join(
         f"{wording.quantity(amount)} {leg.instrument.label}" for leg, amount in zip(held, package.amounts, strict=True)
     )

@@ -296,7 +296,12 @@ def _margined(book: Book, account: Account) -> Margined:
     points = 1.0 + np.array([rates.moves(leg.instrument) for leg in legs]).reshape(len(legs), rates.POINTS)
     values = _values(book, rows, legs, points, moves(book, [Shock("now")]), 0)
     pairing = steady([leg for leg in legs if leg.instrument.kind not in FUTURES])
-    held = _Held(book, legs, rows, points, values, pairing)
+    return margined_of(Held(book, legs, rows, points, values, pairing), account)
+
+
+def margined_of(held: Held, account: Account) -> Margined:
+    """`account`, which holds this: as a whole, and its segments."""
+    legs = held.legs
     futures = np.array([leg.instrument.kind in FUTURES for leg in legs], dtype=bool)
     whole = _part(held, account, np.ones(len(legs), dtype=bool))
     segments = []
@@ -308,7 +313,7 @@ def _margined(book: Book, account: Account) -> Margined:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class Held:
     """The positions of one account, before it is known what is asked for them; columns as in `Margined`."""
 
     book: Book
@@ -319,7 +324,7 @@ class _Held:
     pairing: Pairing
 
 
-def _part(held: _Held, account: Account, mine: Mask) -> Margined:
+def _part(held: Held, account: Account, mine: Mask) -> Margined:
     """The legs where `mine`: all, or those of one segment, to which all or no securities belong."""
     book, portfolio = held.book, held.book.portfolio
     legs = tuple(leg for leg, kept in zip(held.legs, mine, strict=True) if kept)

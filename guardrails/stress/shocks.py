@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from guardrails.columns import Array
+from guardrails.columns import Array, Mask
 from guardrails.pricing import DAYS_PER_YEAR
 from guardrails.stress.book import Book
 from guardrails.stress.response import TERM_EXPONENT, term_response, vol_ratios
@@ -77,7 +77,8 @@ def moves(book: Book, shocks: Sequence[Shock], blend: float = 0.0) -> Moves:
     """Where the rows stand; `blend` in 0..1 places what is not known (a beta, how a VIX future follows) between its
     bounds.
     """
-    stands = [_moved(book, shock, blend) for shock in shocks]
+    rows = _Rows.of(book, blend)
+    stands = [_moved(rows, shock) for shock in shocks]
     if not stands:
         empty = np.empty((len(book.weight), 0))
         return Moves(empty, empty, empty, empty)
@@ -89,24 +90,59 @@ def relative(spot: Array, move: Array | float) -> Array:
     return np.asarray(np.where(spot < 0, spot * (1.0 - move), spot * (1.0 + move)), dtype=np.float64)
 
 
-def _moved(book: Book, shock: Shock, blend: float) -> tuple[Array, Array, Array, Array]:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What all shocks need of the rows of a book."""
+
+    book: Book
+    blend: float
+    beta: Array
+    ratio: Array
+    """points of volatility for one point of the index"""
+    volatile: Mask
+    least_price: Array
+    least_vol: Array
+    responses: dict[float, Array]
+    """term responses by exponent, as they are asked for"""
+
+    @classmethod
+    def of(cls, book: Book, blend: float) -> _Rows:
+        exposures, spot = book.portfolio.exposures, book.columns.spot
+        by_underlying = exposures.beta_low + blend * (exposures.beta_high - exposures.beta_low)
+        return cls(
+            book=book,
+            blend=blend,
+            beta=by_underlying[book.columns.underlying],
+            ratio=vol_ratios(exposures, book.vol_beta),
+            volatile=exposures.is_volatility,
+            least_price=LEAST_PRICE * spot,
+            least_vol=np.minimum(book.vol, LEAST_VOL),
+            responses={},
+        )
+
+    def response(self, exponent: float) -> Array:
+        """How far each row's expiry moves with 30 days."""
+        if exponent not in self.responses:
+            self.responses[exponent] = term_response(self.book.options.years, exponent)
+        return self.responses[exponent]
+
+
+def _moved(rows: _Rows, shock: Shock) -> tuple[Array, Array, Array, Array]:
     """Spot, volatility, years and rate of each row after `shock`."""
-    exposures, spot = book.portfolio.exposures, book.columns.spot
+    book, spot = rows.book, rows.book.columns.spot
     term = 0.0 if shock.parallel else shock.term
     if shock.alone:
+        exposures = book.portfolio.exposures
         groups = exposures.groups
         hit = exposures.group == (groups.index(shock.alone) if shock.alone in groups else -1)
         moved, ratio = relative(spot, np.where(hit, shock.index, 0.0)), np.where(hit, 1.0, 0.0)
     else:
-        beta = (exposures.beta_low + blend * (exposures.beta_high - exposures.beta_low))[book.columns.underlying]
-        moved = relative(spot, shock.index * (1.0 if shock.uniform else beta))
-        ratio = vol_ratios(exposures, book.vol_beta)
-        if (volatile := exposures.is_volatility).any():
-            moved = np.where(volatile, spots_after(book, shock.vol, term, blend), moved)
-    rise = shock.vol * term_response(book.options.years, term) * ratio
+        moved, ratio = relative(spot, shock.index * (1.0 if shock.uniform else rows.beta)), rows.ratio
+        if rows.volatile.any():
+            moved = np.where(rows.volatile, spots_after(book, shock.vol, term, rows.blend), moved)
     return (
-        np.where(spot > 0, np.maximum(moved, LEAST_PRICE * spot), moved),
-        np.maximum(book.vol + rise, np.minimum(book.vol, LEAST_VOL)),
+        np.where(spot > 0, np.maximum(moved, rows.least_price), moved),
+        np.maximum(book.vol + shock.vol * rows.response(term) * ratio, rows.least_vol),
         book.options.years - shock.days / DAYS_PER_YEAR,
         book.options.rate + shock.rate,
     )

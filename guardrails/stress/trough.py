@@ -7,13 +7,14 @@ points, so the three lowest of its valleys are searched.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from guardrails.stress.book import Book
 from guardrails.stress.outcome import Outcome, joined, outcome, picked
 from guardrails.stress.scenarios import index_shock
+from guardrails.stress.shocks import Shock
 
 STEPS = 5
 """parts into which the stretch to either neighbour of a lowest point is cut"""
@@ -21,17 +22,21 @@ VALLEYS = 3
 """lowest points beside which it is searched"""
 
 
-def trough_of(book: Book, curve: Outcome, vix: float | None) -> Outcome:
+def trough_of(
+    book: Book, curve: Outcome, vix: float | None, revalued: Callable[[Sequence[Shock]], Outcome] | None = None
+) -> Outcome:
     """The one worst index move: of `curve` (returns rising), or of a finer pass beside its lowest points.
 
-    At an end of the curve the worst may lie beyond it.
+    At an end of the curve the worst may lie beyond it. `revalued` gives the book under shocks, where somebody knows
+    a part of it already.
     """
     place = _worst(curve)
     returns = [shock.index for shock in curve.shocks]
     if not math.isfinite(curve.total(place).low):
         return picked(curve, [place])
     between = sorted({step for valley in _valleys(curve) for step in _beside(returns, valley)})
-    tried = outcome(book, [index_shock(step, vix) for step in between])
+    shocks = [index_shock(step, vix) for step in between]
+    tried = outcome(book, shocks) if revalued is None else revalued(shocks)
     found = joined(picked(curve, [place]), tried)
     return picked(found, [_worst(found)])
 
