@@ -39,7 +39,7 @@ def open_sources(names: Iterable[str], settings: Settings, clock: Callable[[], d
             account.get_secret_value() if account else "",
             settings.ibkr_market_data_lines,
         )
-        sources.append(IbkrSource(gateway, clock))
+        sources.append(IbkrSource(gateway, clock, ibkr_mode))
     if "tastytrade" in wanted:
         from adapters.tastytrade.source import Access, TastytradeSource  # noqa: PLC0415  # as above
 
@@ -49,7 +49,7 @@ def open_sources(names: Iterable[str], settings: Settings, clock: Callable[[], d
             refresh.get_secret_value() if refresh else "",
             settings.tastytrade_base_url.rstrip("/"),
         )
-        sources.append(TastytradeSource(access, clock))
+        sources.append(TastytradeSource(access, clock, tastytrade_mode))
     files = [Path(name.removeprefix(STATEMENT)) for name in wanted if name.startswith(STATEMENT)]
     if files:
         from adapters.statements import StatementSource  # noqa: PLC0415  # as above

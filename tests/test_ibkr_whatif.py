@@ -58,7 +58,9 @@ AAPL_CALL = contract(33, "OPT", "AAPL")
 
 
 def order(*legs: tuple[Instrument, int], quantity: int = 1, limit: float | None = None) -> Order:
-    return Order(ACCOUNT, tuple(Leg(*leg) for leg in legs), quantity, limit)
+    """Without a limit it is at market, which only one share or future may be; of all else the price is 1.00."""
+    bare = len(legs) == 1 and legs[0][0].kind in (Kind.EQUITY, Kind.FUTURE)
+    return Order(ACCOUNT, tuple(Leg(*leg) for leg in legs), quantity, 1.0 if limit is None and not bare else limit)
 
 
 def sides(package: ib_async.Contract) -> list[tuple[int, int, str, str]]:
@@ -128,8 +130,8 @@ def test_one_future_keeps_its_exchange_and_a_share_is_routed_smart() -> None:
 
 
 def test_every_order_states_what_a_preset_would_decide() -> None:
-    resting = replace(order((UPPER, -1), (LOWER, 1)), time_in_force=TimeInForce.GTC)
-    for sent in (bag(resting, SPXW[:2])[1], bag(replace(order((SHARE, 1)), time_in_force=TimeInForce.GTC), [AAPL])[1]):
+    held, resting = (replace(order((one, 1)), time_in_force=TimeInForce.GTC) for one in (FUTURE, SHARE))
+    for sent in (bag(held, [ESZ])[1], bag(resting, [AAPL])[1]):
         assert (sent.orderType, sent.tif, sent.account) == ("MKT", "GTC", "DU1234567")
         assert (sent.transmit, sent.outsideRth, sent.whatIf) == (True, False, False)
         assert sent.lmtPrice == UNSET

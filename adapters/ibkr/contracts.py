@@ -204,6 +204,14 @@ def _future(instrument: Instrument) -> ib_async.Contract | None:
     return asked
 
 
+def product_request(product: str) -> ib_async.Contract:
+    """What to ask for every contract month of a futures product (`/ES`)."""
+    asked = ib_async.Future(currency=DOLLAR)
+    _name_product(asked, product)
+    asked.tradingClass = product.lstrip("/")
+    return asked
+
+
 def _future_option(asked: ib_async.Contract, instrument: Instrument, expiry: date) -> ib_async.Contract | None:
     """None when neither the code nor the record names the product it is exercised into."""
     known = option_code(instrument.root)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-Kind = Literal["index", "underlying", "option", "linear"]
+Kind = Literal["index", "underlying", "option", "linear", "looked_at"]
 """why a quote is wanted: regime and beta weights, what held options are struck on, a held option, a held share or
-future"""
+future, what is only looked at"""
 ROTATING_SHARE = 5
 """one line in so many goes round among those that have none of their own, at least one"""
-_SHORT, _LONG = 2, 3
+_SHORT, _LONG, _LOOKED_AT = 2, 3, 4
 _FAR = 100_000
 """days that come after all others: for an option of unknown expiry, or past it, a quote changes nothing"""
 
@@ -43,14 +43,17 @@ class Plan:
 
 
 def rank_of(kind: Kind, *, short: bool = False, days: int | None = None) -> tuple[int, ...]:
-    """Importance of a quote, lower first: indices, then underlyings, shares and futures, short options, long options.
+    """Importance of a quote, lower first: indices, then underlyings, shares and futures, short options, long options,
+    what is only looked at.
 
-    `days` to expiry order the options of one side, the nearest first.
+    `days` to expiry order the options of one side, the nearest first, and what is looked at as it was named.
     """
     if kind == "index":
         return (0, 0)
     if kind in ("underlying", "linear"):
         return (1, 0)
+    if kind == "looked_at":
+        return (_LOOKED_AT, days or 0)
     return (_SHORT if short else _LONG, _FAR if days is None or days < 0 else days)
 
 

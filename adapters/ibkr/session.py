@@ -84,7 +84,11 @@ class Session:
         self.on_no_line: Callable[[int], None] = lambda con_id: None  # noqa: ARG005  # until quotes stream
         self.previewing = asyncio.Lock()
         self._codes: dict[int, str] = {}
-        self._reread, self._moved = asyncio.Event(), asyncio.Event()
+        self.moved = asyncio.Event()
+        """somebody has traded, or what is known of orders may not hold any more"""
+        self.on_listing: Callable[[], None] = lambda: None
+        """called when the open orders of all clients are about to be told"""
+        self._reread = asyncio.Event()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -208,10 +212,12 @@ class Session:
 
     async def read_positions(self, believe: Callable[[list[ib_async.Position]], bool]) -> None:
         """Read the positions whole; what does not answer leaves the old ones with their age."""
-        try:
-            listed = await self.named("positions", self.ib.reqPositionsAsync, ANSWER_SECONDS)
-        except (TimeoutError, ConnectionError):
-            return
+        with suppress(TimeoutError, ConnectionError):
+            await self.positions(believe)
+
+    async def positions(self, believe: Callable[[list[ib_async.Position]], bool]) -> bool:
+        """Read the positions whole; whether the list is believed, and taken. TimeoutError when it does not come."""
+        listed = await self.named("positions", self.ib.reqPositionsAsync, ANSWER_SECONDS)
         before, self.doubted = self.doubted, not believe(listed)
         if before != self.doubted:
             self.signal()
@@ -220,6 +226,7 @@ class Session:
             if self.resynchronising and not self.link_lost:
                 self.resynchronising = False
                 self.signal()
+        return not self.doubted
 
     def replace_rows(self, listed: Iterable[ib_async.Position]) -> None:
         """Take `listed` for the whole truth; of one contract the last row counts, and 0 is nothing."""
@@ -227,12 +234,12 @@ class Session:
         before, self.rows = self.rows, {key: row for key, row in rows.items() if row.position != 0}
         self.rows_time = self.clock()
         if {key: row.position for key, row in before.items()} != {k: row.position for k, row in self.rows.items()}:
-            self._note_move()
+            self.look_again()
 
-    def _note_move(self) -> None:
+    def look_again(self) -> None:
         """Somebody has traded: what was read of today's fills is no longer all of them."""
         self.executions_known = False
-        self._moved.set()
+        self.moved.set()
 
     async def follow_orders(self) -> None:
         """Return never: read today's executions and the resting orders; on some gateways neither is ever answered.
@@ -240,20 +247,26 @@ class Session:
         Fills of orders given elsewhere are not pushed, so they are read again when a position has moved.
         """
         while True:
-            self._moved.clear()
+            self.moved.clear()
             with suppress(TimeoutError, ConnectionError, Refused):
                 await self.answer(self.ib.reqExecutionsAsync(), ANSWER_SECONDS)
-                self.executions_known = not self._moved.is_set()
-            await self._count_orders()
+                self.executions_known = not self.moved.is_set()
+            with suppress(TimeoutError, ConnectionError, Refused):
+                await self.open_orders()
             with suppress(TimeoutError):
                 async with asyncio.timeout(ORDERS_SECONDS):
-                    await self._moved.wait()
+                    await self.moved.wait()
 
-    async def _count_orders(self) -> None:
-        with suppress(TimeoutError, ConnectionError, Refused):
-            trades = await self.named("openOrders", self.ib.reqAllOpenOrdersAsync, ANSWER_SECONDS)
-            self.orders_time = self.clock()
-            self.working_orders = sum(1 for trade in trades if not trade.isDone())
+    async def open_orders(self) -> None:
+        """Have the open orders of all clients told."""
+
+        def ask() -> Awaitable[list[ib_async.Trade]]:
+            self.on_listing()
+            return self.ib.reqAllOpenOrdersAsync()
+
+        trades = await self.named("openOrders", ask, ANSWER_SECONDS)
+        self.orders_time = self.clock()
+        self.working_orders = sum(1 for trade in trades if not trade.isDone())
 
     async def named(self, name: str, ask: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:
         """The answer to a request that has a name instead of a number: of two at once the first would never end."""
@@ -312,7 +325,7 @@ class Session:
             self.doubted = True
             self._reread.set()
             self.signal()
-        self._note_move()
+        self.look_again()
 
     def _on_pnl(self, pnl: ib_async.PnL) -> None:
         self.pnl_times[pnl.account] = self.clock()
@@ -336,6 +349,7 @@ class Session:
         elif code in (conditions.DATA_LOST, conditions.LINK_BACK):
             self.link_lost, self.resynchronising = False, True
             self._reread.set()
+            self.look_again()
             if code == conditions.DATA_LOST:
                 self.on_quotes_lost()
             self.signal()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import ib_async
 
@@ -17,9 +19,15 @@ from adapters.ibkr.previews import preview
 from adapters.ibkr.session import Session
 from adapters.ibkr.streams import Streams
 from adapters.ibkr.supervisor import Supervisor
+from adapters.trading_mode import Mode, TradingMode
 from guardrails import calendar
-from guardrails.orders import Order, Preview
-from guardrails.values import Source, SourceState, View, finite
+from guardrails.errors import NotSentError, SourceError
+from guardrails.instruments import Instrument
+from guardrails.orders import BrokerOrder, ChainExpiry, Order, OrdersRead, Preview, PriceRule
+from guardrails.values import AccountId, Source, SourceState, View, finite
+
+if TYPE_CHECKING:
+    from adapters.ibkr.trading import Trading
 
 __all__ = ["Gateway", "IbkrSource"]
 
@@ -31,13 +39,19 @@ _SPEAKS = (SourceState.LIVE, SourceState.CLOSED)
 
 
 class IbkrSource:
-    """Implements `guardrails.brokers.PreviewingBroker`. Everything runs on the loop on which it is first read."""
+    """Implements `guardrails.brokers.TradingBroker`. Everything runs on the loop on which it is first read.
+
+    With trading off nothing of orders is heard, asked or even imported until somebody asks for it.
+    """
 
     name = view.SOURCE
 
-    def __init__(self, gateway: Gateway, clock: Callable[[], datetime]) -> None:
+    def __init__(self, gateway: Gateway, clock: Callable[[], datetime], trading: TradingMode | None = None) -> None:
         self._clock = clock
+        self._mode = trading or TradingMode(setting="IBKR_TRADING")
         self._kept = Supervisor(gateway, clock)
+        if self._mode.mode in (Mode.PAPER, Mode.LIVE):
+            self._trading.follow_always()
         self._last: View | None = None
         self._translated: view.Translated = {}
         self._composing = asyncio.Lock()
@@ -79,7 +93,74 @@ class IbkrSource:
         session = self._kept.session
         if session is None:
             return Preview(self._clock(), unknown="not connected to IBKR: margin unknown")
-        return await preview(session, self._kept.directory, order)
+        return await preview(session, self._kept.lookup, order)
+
+    def refusal(self, account: AccountId) -> str:
+        """Why no order may be sent for `account`; IBKR's paper accounts are those whose number begins with D."""
+        return self._mode.refusal(account, paper=self.is_paper(account))
+
+    def is_paper(self, account: AccountId) -> bool:
+        """Whether its number is that of a paper account."""
+        return account.number.startswith("D")
+
+    def orders(self) -> OrdersRead:
+        """What IBKR said of orders and executions up to now; what it has not been asked is in `missing`."""
+        return self._trading.orders()
+
+    async def ordered(self) -> None:
+        """Return when IBKR said something of an order or an execution."""
+        self._kept.begin()
+        await self._trading.ordered()
+
+    async def read_orders(self) -> OrdersRead:
+        """Ask for the orders of every client and today's executions; SourceError when IBKR does not answer."""
+        return await self._trading.read_orders()
+
+    async def held(self, account: AccountId) -> Mapping[str, float]:
+        """Positions of `account` by `Instrument.key`, asked now; SourceError when they are not known to be all."""
+        return await self._trading.held(account)
+
+    async def submit(self, order: Order, key: str) -> None:
+        """Send `order` once, with `key` as its orderRef."""
+        if reason := self.refusal(order.account):
+            raise NotSentError(f"{reason} Nothing was sent.")
+        await self._trading.submit(order, key)
+
+    async def cancel(self, order: BrokerOrder) -> None:
+        """Ask for `order` to be cancelled; SourceError when that cannot be asked."""
+        if reason := self.refusal(order.account):
+            raise SourceError(f"{reason} The cancellation was not asked for.")
+        self._trading.cancel(order)
+
+    async def reprice(self, order: BrokerOrder, limit: float) -> None:
+        """Ask for another limit of a working order of ours; errors as those of `submit`."""
+        if reason := self.refusal(order.account):
+            raise NotSentError(f"{reason} Nothing was changed.")
+        if finite(limit) is None:
+            raise NotSentError("the limit is not a price; nothing was changed.")
+        self._trading.reprice(order, limit)
+
+    async def price_rule(self, order: Order) -> PriceRule:
+        """Which limits IBKR takes for this package; SourceError when it does not say."""
+        return await self._trading.price_rule(order)
+
+    async def expiries(self, underlying: str) -> tuple[ChainExpiry, ...]:
+        """Expiries of the options on `underlying`, nearest first; SourceError when IBKR does not say."""
+        return await self._trading.expiries(underlying)
+
+    async def listed(self, expiry: ChainExpiry) -> tuple[Instrument, ...]:
+        """Every option of one expiry, by strike; SourceError when IBKR does not say."""
+        return await self._trading.listed(expiry)
+
+    def look_at(self, instruments: Collection[Instrument]) -> None:
+        """Stream these too, the first ones first, as far as lines are left beside those of held positions."""
+        self._kept.looked_at = tuple(instruments)
+
+    @cached_property
+    def _trading(self) -> Trading:
+        from adapters.ibkr.trading import Trading  # noqa: PLC0415  # nothing of it is there while nobody trades
+
+        return Trading(self._kept, self._kept.lookup, self._clock)
 
     async def close(self) -> None:
         """End the connection."""
@@ -131,6 +212,7 @@ def _heard(kept: Supervisor, session: Session, streams: Streams, now: datetime) 
         rotating=streams.rotating,
         executed=_executed(session, now) if session.executions_known else None,
         closes=dict(kept.closes),
+        looked_at={known.contract.conId: known.instrument for known in kept.looked_at_known},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import ib_async
@@ -15,10 +15,12 @@ from adapters.condition import Condition, Lost
 from adapters.ibkr import conditions, history, money
 from adapters.ibkr.directory import Directory
 from adapters.ibkr.gateway import Gateway
+from adapters.ibkr.lookup import Known, Lookup
 from adapters.ibkr.quotes import DataType, Quote
 from adapters.ibkr.session import Session
 from adapters.ibkr.streams import Streams
-from adapters.ibkr.wants import wanted
+from adapters.ibkr.wants import looked_at, room_for, wanted
+from guardrails.instruments import Instrument
 from guardrails.values import SourceState
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,14 @@ class Supervisor:
         """why there is no session"""
         self.retries = 0
         self.event = asyncio.Event()
+        self.lookup = Lookup(self.directory)
+        self.looked_at: tuple[Instrument, ...] = ()
+        """streamed beside what is held, as far as lines are left"""
+        self.looked_at_known: tuple[Known, ...] = ()
+        """of those, what IBKR lists"""
+        self.on_session: Callable[[Session], None] = lambda session: None  # noqa: ARG005  # until somebody trades
+        self.on_lost: Callable[[], None] = lambda: None
+        self.follow_orders: Callable[[Session], Awaitable[None]] = Session.follow_orders
         self._seen: dict[int, datetime] = {}
         self._held: dict[tuple[str, int], ib_async.Position] = {}
         self._held_time: datetime | None = None
@@ -82,6 +92,7 @@ class Supervisor:
                 log.warning("IBKR: %s", condition.sentence)
             lasted = self.session is not None and self.clock() - began > timedelta(minutes=1)
             self.trouble, self.session, self.streams = condition, None, None
+            self.on_lost()
             self.retries = 1 if lasted else self.retries + 1
             self.event.set()
             await asyncio.sleep(self._pause(condition))
@@ -97,15 +108,17 @@ class Supervisor:
     async def _one_session(self) -> Condition:
         """Why the session ended, or did not begin."""
         session = Session(self.gateway, self.clock, self.event.set)
+        self.on_session(session)
         try:
             await session.open(StartupFetch.POSITIONS | _ACCOUNTS[self._fetch])
             self._check_none_gone(session)
-            session.doubted = not self._believed(session, session.listed)
+            session.doubted = not self.believed(session, session.listed)
             if session.doubted:
                 session.rows, session.rows_time = dict(self._held), self._held_time
             else:
                 session.replace_rows(session.listed)
             self.directory.retry()
+            self.lookup.retry()
             session.ib.reqMarketDataType(DataType.FROZEN)  # after hours the last quotes of the day
             self.streams = Streams(session, self.quotes, self._seen)
             self.session, self.retries = session, 0
@@ -136,16 +149,17 @@ class Supervisor:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.watch())
-                group.create_task(session.confirm(lambda listed: self._believed(session, listed)))
+                group.create_task(session.confirm(lambda listed: self.believed(session, listed)))
                 group.create_task(streams.run())
                 group.create_task(self._learn(session, streams))
+                group.create_task(self._look_up(session))
                 group.create_task(self._read_closes(session))
-                group.create_task(session.follow_orders())
+                group.create_task(self._follow_orders(session))
         except ExceptionGroup as several:
             lost, rest = several.split(Lost)
             raise (lost or rest or several).exceptions[0] from None
 
-    def _believed(self, session: Session, listed: list[ib_async.Position]) -> bool:
+    def believed(self, session: Session, listed: list[ib_async.Position]) -> bool:
         """Whether a list of positions can be true: where it is empty it must agree with the account's own figures.
 
         Of one account among several that was never seen to hold anything it is enough that its figures do not object.
@@ -158,12 +172,23 @@ class Supervisor:
                 return False
         return True
 
+    async def _follow_orders(self, session: Session) -> None:
+        await self.follow_orders(session)
+
     async def _learn(self, session: Session, streams: Streams) -> None:
         """Return never: find out about what is held, and stream what matters."""
         while True:
             held = session.held
             await self.directory.learn(session, held)
-            streams.want(*wanted(held, self.directory, session.clock()))
+            wants, contracts = wanted(held, self.directory, session.clock())
+            also = {known.contract.conId: known.contract for known in self.looked_at_known}
+            streams.want([*wants, *room_for(also, wants, streams.budget)], {**also, **contracts})
+            await asyncio.sleep(LEARN_SECONDS)
+
+    async def _look_up(self, session: Session) -> None:
+        """Return never: find the contracts of what is looked at."""
+        while True:
+            self.looked_at_known = await looked_at(session, self.lookup, self.looked_at)
             await asyncio.sleep(LEARN_SECONDS)
 
     async def _read_closes(self, session: Session) -> None:

@@ -15,12 +15,12 @@ from adapters.ibkr.directory import Directory
 from adapters.ibkr.quotes import Payout, Quote, apply, price_of, to_price
 from adapters.trust import NO_CURRENCY
 from guardrails.calendar import exchange_date
-from guardrails.errors import SymbolError
-from guardrails.instruments import Kind
+from guardrails.instruments import Instrument, Kind
 from guardrails.values import (
     Account,
     AccountId,
     Dividend,
+    Greeks,
     Market,
     Observed,
     Position,
@@ -30,6 +30,7 @@ from guardrails.values import (
     View,
     finite,
 )
+from guardrails.values import Quote as Bid
 
 SOURCE = "ibkr"
 MODEL = "ibkr model"
@@ -58,6 +59,8 @@ class Heard:
     executed: Executed | None = None
     """today's fills by account and contract: signed quantity, price; None when IBKR did not say"""
     closes: Mapping[str, tuple[tuple[date, float], ...]] = field(default_factory=dict)
+    looked_at: Mapping[int, Instrument] = field(default_factory=dict)
+    """what is streamed although nobody need hold it, by contract id"""
 
 
 Translated = dict[tuple[str, int], tuple[tuple[object, ...], Position]]
@@ -107,6 +110,8 @@ def market_of(heard: Heard, positions: Sequence[Position]) -> Market:
     prices = dict(_prices(heard))
     for row, position in zip(heard.rows, positions, strict=False):  # foreign cash follows the rows
         _from_model(position, heard.quotes.get(row.contract.conId), prices)
+    for symbol, price in _looked_at_prices(heard):
+        prices.setdefault(symbol, price)
     fx: dict[str, Observed] = {}
     for number in heard.accounts:
         time = heard.account_times.get(number)
@@ -118,6 +123,8 @@ def market_of(heard: Heard, positions: Sequence[Position]) -> Market:
         vix_closes=heard.closes.get("VIX", ()),
         vix3m_closes=heard.closes.get("VIX3M", ()),
         prices=prices,
+        greeks=dict(_looked_at_greeks(heard)),
+        quotes=dict(_looked_at_quotes(heard)),
         fx=fx,
         dividends=dict(_dividends(heard)),
         yields=dict(_yields(heard)),
@@ -187,6 +194,29 @@ def _prices(heard: Heard) -> Iterator[tuple[str, Price]]:
             yield symbol, price
 
 
+def _looked_at_prices(heard: Heard) -> Iterator[tuple[str, Price]]:
+    for con_id, instrument in heard.looked_at.items():
+        quote = heard.quotes.get(con_id)
+        price = None if quote is None or instrument.is_option else to_price(quote, SOURCE)
+        if price is not None:
+            yield instrument.symbol, price
+
+
+def _looked_at_greeks(heard: Heard) -> Iterator[tuple[str, Greeks]]:
+    for con_id, instrument in heard.looked_at.items():
+        quote = heard.quotes.get(con_id)
+        if instrument.is_option and quote is not None and quote.model is not None:
+            yield instrument.key, quote.model
+
+
+def _looked_at_quotes(heard: Heard) -> Iterator[tuple[str, Bid]]:
+    """A quote of unknown age says nothing."""
+    for con_id, instrument in heard.looked_at.items():
+        quote = heard.quotes.get(con_id)
+        if instrument.is_option and quote is not None and quote.time is not None:
+            yield instrument.key, Bid(quote.bid, quote.ask, quote.time, SOURCE)
+
+
 def _payouts(heard: Heard) -> Iterator[tuple[str, Quote, Payout, str]]:
     """Underlyings of which IBKR says what they pay, with the currency it is paid in."""
     for symbol, con_id in heard.directory.underlyings.items():
@@ -221,17 +251,3 @@ def _from_model(position: Position, quote: Quote | None, prices: dict[str, Price
 
 def _level(price: Price | None) -> Observed | None:
     return None if price is None else Observed(price.value, price.time, price.source)
-
-
-def instrument_of(row: ib_async.Position, directory: Directory, today: date) -> str:
-    """Key of what a row holds, empty when it cannot be understood."""
-    listing = directory.listings.get(row.contract.conId)
-    try:
-        contract = described(
-            row.contract,
-            None if listing is None else listing.details,
-            underlying_local_symbol=directory.futures.get(row.contract.conId, ""),
-        )
-        return rows.instrument(contract, today).key
-    except SymbolError:
-        return ""

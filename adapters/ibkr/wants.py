@@ -3,7 +3,8 @@ near their expiry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import ib_async
@@ -11,9 +12,14 @@ import ib_async
 from adapters.ibkr.contracts import described
 from adapters.ibkr.directory import INDICES, Directory
 from adapters.ibkr.lines import Want, rank_of
+from adapters.ibkr.lookup import Known, Lookup
+from adapters.ibkr.session import Session
 from guardrails.calendar import exchange_date
+from guardrails.instruments import Instrument
+from guardrails.orders import MAX_LEGS
 
 _OPTIONS = ("OPT", "FOP")
+_AT_ONCE = 8
 
 
 def wanted(
@@ -42,3 +48,26 @@ def wanted(
     listed = {con_id: directory.listings[con_id].contract for con_id in ranks if con_id in directory.listings}
     contracts = {con_id: contract for con_id, contract in listed.items() if contract is not None}
     return [Want(con_id, rank) for con_id, rank in sorted(ranks.items(), key=lambda item: item[1])], contracts
+
+
+async def looked_at(session: Session, lookup: Lookup, instruments: Sequence[Instrument]) -> tuple[Known, ...]:
+    """The contracts of what somebody looks at, in that order; what IBKR does not know is left out."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(instrument: Instrument) -> Known | None:
+        async with room:
+            return await lookup.listed(session, instrument)
+
+    found = await asyncio.gather(*(one(instrument) for instrument in instruments))
+    return tuple(known for known in found if known is not None)
+
+
+def room_for(looked: Iterable[int], held: Sequence[Want], budget: int) -> list[Want]:
+    """Wants for the contracts that are looked at, as many as lines are left beside those of `held`, the first first.
+
+    Where the held ones take turns already, the legs of one order take turns with them.
+    """
+    known = {want.con_id for want in held}
+    new = [con_id for con_id in looked if con_id not in known]
+    room = budget - len(held) if len(held) <= budget else MAX_LEGS
+    return [Want(con_id, rank_of("looked_at", days=place)) for place, con_id in enumerate(new[:room])]

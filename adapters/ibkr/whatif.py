@@ -103,6 +103,8 @@ def _order(order: Order, action: str, quantity: int) -> ib_async.Order:
         transmit=True,
         outsideRth=False,
     )
+    if order.at_close:
+        sent.orderType = "MOC"
     if order.limit is not None:
         sent.orderType = "LMT"
         sent.lmtPrice = order.limit if action == "BUY" else 0.0 - order.limit
@@ -170,7 +172,7 @@ class _Heard:
     @contextmanager
     def listening(self, ib: ib_async.IB) -> Iterator[None]:
         """Hear errors, and answers without a margin: ib_async drops those, and fails over one that says `null`."""
-        pass_on = ib.wrapper.openOrder
+        pass_on, was = ib.wrapper.openOrder, vars(ib.wrapper).get("openOrder")
 
         def open_order(
             order_id: int, contract: ib_async.Contract, order: ib_async.Order, state: ib_async.OrderState
@@ -190,7 +192,10 @@ class _Heard:
         finally:
             ib.errorEvent -= self._error
             ib.disconnectedEvent -= self._lost
-            del ib.wrapper.openOrder  # the class's own shows again
+            if was is None:
+                del ib.wrapper.openOrder  # the class's own shows again
+            else:
+                ib.wrapper.openOrder = was  # type: ignore[method-assign]  # as above
 
     def added_to(self, preview: Preview) -> Preview:
         """`preview` with the words heard before it."""

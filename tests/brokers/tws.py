@@ -21,6 +21,7 @@ from typing import Any, Self
 from tests.brokers import tws_messages as messages
 from tests.brokers.tws_answers import send_account, send_pnl
 from tests.brokers.tws_book import Book, Row
+from tests.brokers.tws_desk import Desk, Sent
 from tests.brokers.tws_faults import MARKET_FAULTS, NOTICES, Faults, How
 from tests.brokers.tws_host import Host
 from tests.brokers.tws_lines import Line, prepare, serve, tell
@@ -43,6 +44,7 @@ class Tws:
         port: int = 0,
         version: int = 176,
         max_lines: int = 100,
+        takes_orders: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if not LOWEST <= version <= HIGHEST:
@@ -55,7 +57,9 @@ class Tws:
         self.asked: Counter[str] = Counter()
         """requests received, by name"""
         self.orders: list[PlacedOrder] = []
-        """real orders that were refused: must stay empty"""
+        """real orders as they came; where none are taken they were refused, and this must stay empty"""
+        self.desk = Desk(self) if takes_orders else None
+        """what becomes of orders; None: a real order is refused (321)"""
         self.what_ifs: list[PlacedOrder] = []
         self.most_lines = 0
         self.silent = False
@@ -159,6 +163,18 @@ class Tws:
                     session.send(messages.portfolio(account, row, quantity, cost, self.book.mark(con_id)))
 
         self._do(work)
+
+    def on_desk(self, name: str, *args: Any, **more: Any) -> Any:
+        """Have the desk do something (`fill`, `cancel`, `reject`, `correct`, `place_elsewhere`, ...)."""
+        if self.desk is None:
+            raise ValueError("this stand-in takes no orders: make it with takes_orders=True")
+        desk = self.desk
+        return self._do(lambda: getattr(desk, name)(*args, **more))
+
+    @property
+    def sent(self) -> list[Sent]:
+        """Every message about a real order, in order."""
+        return [] if self.desk is None else list(self.desk.log)
 
     def set_value(self, account: str, tag: str, value: object, currency: str | None = None) -> None:
         """Change an account value and push it; currency None is the account's own, "" is none at all."""

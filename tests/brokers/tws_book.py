@@ -27,7 +27,7 @@ class Book:
         self.today = today
         self.contracts: dict[int, Row] = {}
         for row in data.get("contracts", ()):
-            self.contracts[row["conId"]] = _dated(row, today)
+            self.contracts[row["conId"]] = dated(row, today)
         self.accounts = {name: _values(row) for name, row in data["accounts"].items()}
         self.currencies: dict[str, str] = {name: row.get("currency", "USD") for name, row in data["accounts"].items()}
         self.pnl: dict[str, Row] = {name: dict(row.get("pnl", {})) for name, row in data["accounts"].items()}
@@ -94,7 +94,7 @@ def multiplier(row: Row) -> float:
     return float(row.get("multiplier") or 1)
 
 
-def _dated(row: Row, today: date) -> Row:
+def dated(row: Row, today: date) -> Row:
     """A contract row with its dates resolved and its texts filled in."""
     if "expiry" not in row:
         return dict(row)

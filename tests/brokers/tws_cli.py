@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.brokers import tws_control, tws_strikes
 from tests.brokers.tws import Tws
 from tests.brokers.tws_answers import NEW_YORK
 from tests.brokers.tws_book import Book
@@ -25,6 +26,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--walk", action="store_true", help="prices wander instead of staying as in the book")
     parser.add_argument("--version", type=int, default=176, choices=range(LOWEST, HIGHEST + 1), help="server version")
     parser.add_argument("--lines", type=int, default=100, help="market data lines")
+    parser.add_argument("--orders", action="store_true", help="takes real orders")
+    parser.add_argument("--chain", action="store_true", help="with whole option chains on SPX and AAPL")
+    parser.add_argument("--control", type=int, default=None, help="port for commands (tws_control); 0 any free one")
     return parser.parse_args()
 
 
@@ -32,11 +36,14 @@ def main() -> None:
     """Listen until the process is ended; prints `listening on PORT` once it does."""
     told = _arguments()
     book = Book.load(told.book, datetime.now(UTC).astimezone(NEW_YORK).date())
-    with Tws(book, port=told.port, version=told.version, max_lines=told.lines) as tws:
+    for chain in tws_strikes.SHIPPED if told.chain else ():
+        tws_strikes.add_chain(book, **chain)
+    with Tws(book, port=told.port, version=told.version, max_lines=told.lines, takes_orders=told.orders) as tws:
         for name in told.fault:
             tws.fault(name)
         tws.stream(told.rate, walk=told.walk)
-        print(f"listening on {tws.port}", flush=True)  # the one line a caller waits for
+        also = "" if told.control is None else f" controlled on {tws_control.listen(tws, told.control)}"
+        print(f"listening on {tws.port}{also}", flush=True)  # the one line a caller waits for
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

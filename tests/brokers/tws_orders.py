@@ -1,6 +1,6 @@
-"""Orders: what-if answers, the refusal of anything real, and what was open, completed or traded already.
+"""Orders: what-if answers, real orders, and what was open, completed or traded already.
 
-This is test equipment for a version that only reads: a real order is written down in `Tws.orders` and refused.
+A real order is written down in `Tws.orders` and refused, unless the stand-in takes orders: then `tws_desk` has it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class PlacedOrder:
     account: str
     ref: str
     what_if: bool
+    outside_rth: bool = False
 
 
 def read_order(fields: Fields, version: int) -> PlacedOrder:
@@ -46,7 +47,7 @@ def read_order(fields: Fields, version: int) -> PlacedOrder:
     order_id, contract, _ = fields.whole(), fields.contract(), fields.take(2)
     action, quantity, order_type, limit, _aux, tif, _oca, account = fields.take(8)
     _, _, ref = fields.take(3)
-    fields.take(8)  # transmit to hidden
+    outside_rth = fields.take(8)[6] == "1"  # transmit to hidden
     legs: tuple[tuple[str, ...], ...] = ()
     if contract.secType == "BAG":
         legs = tuple(tuple(fields.take(8)) for _ in range(fields.whole()))
@@ -68,7 +69,7 @@ def read_order(fields: Fields, version: int) -> PlacedOrder:
     fields.take(1)
     what_if = fields.flag()
     return PlacedOrder(
-        order_id, contract, legs, action, float(quantity), order_type, limit, tif, account, ref, what_if
+        order_id, contract, legs, action, float(quantity), order_type, limit, tif, account, ref, what_if, outside_rth
     )  # fmt: skip
 
 
@@ -76,18 +77,17 @@ def place_order(session: Session, fields: Fields) -> None:
     """A what-if is answered, a real order is written down and refused."""
     order = read_order(fields, session.version)
     tws = session.tws
-    if not order.what_if:
-        tws.orders.append(order)
-    else:
-        tws.what_ifs.append(order)
-    if not order.what_if or tws.hit("read_only_api"):
+    (tws.what_ifs if order.what_if else tws.orders).append(order)
+    if tws.desk is not None and not order.what_if and not tws.hit("read_only_api"):
+        tws.desk.take(session, order)
+    elif not order.what_if or tws.hit("read_only_api"):
         session.send(messages.error(order.order_id, 321, READ_ONLY))
     elif not tws.hit("mute_whatif"):
         _preview(session, order)
 
 
 def _preview(session: Session, order: PlacedOrder) -> None:
-    refusal = _refusal(session, order)
+    refusal = why_not(session, order)
     kind = (session.tws.hit("whatif_answer") or {}).get("kind", "")
     if refusal:
         session.send(messages.error(order.order_id, *refusal))
@@ -97,13 +97,13 @@ def _preview(session: Session, order: PlacedOrder) -> None:
     else:
         if kind == "warning_first":
             words = "Your order price is capped by the exchange. Review before transmitting."
-            session.send(open_order(_as_row(order), _unset() | {"warningText": words}, session))
-        states = {"sentinel": _unset(), "null": dict.fromkeys(_unset(), "null")}
-        session.send(open_order(_as_row(order), states.get(kind) or margins(session, order), session))
+            session.send(open_order(as_row(order), unset() | {"warningText": words}, session))
+        states = {"sentinel": unset(), "null": dict.fromkeys(unset(), "null")}
+        session.send(open_order(as_row(order), states.get(kind) or margins(session, order), session))
 
 
-def _refusal(session: Session, order: PlacedOrder) -> tuple[int, str] | None:
-    """Why IBKR would not preview this order, or None."""
+def why_not(session: Session, order: PlacedOrder) -> tuple[int, str] | None:
+    """Why IBKR would neither preview nor take this order, or None."""
     tws = session.tws
     numbers = [int(leg[0] or 0) for leg in order.legs] or [order.contract.con_id]
     if order.contract.secType == "BAG" and not order.legs:
@@ -135,16 +135,16 @@ def margins(session: Session, order: PlacedOrder) -> dict[str, str]:
         state |= {f"{name}Before": f"{before}", f"{name}Change": f"{change}", f"{name}After": f"{before + change}"}
     fees = {name: str(per_unit[name]) for name in ("commission", "minCommission", "maxCommission") if name in per_unit}
     currency = per_unit.get("commissionCurrency", "USD")
-    return _unset() | state | fees | {"commissionCurrency": currency, "warningText": per_unit.get("warningText", "")}
+    return unset() | state | fees | {"commissionCurrency": currency, "warningText": per_unit.get("warningText", "")}
 
 
-def _unset() -> dict[str, Any]:
+def unset() -> dict[str, Any]:
     """Every figure of an order state as IBKR leaves it when it has none."""
     names = [f"{name}{when}" for name in MARGINS for when in ("Before", "Change", "After")]
     return dict.fromkeys([*names, "commission", "minCommission", "maxCommission"], UNSET)
 
 
-def _as_row(order: PlacedOrder) -> Row:
+def as_row(order: PlacedOrder) -> Row:
     """A what-if order echoed back, as an open order row."""
     return {
         "orderId": order.order_id, "permId": 0, "account": order.account, "asked": order.contract, "legs": order.legs,
@@ -259,7 +259,7 @@ def _send_open(session: Session, rows: list[Row]) -> None:
         session.send(messages.error(-1, 321, READ_ONLY))
         return
     for row in rows:
-        session.send(open_order(row, _unset(), session))
+        session.send(open_order(row, unset(), session))
         session.send(order_status(row))
     session.send(frame(53, 1))
 
@@ -274,6 +274,13 @@ def req_all_open_orders(session: Session, fields: Fields) -> None:
     _send_open(session, session.tws.book.open_orders)
 
 
+def cancel_order(session: Session, fields: Fields) -> None:
+    """Asked for by number; only a client's own."""
+    fields.word()
+    if session.tws.desk is not None:
+        session.tws.desk.cancel_asked(session, fields.whole())
+
+
 def req_completed_orders(session: Session, fields: Fields) -> None:
     if session.tws.hit("read_only_api"):
         session.send(messages.error(-1, 321, READ_ONLY))
@@ -285,6 +292,7 @@ def req_completed_orders(session: Session, fields: Fields) -> None:
 
 ANSWERS: dict[str, Callable[[Session, Fields], None]] = {
     "placeOrder": place_order,
+    "cancelOrder": cancel_order,
     "reqOpenOrders": req_open_orders,
     "reqAllOpenOrders": req_all_open_orders,
     "reqCompletedOrders": req_completed_orders,

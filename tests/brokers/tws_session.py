@@ -10,14 +10,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from tests.brokers import tws_answers, tws_lines, tws_orders
+from tests.brokers import tws_answers, tws_chains, tws_lines, tws_orders
 from tests.brokers import tws_messages as messages
 from tests.brokers.tws_wire import HIGHEST, REQUESTS, Fields, frame, split
 
 if TYPE_CHECKING:
     from tests.brokers.tws import Tws
 
-ANSWERS: dict[str, Callable[[Session, Fields], None]] = tws_answers.ANSWERS | tws_lines.ANSWERS | tws_orders.ANSWERS
+ANSWERS: dict[str, Callable[[Session, Fields], None]] = (
+    tws_answers.ANSWERS | tws_chains.ANSWERS | tws_lines.ANSWERS | tws_orders.ANSWERS
+)
 MUTES = {
     "reqPositions": "mute_positions",
     "reqAccountUpdates": "mute_account_updates",
@@ -33,6 +35,8 @@ MUTES = {
     "reqHistoricalData": "mute_history",
     "reqMktData": "mute_market_data",
     "reqCurrentTime": "mute_time",
+    "reqSecDefOptParams": "mute_chains",
+    "reqMarketRule": "mute_rules",
 }
 """which fault swallows which request"""
 FARMS = (
