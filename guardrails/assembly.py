@@ -1,5 +1,6 @@
-"""What one process runs, put together from its settings: the engine with its store, its alerts and its dead-man's
-switch. The same for the app and for `guardrails watch`; whoever calls it brings what belongs to outside parties.
+"""What one process runs, put together from its settings: the engine with its store, its orders, its alerts and its
+dead-man's switch. The same for the app and for `guardrails watch`; whoever calls it brings what belongs to outside
+parties.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from guardrails.alerts.heartbeat import Heartbeat
 from guardrails.alerts.pulse import Kind, Seen, seen_of
 from guardrails.alerts.values import Receipt
 from guardrails.awake import Awake
-from guardrails.brokers import Broker
+from guardrails.brokers import Broker, TradingBroker
 from guardrails.engine import Engine, EngineSettings
+from guardrails.execution.service import Execution
+from guardrails.flatten.flattening import Flattening
 from guardrails.matrix import MatrixFile
 from guardrails.settings import Settings
 from guardrails.store.database import Database, open_database
@@ -104,6 +107,16 @@ def assemble(
         steady=steady,
         holds=awake.holds,
     )
+    execution = Execution(
+        [source for source in sources if isinstance(source, TradingBroker)],
+        None if isinstance(store, str) else store,
+        clock,
+        lambda: engine.matrix,
+        settings.guardrails_data_dir,
+    )
+    flattening = Flattening(execution, lambda: engine.assessment, clock)
+    execution.doings.update(flattening.doings())
+    execution.beside["flatten"] = flattening.run
     engine = Engine(
         sources,
         MatrixFile.open(settings.guardrails_matrix),
@@ -117,6 +130,7 @@ def assemble(
         store,
         desk,
         awake,
+        execution,
     )
     demo = next((source for source in sources if source.name == "demo"), None)
     kept = None if isinstance(kept_in, str) else kept_in

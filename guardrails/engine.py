@@ -26,15 +26,17 @@ from guardrails.assess import Assessment, Inputs, assess
 from guardrails.awake import Awake
 from guardrails.brokers import Broker, LiveBroker
 from guardrails.errors import SourceError
+from guardrails.execution.dealing import Dealing
 from guardrails.health import Health
 from guardrails.histories import past_of
 from guardrails.keeper import Keeper, Published
 from guardrails.matrix import MatrixFile, RiskMatrix
 from guardrails.memory import Memory, read_memory, remembered_as, sources_key, write_atomically, write_memory
+from guardrails.orders_now import OrdersNow, trading_words
 from guardrails.outages import SPEAKING, about_matrix, about_task
 from guardrails.pricing import compiled
 from guardrails.readings import Readings
-from guardrails.requests import Answer, Request
+from guardrails.requests import ORDER_KINDS, Answer, Request
 from guardrails.snapshot import Change, Snapshot, read_snapshot, to_json
 from guardrails.values import View
 
@@ -82,8 +84,10 @@ class Engine:
         store: Keeper | str = "",
         desk: Duty | None = None,
         awake: Awake | None = None,
+        execution: Dealing | None = None,
     ) -> None:
-        """`store` keeps every Snapshot, or is why nothing is kept; `desk` makes alerts of them.
+        """`store` keeps every Snapshot, or is why nothing is kept; `desk` makes alerts of them; orders go through
+        `execution`.
 
         Whoever tells somebody something is held back by `awake` while it is not known whether this program watches.
         """
@@ -99,6 +103,9 @@ class Engine:
         self._store = None if isinstance(store, str) else store
         self._desk = desk
         self._awake = awake or Awake()
+        self._execution = execution
+        if desk is not None and execution is not None:
+            desk.hand_on(ORDER_KINDS, self._asked_elsewhere)
         self._problems: dict[str, str] = {"store": store} if isinstance(store, str) and store else {}
         self._changes: tuple[Change, ...] = ()
         self._scenario = settings.scenario
@@ -164,12 +171,21 @@ class Engine:
             return None if self._published is None else self._published.alerts
         return None if self._desk is None else self._desk.now
 
+    @property
+    def orders(self) -> OrdersNow | None:
+        """Orders and safety as they stand, of this program or of the one that watches; None where nobody deals."""
+        if self._watched_by:
+            return None if self._published is None else self._published.orders
+        return None if self._execution is None else self._execution.now
+
     def ask(self, kind: str, body: Mapping[str, str], author: str) -> str:
         """Ask the program that watches to do something (`guardrails.requests.Kind`); the key of its `answer`."""
         now = self.now()
         request = Request(secrets.token_hex(8), now, now + ANSWER_SECONDS, author, kind, dict(body))
         if self._watched_by and self._store is not None:
             self._store.ask(request)
+        elif kind in ORDER_KINDS and self._execution is not None:
+            self._execution.put(request)
         elif self._desk is not None:
             self._desk.do(request)
         return request.key
@@ -177,7 +193,12 @@ class Engine:
     def answer(self, key: str) -> Answer | None:
         """What came of the request `key`; None while it is not known."""
         told = None if self._desk is None else self._desk.answer(key)
+        told = told or (None if self._execution is None else self._execution.answer(key))
         return told or (None if self._store is None else self._store.answered(key))
+
+    def _asked_elsewhere(self, request: Request) -> None:
+        if self._execution is not None and self._store is not None:
+            self._execution.put(request, self._store.answer)
 
     def forget(self, scenario: str) -> None:
         """Begin the next cycle with an empty memory, because the demo's market was exchanged for that of `scenario`."""
@@ -252,6 +273,8 @@ class Engine:
         jobs |= {"assess": self._assess, "record": self._record, "past": self._fill_past}
         jobs = {name: lambda job=job: self._while_watching(job) for name, job in jobs.items()}  # type: ignore[misc]  # as above
         jobs["share"] = self._share
+        if self._execution is not None:
+            jobs["orders"] = self._execution.run
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._keep(name, job), name=name) for name, job in jobs.items()]
@@ -267,7 +290,9 @@ class Engine:
             try:
                 await job()
             except Exception as error:  # the loop outlives whatever a job does
-                if name == "share" or self._watching.is_set():  # else it is of before another program took over
+                if (
+                    name in ("share", "orders") or self._watching.is_set()
+                ):  # else it is of before another program took over
                     self._went_wrong(name, error)
             else:
                 self._problems.pop(name, None)
@@ -326,8 +351,7 @@ class Engine:
         elif self._watching.is_set():
             self._watching.clear()
             self._watching_since = None
-            if self._desk is not None:
-                self._desk.idle()
+            self._rest()
             self._problems = {name: said for name, said in self._problems.items() if name == "store"}
             self._writable = True
             await self._readings.lose(STOP_TIMEOUT_SECONDS / 2)
@@ -340,16 +364,28 @@ class Engine:
             return
         log.warning("this program stood still for %.0f s; it asks who watches now", slept)
         self._watching_since = None
+        self._rest()
+
+    def _rest(self) -> None:
+        """Tell nobody anything and send nothing any more."""
         if self._desk is not None:
             self._desk.idle()
+        if self._execution is not None:
+            self._execution.idle()
 
     def _begin_watching(self) -> None:
         if self._watching.is_set() and self._watching_since is not None:
             return
         self._watching_since = self.now()
+        self._take_up()
+        self._watching.set()
+
+    def _take_up(self) -> None:
+        """Alerts and orders of the book that is watched, from what is stored of it."""
         if self._desk is not None:
             self._desk.begin(self.names, self._scenario)
-        self._watching.set()
+        if self._execution is not None:
+            self._execution.begin(self.names, self._scenario)
 
     def _is_news(self, snapshot: Snapshot) -> bool:
         """Whether another program has seen this after what is shown and remembered here."""
@@ -384,8 +420,7 @@ class Engine:
             self._readings.forget()
             self._memory, self._changes = Memory(), ()
             self._past_filled = None
-            if self._desk is not None:
-                self._desk.begin(self.names, self._scenario)
+            self._take_up()
         await self._readings.first_words(self.settings.first_words_seconds)
         began, lost, now = time.perf_counter(), self._readings.lost, self.now()
         views = self._readings.views()
@@ -407,6 +442,8 @@ class Engine:
         matrix = self._matrix.matrix
         extra = [about_matrix(text, matrix) for text in self._matrix.problems]
         extra += [about_task(name, text, matrix) for name, text in sorted(self._problems.items())]
+        if self._execution is not None and self.assessment is not None:
+            extra += self._execution.findings(self.assessment.limits)
         compiling = compiled.state() is compiled.State.COMPILING
         return Inputs(tuple(views), self._memory, now, tuple(extra), self.settings.trading, compiling)
 
@@ -425,6 +462,10 @@ class Engine:
         changes = tuple(Change(c.time, c.old, c.new, c.cause, c.targets) for c in result.changes)
         self._changes = (*reversed(changes), *self._changes)[:_KEPT_CHANGES]
         snapshot = replace(result.snapshot, changes=self._changes)
+        if self._execution is not None:
+            self._execution.see(result, self.names)
+            dealt = self._execution.now
+            snapshot = replace(snapshot, safety_state=dealt.safety.state.value, trading=trading_words(dealt))
         moved = announce(self.latest, snapshot)
         for change in changes:
             log.warning("regime %s -> %s: %s", change.old, change.new, change.cause)
@@ -436,7 +477,10 @@ class Engine:
             alerts = self._desk.now
         if self._store is not None:
             memory = result.memory
-            self._store.keep(snapshot, self._matrix.text, result.portfolio, self._scenario, inputs, memory, alerts)
+            orders = None if self._execution is None else self._execution.now
+            self._store.keep(
+                snapshot, self._matrix.text, result.portfolio, self._scenario, inputs, memory, alerts, orders
+            )
             self._tell_store_problem()
         if moved or self._cycles == 0:
             self._due.set()

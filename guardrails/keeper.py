@@ -12,6 +12,7 @@ from guardrails.alerts.values import AlertsNow, Delivery, Event, OpenAlerts
 from guardrails.assess import Inputs
 from guardrails.execution.values import Deed, OpenDeeds
 from guardrails.memory import Memory
+from guardrails.orders_now import OrdersNow
 from guardrails.past import Past
 from guardrails.portfolio import Portfolio
 from guardrails.requests import Answer, Request
@@ -33,6 +34,7 @@ class Keeper(Protocol):
         inputs: Inputs,
         memory: Memory,
         alerts: AlertsNow | None,
+        orders: OrdersNow | None = None,
     ) -> None:
         """Take a copy of one moment and return at once."""
 
@@ -47,6 +49,9 @@ class Keeper(Protocol):
 
     def answered(self, key: str) -> Answer | None:
         """What came of the request `key`; None while it is not known."""
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the app that asked what came of it, and return at once."""
 
     def health(self) -> StoreHealth:
         """Whether what was handed over is kept."""
@@ -164,3 +169,7 @@ class Published(Protocol):
     @property
     def alerts(self) -> AlertsNow | None:
         """Its alerts, None when it makes none."""
+
+    @property
+    def orders(self) -> OrdersNow | None:
+        """Its orders, accounts without numbers; None when it does not say."""

@@ -61,3 +61,13 @@ class OrdersNow:
     discipline: Discipline = field(default_factory=Discipline)
     problem: str = ""
     """why what is shown may be old or incomplete; empty when it is not"""
+
+
+def trading_words(now: OrdersNow) -> str:
+    """Where orders can be sent, in few words for the header: `read-only`, `paper IBKR`, `LIVE tastytrade`."""
+    able = [row for row in now.trading if not row.refusal]
+    if not able:
+        return "read-only"
+    live = sorted({row.account.partition(" ")[0] for row in able if not row.paper})
+    paper = sorted({row.account.partition(" ")[0] for row in able if row.paper})
+    return " · ".join(f"{word} {', '.join(names)}" for word, names in (("LIVE", live), ("paper", paper)) if names)

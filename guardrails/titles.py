@@ -35,6 +35,9 @@ TITLES = MappingProxyType({
     "source_state": "Sources",
     "clock_skew": "Clocks",
     "delivery": "Delivery of alerts",
+    "order_state": "Order in doubt",
+    "orders_read": "Working orders",
+    "position_change": "Unexplained position",
 })  # fmt: skip
 """where the name of a check is not already what a person says"""
 _OCC = re.compile(r"(?:index_)?option:(.{6}\d{6}[CP]\d{8})$")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from guardrails.alerts.values import AlertsNow, Message, Receipt
@@ -54,6 +54,9 @@ class Duty(Protocol):
 
     def answer(self, key: str) -> Answer | None:
         """What came of the request `key`; None while it is not known."""
+
+    def hand_on(self, kinds: Collection[str], take: Callable[[Request], None]) -> None:
+        """Hand requests of these kinds that other apps ask to `take`, which must not block."""
 
     def stop(self, seconds: float) -> None:
         """Send what waits, the loudest first, for at most so long, and end."""

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -88,6 +88,8 @@ class Desk:
         """of the book that was watched before: an attempt for it may still be under way"""
         self._wrong: dict[str, str] = {}
         """what goes wrong now, by what was tried"""
+        self._others: tuple[frozenset[str], Callable[[Request], None]] | None = None
+        """kinds of requests that somebody else does, and who"""
         self._now = AlertsNow(clock())
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -131,6 +133,10 @@ class Desk:
     def answer(self, key: str) -> Answer | None:
         """What came of the request `key`; None while it is not known."""
         return self._asked.answer(key)
+
+    def hand_on(self, kinds: Collection[str], take: Callable[[Request], None]) -> None:
+        """Hand requests of these kinds that other apps ask to `take`."""
+        self._others = frozenset(kinds), take
 
     def stop(self, seconds: float) -> None:
         """Work through what waits and send it, the loudest first, for at most `seconds`; the store has the rest."""
@@ -253,8 +259,12 @@ class Desk:
     def _work(self) -> None:
         watch = self._watch
         ready = watch.ledger if watch is not None and watch.is_open else None
-        others = [] if self._store is None or ready is None else self._store.requests()
-        self._asked.work(ready, others, self._clock())
+        asked = [] if self._store is None or ready is None else self._store.requests()
+        kinds, take = self._others or (frozenset(), None)
+        for request in asked:
+            if take is not None and request.kind in kinds:
+                take(request)
+        self._asked.work(ready, [one for one in asked if one.kind not in kinds], self._clock())
 
     def _publish(self) -> None:
         """Replace what pages show."""

@@ -30,7 +30,7 @@ MEMBERS = MappingProxyType({
         "position_data", "greeks_coverage", "greeks_agreement", "model_residual", "beta_coverage", "beta_quality",
     ),
     "sources": ("source_state", "clock_skew"),
-    "engine": ("engine", "risk_matrix", SAFETY_STATE, DELIVERY),
+    "engine": ("engine", "risk_matrix", SAFETY_STATE, DELIVERY, "order_state", "orders_read", "position_change"),
     "regime": ("market_regime", REGIME_CHANGE),
 })  # fmt: skip
 """checks by family"""

@@ -71,8 +71,9 @@ CHECKS: tuple[Check, ...] = (
     clock_skew,
 )
 
-ENGINE_CHECKS = ("risk_matrix", "engine")
-"""findings that no check makes: a matrix file on disk that is not valid, a task of the engine that ended"""
+ENGINE_CHECKS = ("risk_matrix", "engine", "order_state", "orders_read", "position_change")
+"""findings that no check makes: a matrix file on disk that is not valid, a task of the engine that ended, an order of
+which it is not known what became, working orders that are not known, a position that changed and nothing says why"""
 
 CHECK_NAMES: tuple[str, ...] = (*(check.__name__ for check in CHECKS), *ENGINE_CHECKS)
 
@@ -88,6 +89,7 @@ SUBJECTS = (
     "source:NAME",
     "matrix",
     "task:NAME",
+    "order:KEY",
 )
 """forms a Finding's subject can take"""
 

@@ -70,6 +70,16 @@ class SafetyFile:
             if stored is not None and _is_later(stored.new, self._kept.safety):
                 self._kept = replace(self._kept, safety=stored.new)
 
+    def read(self, book: str, now: datetime) -> None:
+        """Only look what was set in `book`, for a program that changes nothing."""
+        with self._guard:
+            try:
+                self._kept = self._read().get(book) or Kept()
+            except (OSError, ValueError):
+                self._kept = Kept(Safety(SafetyState.NO_NEW_RISK, now, Cause.UNREADABLE, reason=_UNREADABLE))
+            if (self._folder / STOP_FILE).exists() and self.now.state is not SafetyState.STOPPED:
+                self._kept = Kept(Safety(SafetyState.STOPPED, now, Cause.STOP_FILE, reason=f"a file {STOP_FILE} lies"))
+
     def change(
         self,
         new: SafetyState,

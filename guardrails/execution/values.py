@@ -113,6 +113,10 @@ class JournalLeg:
     fees: Number
     execution: tuple[str, ...] = ()
     """identities of the executions in it"""
+    dollars_per_point: Number = None
+    """US dollars of one unit per 1.00 of its price: the multiplier times the rate of its currency; None: not known"""
+    held: Number = None
+    """of it in the account before; None is not known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,8 @@ class JournalEntry:
     before: BookThen | None = None
     after: BookThen | None = None
     """once the fill is in the book"""
+    owner: str = ""
+    """`guardrails.memory.account_key` of the account: two may share a mask"""
 
 
 class RunState(StrEnum):
@@ -170,6 +176,10 @@ class FlattenRun:
     words: str = ""
     orders: Mapping[str, str] = field(default_factory=dict)
     """key of the order record by number of the plan's closing order"""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """by number, why an order of the plan waits, was not sent, or ended without being filled"""
+    flat: bool = False
+    """fresh positions show nothing any more of what was to be closed"""
 
 
 Deed = OrderRecord | Fill | JournalEntry | Override | SafetyChange | FlattenRun

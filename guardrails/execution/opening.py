@@ -1,0 +1,116 @@
+"""The beginning of a watch: what was done before is taken up, and every broker asked, before anything may be sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from guardrails.errors import GuardrailsError
+from guardrails.execution import intents
+from guardrails.execution.desk import Desk
+from guardrails.execution.following import Following
+from guardrails.execution.position_watch import PositionWatch
+from guardrails.execution.values import OpenDeeds, OrderRecord
+from guardrails.memory import remembered_as, sources_key
+
+log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 1.0
+"""before a store that could not be read is tried again"""
+
+
+class Opening:
+    """Belongs to the loop."""
+
+    def __init__(self, desk: Desk, following: Following) -> None:
+        self._desk, self._following = desk, following
+        self.wanted: tuple[tuple[str, ...], str] | None = None
+        """sources and scenario of the book that is watched; None when another program watches it"""
+        self.generation = 0
+        """how many times that changed"""
+        self._reading: asyncio.Task[OpenDeeds] | None = None
+
+    def want(self, wanted: tuple[tuple[str, ...], str] | None) -> None:
+        """Watch another book, or none; nothing is sent before it is open."""
+        self.wanted, self.generation = wanted, self.generation + 1
+        self._desk.is_open = False
+        self._desk.pulse()
+
+    async def run(self) -> None:
+        """Take up what was done before, and ask every broker, before anything may be sent.
+
+        A broker that does not answer keeps nobody from the others, nor does a store that cannot be read: exits go out
+        all the same, and the gate knows what is not known. The store is tried again until it can be read.
+        """
+        opened, is_read = -1, True
+        while True:
+            generation, wanted = self.generation, self.wanted
+            if wanted is None or (opened == generation and is_read):
+                await self._desk.wait(self._desk.waits.tick)
+                continue
+            is_new = opened != generation
+            if is_new:
+                self._begin_book(*wanted)
+            asked = [venue.read_anew() for venue in self._desk.venues] if is_new else []
+            before, _ = await asyncio.gather(self._read_before(), asyncio.gather(*asked))
+            if generation != self.generation:
+                continue
+            await self._take_up(before, sources_key(remembered_as(*wanted)), is_new=is_new)
+            opened, is_read = generation, before is not None
+            if not is_read:
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    def _begin_book(self, sources: tuple[str, ...], scenario: str) -> None:
+        self._reading = None  # one that is under way is of another book
+        self._desk.problem = ""
+        self._desk.deeds.begin(sources, scenario)
+        self._desk.before.clear()
+        self._desk.positions = PositionWatch()
+        for venue in self._desk.venues:
+            venue.begin()
+
+    async def _read_before(self) -> OpenDeeds | None:
+        """What the store has; None when it cannot be read, or not in time: then the same read is waited for again."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(asyncio.to_thread(self._desk.deeds.read, self._desk.clock()))
+        reading = self._reading
+        await asyncio.wait({reading}, timeout=self._desk.waits.read)
+        if not reading.done():
+            self._desk.problem = f"what was done before cannot be read: no answer in {self._desk.waits.read:g} s"
+            return None
+        self._reading = None
+        try:
+            return reading.result()
+        except GuardrailsError as error:
+            self._desk.problem = f"what was done before cannot be read: {error}"
+        except Exception as error:  # a store may raise what it likes: it is not known then
+            log.exception("what was done before cannot be read")
+            self._desk.problem = f"what was done before cannot be read ({type(error).__name__})"
+        return None
+
+    async def _take_up(self, before: OpenDeeds | None, book: str, *, is_new: bool) -> None:
+        desk, now = self._desk, self._desk.clock()
+        known = set() if is_new else set(desk.deeds.records)
+        desk.deeds.take_up(before or OpenDeeds())
+        desk.problem = desk.problem if before is None else ""
+        if is_new:
+            for record in await asyncio.to_thread(self._saved_intents):
+                desk.deeds.unkept.add(record.key)
+                desk.deeds.records.setdefault(record.key, record)
+            stored = None if before is None else before.safety
+            await asyncio.to_thread(desk.safety.open, book, stored, now)
+        if desk.seen is not None:
+            desk.see(desk.seen)
+        back = tuple(desk.deeds.records) if is_new else [record.key for record in (before or OpenDeeds()).orders]
+        self._following.doubt_unsent([key for key in back if key not in known])
+        for venue in desk.venues:
+            self._following.absorb(venue)
+        desk.is_open, desk.opened = True, desk.opened + 1
+        desk.pulse()
+
+    def _saved_intents(self) -> tuple[OrderRecord, ...]:
+        try:
+            return intents.read(self._desk.data_dir)
+        except OSError:
+            log.exception("%s cannot be read", intents.FILE)
+            return ()

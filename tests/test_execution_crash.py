@@ -1,0 +1,212 @@
+"""A program that ends at any step, and one that goes on from what it left: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from guardrails.execution.values import Deed, JournalKind
+from guardrails.orders import OrderState
+from guardrails.requests import Kind
+from guardrails.safety import SafetyState
+from tests.books import IBKR, NOW
+from tests.exchange import CLOSE_PUT, OPEN, Place, Plan, Program, Shelf, listed, typed
+
+
+class Slow(Shelf):
+    """A store that takes everything, and says so only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def hand_deeds(self, sources: Sequence[str], scenario: str, deeds: Sequence[Deed]) -> SlowPlace:
+        super().hand_deeds(sources, scenario, deeds)
+        return SlowPlace(kept=True, answers=self.answers)
+
+
+@dataclass(frozen=True)
+class SlowPlace(Place):
+    answers: threading.Event
+
+    def wait(self, seconds: float) -> bool:
+        return self.answers.wait(seconds)
+
+
+async def killed_at(step: str, program: Program, order: str = OPEN) -> None:
+    """Go the way of an order up to `step`, and end there without any tidying up."""
+    exchange = program.exchange
+    if step == "simulated":
+        await program.ask(Kind.SIMULATE, order=order, preview="no")
+    elif step == "approved":
+        await program.token(order)
+    elif step == "saved":
+        exchange.plans.append(Plan.HANG_BEFORE)
+        token = await program.token(order)
+        program.put(Kind.SUBMIT, order=order, token=token)
+        assert await program.until(lambda: bool(program.execution.records) and not exchange.plans)
+    elif step == "sent":
+        exchange.plans.append(Plan.HANG)
+        token = await program.token(order)
+        program.line._told = exchange.read()
+        exchange.listeners.clear()  # it ends before anything is heard of it
+        program.put(Kind.SUBMIT, order=order, token=token)
+        assert await program.until(lambda: len(exchange.log) == 1)
+        exchange.listeners.append(program.line._hear)
+    elif step == "filled":
+        await program.send(order)
+        exchange.listeners.clear()
+        exchange.fill(exchange.log[0])
+        exchange.listeners.append(program.line._hear)
+    else:
+        await program.send(order)
+        exchange.fill(exchange.log[0])
+        assert await program.until(lambda: program.state() is OrderState.FILLED)
+    await program.die()
+
+
+@pytest.mark.parametrize(
+    ("step", "arrived", "state"),
+    [
+        ("simulated", 0, None),
+        ("approved", 0, None),
+        ("saved", 0, OrderState.UNKNOWN),
+        ("sent", 1, OrderState.WORKING),
+        ("filled", 1, OrderState.FILLED),
+        ("journaled", 1, OrderState.FILLED),
+    ],
+)
+def test_after_an_end_at_any_step_no_order_is_sent_again_and_no_fill_is_lost(
+    tmp_path: Path, step: str, arrived: int, state: OrderState | None
+) -> None:
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        first = Program(exchange, shelf, tmp_path)
+        async with first:
+            await killed_at(step, first)
+        exchange.clock.move(5)
+        async with Program(exchange, shelf, tmp_path) as second:
+            assert len(exchange.log) == arrived
+            if state is None:
+                assert second.execution.records == {}
+                return
+            assert await second.until(lambda: second.state() is state)
+            assert second.record().order.account == IBKR  # the full number, which the store does not have
+            if state is OrderState.FILLED:
+                assert await second.until(lambda: second.record().fees == 0.5)
+                assert await second.until(lambda: bool(shelf.entries()))
+                [entry] = shelf.entries()
+                assert (entry.kind, entry.quantity, entry.fees) == (JournalKind.FILL, 2.0, 0.5)
+                assert entry.legs[0].execution == ("e1",)
+            await asyncio.sleep(0.1)
+            assert len(exchange.log) == len(set(exchange.log)) == arrived
+
+    asyncio.run(story())
+
+
+def test_an_order_cut_off_while_it_was_sent_is_in_doubt_at_once_even_when_the_broker_is_silent(tmp_path: Path) -> None:
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        async with Program(exchange, shelf, tmp_path) as first:
+            await killed_at("sent", first)
+        exchange.silent = True
+        async with Program(exchange, shelf, tmp_path) as second:
+            assert second.state() is OrderState.UNKNOWN
+            assert "ended while it was being sent" in second.record().detail
+            exchange.silent = False
+            assert await second.until(lambda: second.state() is OrderState.WORKING)
+
+    asyncio.run(story())
+
+
+def test_an_approval_does_not_survive_a_restart(tmp_path: Path) -> None:
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        async with Program(exchange, shelf, tmp_path) as first:
+            token = await first.token(CLOSE_PUT)
+        async with Program(exchange, shelf, tmp_path) as second:
+            answer = await second.ask(Kind.SUBMIT, order=CLOSE_PUT, token=token)
+            assert "not known: simulate the order again" in answer.words
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("state", list(SafetyState)[1:])
+def test_the_safety_state_is_the_same_after_a_restart(tmp_path: Path, state: SafetyState) -> None:
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        async with Program(exchange, shelf, tmp_path) as first:
+            await first.ask(Kind.SAFETY, state=state.value, reason="storm")
+        async with Program(exchange, shelf, tmp_path) as second:
+            assert second.execution.safety.now.state is state
+            assert second.execution.safety.now.reason == "storm"
+            assert await second.until(lambda: second.execution.now.safety.state is state)
+
+    asyncio.run(story())
+    assert [one.kind for one in shelf.entries()] == [JournalKind.SAFETY]
+
+
+def test_an_exit_whose_intent_stands_in_the_file_alone_is_found_again(tmp_path: Path) -> None:
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        async with Program(exchange, shelf, tmp_path) as first:
+            shelf.takes = False
+            await first.send(CLOSE_PUT)
+            assert len(exchange.log) == 1
+        shelf.takes = True
+        exchange.clock.move(5)
+        async with Program(exchange, shelf, tmp_path) as second:
+            assert await second.until(lambda: second.state() is OrderState.WORKING)
+            assert await second.until(lambda: not (tmp_path / "intents.jsonl").exists())
+        assert shelf.open_deeds((), "", NOW).orders[-1].key == exchange.log[0]
+
+    asyncio.run(story())
+
+
+def test_another_program_that_takes_over_sends_nothing_that_the_first_had_begun(tmp_path: Path) -> None:
+    exchange, shelf = listed(), Slow()
+
+    async def story() -> None:
+        async with Program(exchange, shelf, tmp_path) as first:
+            token = await first.token(CLOSE_PUT)
+            shelf.answers.clear()
+            key = first.put(Kind.SUBMIT, order=CLOSE_PUT, token=token)
+            assert await first.until(lambda: bool(first.execution.records))
+            first.execution.idle()
+            shelf.answers.set()
+            answer = await first.answered(key)
+            assert "another program watches this book now" in answer.words
+            assert exchange.log == []
+
+    asyncio.run(story())
+
+
+def test_many_programs_in_turn_make_one_order_each_and_never_two(tmp_path: Path) -> None:
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        for number in range(5):
+            exchange.plans.append([Plan.LOSE_REPLY, Plan.FILL, Plan.WORK, Plan.REJECT, Plan.HANG][number])
+            async with Program(exchange, shelf, tmp_path) as program:
+                order = typed((f"SPXW  261218P055{number}0000", 1))
+                assert await program.until(lambda: not program.execution._desk.doubts())
+                await program.send(order)
+            exchange.clock.move(20)
+        async with Program(exchange, shelf, tmp_path) as last:
+            assert await last.until(lambda: not last.execution._desk.doubts())
+            assert len(last.execution.records) == len(exchange.log) == len(set(exchange.log)) == 5
+            truth = {one.key: one.state for one in exchange.orders.values()}
+            assert {key: one.state for key, one in last.execution.records.items()} == truth
+
+    asyncio.run(story())
