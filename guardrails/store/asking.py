@@ -6,9 +6,10 @@ the same manner in which the watching program takes it (`guardrails.store.taking
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -18,13 +19,15 @@ from sqlalchemy import select, update
 from guardrails.requests import Answer, Request, Said
 from guardrails.store.books import Book
 from guardrails.store.database import Database
+from guardrails.store.deed_texts import hidden_field
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import micros, moment
 from guardrails.store.sharing import ANSWERS, REQUESTS
-from guardrails.store.texts import document, text
+from guardrails.store.texts import name, text
 
 PATIENCE = timedelta(seconds=60)
 """so long after its time the answer to a request that was taken may come"""
+_NAMES = ("alert", "channel", "delivery", "check", "subject")
 MOST_ASKED, MOST_TOLD = 100, 500
 """requests that wait for their answer, and answers that are remembered"""
 
@@ -106,7 +109,7 @@ class Asking:
             micros(asked.valid_until),
             text(asked.author),
             text(asked.kind),
-            document(asked.body, ("alert", "channel", "delivery")),
+            _body(asked.body),
             self._run,
             None,
         )
@@ -123,11 +126,12 @@ class Asking:
             return
         c = ANSWERS.c
         with self._database.reading() as connection:
-            rows = connection.execute(select(c.key, c.time, c.said, c.words).where(c.key.in_(keys))).all()
+            query = select(c.key, c.time, c.said, c.words, c.content).where(c.key.in_(keys))
+            rows = connection.execute(query).all()
         with self._guard:
-            for key, time, said, words in rows:
+            for key, time, said, words, content in rows:
                 known = said in Said.__members__.values()
-                self._end(key, Said(said) if known else Said.UNKNOWN, words, moment(time))
+                self._end(key, Said(said) if known else Said.UNKNOWN, words, moment(time), content or "")
 
     def _take_back(self, one: _Asked) -> None:
         c, key = REQUESTS.c, one.request.key
@@ -149,9 +153,15 @@ class Asking:
                 self._open[key] = replace(one, stage=stage)
             return one is not None
 
-    def _end(self, key: str, said: Said, words: str, time: datetime | None = None) -> None:
+    def _end(self, key: str, said: Said, words: str, time: datetime | None = None, content: str = "") -> None:
         """Under the guard."""
         self._open.pop(key, None)
-        self._told[key] = Answer(key, time or self._now(), said, words)
+        self._told[key] = Answer(key, time or self._now(), said, words, content)
         if len(self._told) > MOST_TOLD:
             self._told.popitem(last=False)
+
+
+def _body(body: Mapping[str, str]) -> str:
+    """What is asked, as it may be stored: names as they are, keys exact, account numbers cut to four."""
+    told = {key: name(value) if key in _NAMES else hidden_field(key, value) for key, value in body.items()}
+    return json.dumps(told, sort_keys=True, ensure_ascii=False)

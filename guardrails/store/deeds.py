@@ -1,7 +1,9 @@
-"""The tables of what was done: safety states, alerts and their deliveries, orders, fills, journal, overrides.
+"""The tables of what was done: safety states, alerts and their deliveries, orders, fills, journal, overrides, flatten.
 
 Each is a list of events that is only ever added to: what is true now is the last row of its kind. All must survive,
-and each row is proven in the evidence log (see `guardrails.store.proof`).
+and each row is proven in the evidence log (see `guardrails.store.proof`). Where a table has a `content`, that is the
+whole value as JSON (see `guardrails.store.deed_rows`), and the other columns are what is looked for; `time` is then
+when it was handed over.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ SAFETY_CHANGES = _events(
     text_column("new"),
     text_column("author"),  # who asked for it: a person's name, or the check that did
     text_column("reason"),
+    text_column("content", nullable=True),  # JSON: the `guardrails.safety.SafetyChange`
 )
 
 ALERTS = _events(
@@ -85,6 +88,8 @@ ORDERS = _events(
     text_column("reasons"),  # JSON list
     text_column("broker_reference", nullable=True),
     text_column("detail"),
+    time_column("changed", nullable=True),
+    text_column("content", nullable=True),  # JSON: the `guardrails.execution.values.OrderRecord`
     key="order_key",
 )
 
@@ -101,6 +106,8 @@ FILLS = _events(
     number_column("fees"),
     text_column("currency"),
     time_column("executed"),
+    Column("revision", Integer, nullable=True),  # the highest of an execution counts
+    text_column("content", nullable=True),  # JSON: the `guardrails.orders.Fill`
     key="execution",
 )
 
@@ -112,6 +119,10 @@ JOURNAL = _events(
     text_column("words"),  # what the person wrote
     text_column("before"),  # JSON: the measures that moved
     text_column("after"),  # JSON
+    text_column("entry", nullable=True),  # identity: what is known of it is written again under the same
+    time_column("done", nullable=True),  # when what it tells of happened
+    text_column("content", nullable=True),  # JSON: the `guardrails.execution.values.JournalEntry`
+    key="entry",
 )
 
 OVERRIDES = _events(
@@ -124,7 +135,18 @@ OVERRIDES = _events(
     Column("state", String(16), nullable=False),  # begun, used, ended
     time_column("until"),
     text_column("order_key", nullable=True),
+    text_column("content", nullable=True),  # JSON: the `guardrails.gate.values.Override`
     key="override",
 )
 
-DEEDS = (SAFETY_CHANGES, ALERTS, DELIVERIES, ORDERS, FILLS, JOURNAL, OVERRIDES)
+FLATTEN_RUNS = _events(
+    "flatten_runs",
+    text_column("flatten"),  # identity
+    Column("state", String(16), nullable=False),  # running, cancelling, done
+    text_column("author"),
+    text_column("words"),
+    text_column("content"),  # JSON: the `guardrails.execution.values.FlattenRun`
+    key="flatten",
+)
+
+DEEDS = (SAFETY_CHANGES, ALERTS, DELIVERIES, ORDERS, FILLS, JOURNAL, OVERRIDES, FLATTEN_RUNS)

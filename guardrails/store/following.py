@@ -14,15 +14,19 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, func, insert, select, update
 
 from guardrails.alerts.values import AlertsNow
+from guardrails.errors import GuardrailsError
 from guardrails.memory import Memory
+from guardrails.orders_now import OrdersNow
+from guardrails.safety import Cause, Safety, SafetyState
 from guardrails.snapshot import Snapshot, to_json
 from guardrails.store.captures import packed, read_packed, unpacked
 from guardrails.store.database import Database
+from guardrails.store.deed_texts import hidden_document
 from guardrails.store.metadata import micros
 from guardrails.store.sharing import LATEST
 
 LOOK_SECONDS = 0.5
-_MEMORY, _ALERTS = TypeAdapter(Memory), TypeAdapter(AlertsNow)
+_MEMORY, _ALERTS, _ORDERS = TypeAdapter(Memory), TypeAdapter(AlertsNow), TypeAdapter(OrdersNow)
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +37,8 @@ class Published:
     snapshot: Snapshot
     memory: Memory
     alerts: AlertsNow | None = None
+    orders: OrdersNow | None = None
+    """accounts in it are without their numbers"""
 
 
 def publish(connection: Connection, book: str, token: int, newest: Published) -> None:
@@ -40,7 +46,11 @@ def publish(connection: Connection, book: str, token: int, newest: Published) ->
     c, snapshot = LATEST.c, newest.snapshot
     content, memory = packed(to_json(snapshot)), packed(_MEMORY.dump_json(newest.memory))
     alerts = None if newest.alerts is None else packed(_ALERTS.dump_json(newest.alerts))
-    values = {"time": micros(snapshot.as_of), "token": token, "content": content, "memory": memory, "alerts": alerts}
+    orders = None if newest.orders is None else packed(hidden_document(newest.orders, _ORDERS).encode())
+    values = {
+        "time": micros(snapshot.as_of), "token": token, "content": content, "memory": memory, "alerts": alerts,
+        "orders": orders,
+    }  # fmt: skip
     if connection.execute(update(LATEST).where(c.book == book).values(values)).rowcount == 0:
         connection.execute(insert(LATEST), {"book": book, **values})
     if connection.dialect.name == "postgresql":
@@ -61,12 +71,23 @@ class Follower:
             row = connection.execute(select(c.time, c.token).where(c.book == book)).first()
             if row is None or (book, row.time, row.token) == self._known:
                 return None
-            last = select(c.content, c.memory, c.alerts).where(c.book == book)
-            content, memory, alerts = connection.execute(last).one()
+            last = select(c.content, c.memory, c.alerts, c.orders).where(c.book == book)
+            content, memory, alerts, orders = connection.execute(last).one()
         self._known = (book, row.time, row.token)
         snapshot = read_packed(content)
         told = None if alerts is None else _read_alerts(alerts, snapshot.as_of)
-        return Published(snapshot, _MEMORY.validate_json(unpacked(memory)), told)
+        known = None if orders is None else _read_orders(orders, snapshot.as_of)
+        return Published(snapshot, _MEMORY.validate_json(unpacked(memory)), told, known)
+
+
+def _read_orders(content: bytes, as_of: datetime) -> OrdersNow:
+    """The orders in `packed` bytes; those that this program cannot read must not hide the Snapshot."""
+    try:
+        return _ORDERS.validate_json(unpacked(content))
+    except (ValidationError, GuardrailsError) as error:
+        log.warning("the orders of the program that watches cannot be read (%s)", type(error).__name__)
+        said = "the program that watches is of another version, whose orders cannot be shown here; update this one."
+        return OrdersNow(as_of, Safety(SafetyState.REDUCE_ONLY, cause=Cause.UNREADABLE, reason=said), problem=said)
 
 
 def _read_alerts(content: bytes, as_of: datetime) -> AlertsNow:

@@ -37,6 +37,7 @@ LATEST = Table(
     Column("content", LargeBinary, nullable=False),  # the Snapshot, packed by `guardrails.store.captures`
     Column("memory", LargeBinary, nullable=False),  # what was remembered after it, for the program that takes over
     Column("alerts", LargeBinary, nullable=True),  # `guardrails.alerts.values.AlertsNow`; null: it makes none
+    Column("orders", LargeBinary, nullable=True),  # `guardrails.orders_now.OrdersNow`; null: it has none
 )
 
 REQUESTS = Table(
@@ -63,6 +64,7 @@ ANSWERS = Table(
     time_column(),
     text_column("said"),
     text_column("words"),
+    text_column("content", nullable=True),  # JSON of what was worked out; null: nothing
 )
 """what came of them; deleted after a day"""
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Delete, Table, delete, func, select, update
 
 from guardrails.requests import Answer, Request, Said
 from guardrails.store.database import Database
+from guardrails.store.deed_texts import hidden_text
 from guardrails.store.inserts import insert
 from guardrails.store.lease import LeaseError, Leases
 from guardrails.store.metadata import micros, moment
@@ -135,7 +136,10 @@ def _expired(key: str, now: datetime) -> Answer:
 
 
 def _insert_answers(connection: Connection, replies: Sequence[tuple[str, Answer]]) -> None:
-    rows = [(told.key, book, micros(told.time), told.said.value, text(told.words)) for book, told in replies]
+    rows = [
+        (told.key, book, micros(told.time), told.said.value, text(told.words), hidden_text(told.content) or None)
+        for book, told in replies
+    ]
     insert(connection, ANSWERS, rows)
     if rows and connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_notify("guardrails", rows[0][1])))  # `guardrails.store.postgres.CHANNEL`

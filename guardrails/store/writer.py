@@ -20,8 +20,10 @@ from typing import TypeVar
 
 from guardrails.alerts.values import AlertsNow, Delivery, Event, OpenAlerts
 from guardrails.assess import Inputs
+from guardrails.execution.values import Deed, OpenDeeds
 from guardrails.keeper import Kept
 from guardrails.memory import Memory
+from guardrails.orders_now import OrdersNow
 from guardrails.past import Past
 from guardrails.portfolio import Portfolio
 from guardrails.requests import Answer, Request
@@ -31,6 +33,8 @@ from guardrails.store.alerts_open import given_up, open_alerts
 from guardrails.store.books import book_of
 from guardrails.store.bringing import Bringing
 from guardrails.store.database import Database
+from guardrails.store.deed_rows import deed_news
+from guardrails.store.deeds_open import open_deeds
 from guardrails.store.faults import is_damage, reason
 from guardrails.store.following import LOOK_SECONDS, Published
 from guardrails.store.handing import Handing
@@ -74,8 +78,8 @@ class StoreHealth:
     refused: int
     """rows the database would never take, since the start; they are in `refused.jsonl`"""
     lost: int
-    """moments and steps of alerts since the start of which nothing could be kept, as the memory was full of what must
-    survive"""
+    """moments, steps of alerts and deeds since the start of which nothing could be kept, as the memory was full of what
+    must survive"""
     last_written: datetime | None
     """when the database last took something"""
     keeps: bool
@@ -125,7 +129,7 @@ class Writer:
         self._keeps = True
         self._last_written: datetime | None = None
         self._not_before = 0.0
-        self._dropped = self._lost_alerts = 0
+        self._dropped = self._lost_deeds = 0
         self._seen_files = (database.generation, 0)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -152,6 +156,7 @@ class Writer:
         inputs: Inputs | None = None,
         memory: Memory | None = None,
         alerts: AlertsNow | None = None,
+        orders: OrdersNow | None = None,
     ) -> None:
         """Hand over a Snapshot, the text of the matrix in force, the Portfolio and the Inputs it was made from.
 
@@ -160,7 +165,7 @@ class Writer:
         """
         self._handing.take(snapshot, matrix_text, portfolio, scenario, inputs)
         if memory is not None:
-            self._roles.newest(Published(snapshot, memory, alerts))
+            self._roles.newest(Published(snapshot, memory, alerts, orders))
             if self._roles.owes:
                 self._inbox.wake()
 
@@ -191,7 +196,7 @@ class Writer:
             log.exception("%d events of alerts cannot be written", len(events))
             place = None
         if place is None:
-            self._lost_alerts += len(events) + len(deliveries)
+            self._lost_deeds += len(events) + len(deliveries)
         return place or Nowhere()
 
     def open_alerts(self, sources: Sequence[str], scenario: str, since: datetime | None = None) -> OpenAlerts:
@@ -220,6 +225,38 @@ class Writer:
                 return given_up(connection, book_of(sources, scenario).key, waiting, key)
         except Exception as error:
             raise StoreError(f"{self._database.name} does not say what was given up ({reason(error)})") from error
+
+    def hand_deeds(self, sources: Sequence[str], scenario: str, deeds: Sequence[Deed]) -> Kept:
+        """Hand over what was done, for one transaction; returns at once, never raises.
+
+        From any thread. What it returns says when all of it is in the database or the spool; what could not be read
+        back as it is, is not taken, and neither is anything beside it.
+        """
+        if not deeds:
+            return Place(self._inbox, 0)
+        try:
+            place = self._inbox.put_news(deed_news(book_of(sources, scenario), deeds, self._numbers, self._now()))
+        except Exception as error:  # whoever trades goes on, and is told that it is not kept
+            log.error("%d deeds cannot be written (%s: %s)", len(deeds), type(error).__name__, reason(error))  # noqa: TRY400  # a trace would show the values
+            place = None
+        if place is None:
+            self._lost_deeds += len(deeds)
+        return place or Nowhere()
+
+    def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
+        """What is open in the book of these sources and what was done since `since`, rows that wait in memory or in a
+        spool included.
+
+        Blocks as long as the database does; StoreError when that cannot be read, or something in it that may live.
+        """
+        waiting = self._waiting_rows()
+        try:
+            with self._database.reading() as connection:
+                return open_deeds(connection, book_of(sources, scenario).key, waiting, since, self._now())
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(f"{self._database.name} does not say which orders are open ({reason(error)})") from error
 
     def requests(self) -> list[Request]:
         """What was asked in other apps since the last call and may still be done; each is told once."""
@@ -250,7 +287,7 @@ class Writer:
             spooled=self._spool.count,
             dropped=self._dropped + self._inbox.dropped + self._bringing.unkept,
             refused=self._bringing.refused,
-            lost=self._handing.lost + self._lost_alerts,
+            lost=self._handing.lost + self._lost_deeds,
             last_written=self._last_written,
             keeps=self._keeps,
             problem="; ".join(dict.fromkeys(self._problems())),
@@ -285,7 +322,7 @@ class Writer:
         yield from self._database.problems
         if self._bringing.refused:
             yield f"{self._bringing.refused} rows were refused by the database and wait in {self._spool.refused_path}"
-        if lost := self._handing.lost + self._lost_alerts:
+        if lost := self._handing.lost + self._lost_deeds:
             yield f"{lost} changes found no room in memory while neither database nor disk took any"
         if self._thread is not None and not self._thread.is_alive() and not self._stopping.is_set():
             yield "the writer has ended and nothing is kept; start the program again"
