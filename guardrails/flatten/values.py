@@ -70,6 +70,11 @@ class PlannedClose:
     why_here: str = ""
     preview: Preview | None = None
     """what the broker says it would free; None: not asked yet"""
+    by_hand: str = ""
+    """why this program cannot send it, so that a person enters it at the broker; empty when it can"""
+    owner: str = ""
+    """`guardrails.memory.account_key` of the account: what a plan read from the store is matched by, as its
+    `order.account` is then without a number"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ class Left:
 
     account: str
     label: str
-    quantity: float
+    quantity: Number
+    """signed; None when it is not known"""
     why: str
     """`worth 0.05 or less without a bid`, `no quote`, `market closed until 09:30 ET`, `a long that stays`, ..."""
     stuck: bool

@@ -1,0 +1,292 @@
+"""The flatten dialog, from every page in two clicks: choose, see the plan, type its phrase, watch it to its end.
+
+It is opened from what the session remembers, so that the page behind it ticks on and cannot close it. What a plan would
+do is shown before anything is done; only the phrase, typed out, begins it, and only fresh positions end it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import streamlit as st
+
+from guardrails.engine import Engine
+from guardrails.execution.values import FlattenRun, RunState
+from guardrails.flatten.plan_json import plan_from, wish_json
+from guardrails.flatten.printed import as_csv, as_text
+from guardrails.flatten.values import Plan, Scope, Wish
+from guardrails.instruments import Kind as InstrumentKind
+from guardrails.requests import Kind, Said
+from guardrails.snapshot import Snapshot
+from pages import _flatten_words as words
+from pages._alerts import said
+from pages._wishes import PATIENCE, called, last, look, outcome, pending, watcher_of, who, wish
+
+_OPENING = "flatten_opening"
+_SCOPES = {
+    Scope.SHORT_OPTIONS: "All short options",
+    Scope.UNDERLYING: "One underlying",
+    Scope.EXPIRY: "One expiry",
+    Scope.EVERYTHING: "Everything",
+}
+_MEANS = {
+    Scope.SHORT_OPTIONS: "Every short option is bought back; what is long stays, unless packages are kept whole.",
+    Scope.UNDERLYING: "Options, shares and futures on one underlying group.",
+    Scope.EXPIRY: "Everything that expires on one day.",
+    Scope.EVERYTHING: "Options, shares and futures in every account chosen.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The dialog that is open."""
+
+    nonce: str
+    """of this opening: what is asked under it is asked once"""
+    plans: int = 0
+    """plans asked for in it"""
+    run: str = ""
+    """key of the run it watches"""
+
+    @property
+    def target(self) -> str:
+        """What its last plan was asked under."""
+        return f"{self.nonce}-{self.plans}"
+
+
+def flatten_button(service: Engine) -> None:
+    """Draw the button that opens the dialog, for the header of every page; first of the two clicks to a plan."""
+    running = _running(service)
+    label = "Flatten runs …" if running is not None else "Flatten …"
+    if st.button(label, key="flatten_open", help="Plan how to close positions; nothing is sent before you confirm."):
+        st.session_state[_OPENING] = Opening(secrets.token_hex(4), run="" if running is None else running.key)
+        st.rerun()
+
+
+def flatten_dialog(service: Engine) -> None:
+    """Draw the dialog, if it is open; for the script of a page, not for a part that ticks."""
+    if opening() is not None:
+        st.dialog("Flatten", width="large", on_dismiss=close)(_body)(service)
+
+
+def opening() -> Opening | None:
+    """The dialog that is open, None when none is."""
+    found: Opening | None = st.session_state.get(_OPENING)
+    return found
+
+
+def close() -> None:
+    """No dialog is open any more; a run goes on."""
+    st.session_state.pop(_OPENING, None)
+
+
+def _body(service: Engine) -> None:
+    now_open = opening()
+    if now_open is None:
+        return
+    if watched_by := service.health().watched_by:
+        st.caption(f"{watched_by} watches this book: it is asked to do this, and answers here.")
+    if now_open.run:
+        _watch(service, now_open.run)
+        return
+    chosen = _choice(service.latest, now_open)
+    if chosen is None:
+        return
+    label = "Show the plan" if not now_open.plans else "Make the plan anew"
+    if st.button(label, key=f"flatten_plan_{now_open.nonce}", type="secondary" if now_open.plans else "primary"):
+        _ask_plan(service, now_open, chosen)
+        st.rerun()
+    if now_open.plans:
+        _planned(service, now_open, chosen)
+
+
+def _ask_plan(service: Engine, now_open: Opening, chosen: Wish) -> None:
+    if pending(Kind.FLATTEN_PLAN, now_open.target, service.now()):
+        return
+    again = Opening(now_open.nonce, now_open.plans + 1)
+    st.session_state[_OPENING] = again
+    wish(service, Kind.FLATTEN_PLAN, again.target, "Plan a flatten", {"wish": wish_json(chosen)})
+
+
+def _choice(snapshot: Snapshot | None, now_open: Opening) -> Wish | None:
+    """What is to be closed; None while there is nothing to choose from."""
+    if snapshot is None:
+        st.write("There is no book yet: nothing can be planned before the first complete answer of the sources.")
+        return None
+    key = now_open.nonce
+    scope = st.segmented_control(
+        "What", list(_SCOPES), format_func=lambda one: _SCOPES[one], default=Scope.SHORT_OPTIONS, required=True,
+        key=f"flatten_scope_{key}",
+    )  # fmt: skip
+    scope = scope or Scope.SHORT_OPTIONS
+    st.caption(_MEANS[scope])
+    underlying, expiry = "", None
+    if scope is Scope.UNDERLYING:
+        underlying = str(st.selectbox("Underlying", groups(snapshot), key=f"flatten_underlying_{key}") or "")
+    if scope is Scope.EXPIRY:
+        expiry = st.selectbox("Expiry", expiries(snapshot), key=f"flatten_expiry_{key}")
+    whole = st.toggle(
+        "Keep packages whole", value=True, key=f"flatten_whole_{key}",
+        help="Legs that were opened together are closed as one order. Off: shorts first, each by itself.",
+    )  # fmt: skip
+    accounts = tuple(f"{row.broker} {row.account}" for row in snapshot.accounts)
+    picked: Sequence[str] = ()
+    if len(accounts) > 1:
+        picked = st.multiselect("Accounts", accounts, key=f"flatten_accounts_{key}", placeholder="All accounts")
+    if (scope is Scope.UNDERLYING and not underlying) or (scope is Scope.EXPIRY and expiry is None):
+        st.write("Nothing of this kind is held.")
+        return None
+    return Wish(scope, underlying, expiry, whole, tuple(picked))
+
+
+def groups(snapshot: Snapshot) -> list[str]:
+    """Underlying groups that something is held on."""
+    return sorted({row.group for row in snapshot.positions if row.kind != InstrumentKind.CASH and row.group})
+
+
+def expiries(snapshot: Snapshot) -> list[date]:
+    """Days on which something held expires, nearest first."""
+    return sorted({row.expiry for row in snapshot.positions if row.expiry is not None})
+
+
+def _planned(service: Engine, now_open: Opening, chosen: Wish) -> None:
+    """The last plan of this dialog, or that it is on its way, or why there is none."""
+    look(service)
+    asked = last(Kind.FLATTEN_PLAN, now_open.target)
+    if asked is None:
+        return
+    if asked.answer is None or asked.answer.said is not Said.DONE:
+        _waiting(service, now_open)
+        return
+    try:
+        plan = plan_from(asked.answer.content)
+    except ValueError:
+        st.html('<div class="pg-wrong" role="alert">The plan cannot be read; make it anew.</div>')
+        return
+    draw_plan(plan)
+    _files(plan, now_open)
+    if plan.wish != chosen:
+        st.html('<div class="pg-wrong" role="status">This plan is of another choice: make it anew.</div>')
+    elif plan.phrase and not plan.trading:
+        _confirm(service, now_open, plan)
+
+
+def _waiting(service: Engine, now_open: Opening) -> None:
+    """Say that a plan is on its way or did not come; the dialog is drawn anew once it is there."""
+
+    @st.fragment(run_every=service.settings.refresh_seconds)
+    def ticking() -> None:
+        look(service)
+        asked = last(Kind.FLATTEN_PLAN, now_open.target)
+        if asked is None:
+            return
+        if asked.answer is not None and asked.answer.said is Said.DONE:
+            st.rerun()
+        told = outcome(asked, service.now(), watcher_of(service.health().watched_by))
+        st.html(f'<div class="pg-answers" role="status">Plan: {said(told)}</div>')
+
+    ticking()
+
+
+def draw_plan(plan: Plan) -> None:
+    """Draw what would be done, and what not."""
+    parts = (words.problems, words.summary, words.cancels, words.closes, words.left, words.hedges)
+    st.html("".join(part(plan) for part in parts))
+
+
+def _files(plan: Plan, now_open: Opening) -> None:
+    """The list to print and to enter by hand, of every plan."""
+    with st.container(horizontal=True, key=f"flatten_files_{now_open.nonce}"):
+        name = f"flatten_{plan.time:%Y%m%d_%H%M%S}"
+        st.download_button("List to print", as_text(plan), f"{name}.txt", "text/plain", key=f"flatten_txt_{plan.key}")
+        st.download_button("CSV", as_csv(plan), f"{name}.csv", "text/csv", key=f"flatten_csv_{plan.key}")
+
+
+def _confirm(service: Engine, now_open: Opening, plan: Plan) -> None:
+    """The phrase, and the one button that begins it."""
+    begun = last(Kind.FLATTEN, plan.key)
+    if begun is not None and begun.answer is not None and begun.answer.said is Said.DONE:
+        st.session_state[_OPENING] = Opening(now_open.nonce, now_open.plans, json.loads(begun.answer.content)["run"])
+        st.rerun()
+    if begun is not None:
+        _begun(service, plan)
+        if begun.answer is not None or not begun.pends(service.now(), PATIENCE):
+            st.caption("Make the plan anew to try again.")
+        return
+    typed = st.text_input(f"Type {plan.phrase} to confirm", key=f"flatten_phrase_{plan.key}", max_chars=40)
+    name = st.text_input("Your name", who(), key=f"flatten_author_{plan.key}", max_chars=60).strip()
+    if not st.button("Close them now", key=f"flatten_go_{plan.key}", type="primary"):
+        return
+    if " ".join(typed.split()) != plan.phrase or not name:
+        wrong = f"Type exactly {plan.phrase}: nothing was sent." if name else "Say who you are: nothing was sent."
+        st.html(f'<div class="pg-wrong" role="alert">{wrong}</div>')
+        return
+    called(name)
+    body = {"plan": plan.key, "phrase": plan.phrase}
+    wish(service, Kind.FLATTEN, plan.key, plan.phrase, body, name)
+    st.rerun()
+
+
+def _begun(service: Engine, plan: Plan) -> None:
+    """Say what became of the confirmation; the dialog is drawn anew once the run is there."""
+
+    @st.fragment(run_every=service.settings.refresh_seconds)
+    def ticking() -> None:
+        look(service)
+        asked = last(Kind.FLATTEN, plan.key)
+        if asked is None:
+            return
+        if asked.answer is not None and asked.answer.said is Said.DONE:
+            st.rerun()
+        told = outcome(asked, service.now(), watcher_of(service.health().watched_by))
+        st.html(f'<div class="pg-answers" role="status">{said(plan.phrase)}: {said(told)}</div>')
+
+    ticking()
+
+
+def _watch(service: Engine, key: str) -> None:
+    """One line per order from sent to filled, with the button that stops it."""
+
+    @st.fragment(run_every=service.settings.refresh_seconds)
+    def ticking() -> None:
+        look(service)
+        run = next((one for one in _runs(service) if one.key == key), None)
+        orders = service.orders
+        if run is None or orders is None:
+            st.html('<div class="pg-answers" role="status">The run is not shown yet; it goes on all the same.</div>')
+            return
+        try:
+            plan = plan_from(run.plan)
+        except ValueError:
+            st.html('<div class="pg-wrong" role="alert">The plan of this run cannot be read; see the blotter.</div>')
+            return
+        st.html(words.progress(run, plan, orders, service.now()))
+        if orders.problem:
+            st.html(f'<div class="pg-wrong" role="alert">This may be old: {said(orders.problem)}</div>')
+        _stop(service, run)
+
+    ticking()
+
+
+def _stop(service: Engine, run: FlattenRun) -> None:
+    if run.state is RunState.DONE:
+        return
+    waits = pending(Kind.FLATTEN_STOP, run.key, service.now()) or run.state is RunState.CANCELLING
+    if st.button("Stop: send nothing more, cancel what works", key=f"flatten_stop_{run.key}", disabled=waits):
+        wish(service, Kind.FLATTEN_STOP, run.key, "Stop the flatten", {"run": run.key})
+    if (asked := last(Kind.FLATTEN_STOP, run.key)) is not None:
+        told = outcome(asked, service.now(), watcher_of(service.health().watched_by))
+        st.html(f'<div class="pg-answers" role="status">Stop: {said(told)}</div>')
+
+
+def _runs(service: Engine) -> tuple[FlattenRun, ...]:
+    orders = service.orders
+    return () if orders is None else orders.runs
+
+
+def _running(service: Engine) -> FlattenRun | None:
+    return next((run for run in _runs(service) if run.state is not RunState.DONE), None)

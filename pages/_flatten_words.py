@@ -1,0 +1,184 @@
+"""A flatten in words: the plan, and how its orders stand. No widget is drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from guardrails import wording
+from guardrails.execution.values import FlattenRun, OrderRecord, RunState
+from guardrails.findings import Level
+from guardrails.flatten.printed import limit_words
+from guardrails.flatten.values import Plan, PlannedClose
+from guardrails.orders import OrderState
+from guardrails.orders_now import OrdersNow
+from pages._alerts import past_words, said
+from pages._parts import counted, pill
+
+STATES = {
+    OrderState.DRAFT: ("–", "not sent"),
+    OrderState.APPROVED: ("–", "approved, not sent"),
+    OrderState.INTENT_SAVED: ("…", "saved, about to be sent"),
+    OrderState.SENT: ("…", "sent, no word yet"),
+    OrderState.WORKING: ("▶", "working"),
+    OrderState.PARTIAL: ("◔", "partly filled, the rest works"),
+    OrderState.FILLED: ("✓", "filled"),
+    OrderState.CANCEL_REQUESTED: ("◐", "cancel requested, may still fill"),
+    OrderState.CANCELLED: ("■", "cancelled"),
+    OrderState.REJECTED: ("✖", "rejected"),
+    OrderState.UNKNOWN: ("?", "UNKNOWN: it may live at the broker"),
+}
+"""sign and words of what an order is at, as in the blotter"""
+
+
+def summary(plan: Plan) -> str:
+    """HTML: what all of it comes to."""
+    closes = plan.closes
+    if not closes:
+        words = "Nothing can be closed." if plan.left else "Nothing of this kind is held."
+        return f'<div class="pg-order"><b>{words}</b></div>'
+    over = None if plan.cost_at_natural is None or plan.cost_at_mid is None else plan.cost_at_natural - plan.cost_at_mid
+    parts = [
+        f"<b>{counted(len(closes), 'order')}</b>",
+        f"{_cost(plan.cost_at_mid)} at the middle",
+        f"{_cost(plan.cost_at_natural)} at once ({wording.money(over)} more)",
+        freed(closes),
+    ]
+    return f'<div class="pg-order">{" · ".join(parts)}</div>'
+
+
+def freed(closes: Sequence[PlannedClose]) -> str:
+    """What the brokers say the orders would free, each asked by itself; never a guess of ours."""
+    told = [_freed(close) for close in closes]
+    known = [amount for amount in told if amount is not None]
+    if not known:
+        return "margin freed: no broker has said"
+    asked = "" if len(known) == len(told) else f", {len(told) - len(known)} not told"
+    return f"margin freed, as the brokers say of each by itself: {wording.money(sum(known))}{asked}"
+
+
+def _freed(close: PlannedClose) -> float | None:
+    preview = close.preview
+    if preview is None or preview.unknown or preview.currency not in ("USD", ""):
+        return None
+    change = preview.maintenance_margin.change
+    return None if change is None else -change
+
+
+def cancels(plan: Plan) -> str:
+    """HTML: what is cancelled first."""
+    rows = [
+        f"<li>{pill(Level.WATCH if one.cancellable else Level.UNKNOWN)}<div>{said(one.account)}: {said(one.words)}"
+        f"{'' if one.cancellable else ' <b>Of another program: cancel it there.</b>'}</div></li>"
+        for one in plan.cancels
+    ]
+    return _listed("Cancelled first, and waited for", rows)
+
+
+def closes(plan: Plan) -> str:
+    """HTML: what is closed, in the order it is sent in."""
+    rows = []
+    for one in plan.closes:
+        worst = "" if one.cap is None else f"{limit_words(one.order, one.cap)} at worst"
+        hand = f" <b>To be entered by hand: {said(one.by_hand)}</b>" if one.by_hand else ""
+        money = f"{_cost(one.cost_at_mid)}, at once {_cost(one.cost_at_natural)}; {_margin(one)}"
+        rows.append(
+            f"<li><b>{one.number}.</b><div>{said(one.account)}: {said(one.title)}; {said(worst)}.{hand}"
+            f'<div class="pg-soft">{money}. {said(one.why_here)}</div></div></li>'
+        )
+    return _listed("Closed, in this order", rows)
+
+
+def left(plan: Plan) -> str:
+    """HTML: what stays, what is stuck first."""
+    rows = [
+        f"<li>{pill(Level.BREACH if one.stuck else Level.NOT_APPLICABLE)}<div>{said(one.account)}: "
+        f"{wording.quantity(one.quantity)} {said(one.label)}: {said(one.why)}</div></li>"
+        for one in sorted(plan.left, key=lambda one: not one.stuck)
+    ]
+    return _listed("Not closed", rows)
+
+
+def hedges(plan: Plan) -> str:
+    """HTML: index trades that would take the delta off meanwhile."""
+    rows = [
+        f"<li><b>offer</b><div>{said(one.title)}: beta delta {wording.money(one.beta_delta_before)} to "
+        f"{wording.money(one.beta_delta_after)}</div></li>"
+        for one in plan.hedges
+    ]
+    return _listed("Against the delta meanwhile; send one of them from the ticket, it is not part of the plan", rows)
+
+
+def problems(plan: Plan) -> str:
+    """HTML: what a person must know first."""
+    words = [*plan.problems, *([f"Only a list: {plan.trading}"] if plan.trading else [])]
+    rows = [f"<li>{pill(Level.UNKNOWN)}<div>{said(one)}</div></li>" for one in words]
+    return _listed("", rows)
+
+
+def progress(run: FlattenRun, plan: Plan, orders: OrdersNow, now: datetime) -> str:
+    """HTML: one line per order from waiting to filled, and what fresh positions say at the end."""
+    records = {record.key: record for record in orders.records}
+    rows = [_line(close, run, records.get(run.orders.get(str(close.number), "")), now) for close in plan.closes]
+    return f'<div role="status">{_head(run, plan, records)}</div>{_listed("", rows)}'
+
+
+def _head(run: FlattenRun, plan: Plan, records: dict[str, OrderRecord]) -> str:
+    if run.state is RunState.DONE:
+        level = Level.OK if run.flat else Level.BREACH
+        return f'<ul class="pg-list"><li>{pill(level)}<div><b>{said(run.words)}</b></div></li></ul>'
+    filled = sum(
+        record.state is OrderState.FILLED for key in run.orders.values() if (record := records.get(key)) is not None
+    )
+    doing = "Stopping: working orders are being cancelled" if run.state is RunState.CANCELLING else "Running"
+    sent = len([close for close in plan.closes if not close.by_hand])
+    so_far = f"{filled} of {counted(sent, 'order')} filled"
+    return f'<div class="pg-order"><b>{doing}</b>: {so_far}. Only fresh positions will say that it is flat.</div>'
+
+
+def _line(close: PlannedClose, run: FlattenRun, record: OrderRecord | None, now: datetime) -> str:
+    note = run.notes.get(str(close.number), "")
+    if close.by_hand:
+        sign, words = "✋", f"by hand: {close.by_hand}"
+    elif record is None:
+        sent = str(close.number) in run.orders
+        sign, words = ("?", "its record is not here") if sent else ("·", note or "waits for its turn")
+    else:
+        sign, words = STATES[record.state][0], "; ".join(_of(record, close, note, now))
+    return (
+        f'<li><span class="pg-pill pg-none"><span aria-hidden="true">{sign}</span> {close.number}</span>'
+        f'<div>{said(close.title)}<div class="pg-soft">{said(words)}</div></div></li>'
+    )
+
+
+def _of(record: OrderRecord, close: PlannedClose, note: str, now: datetime) -> Iterator[str]:
+    yield f"{STATES[record.state][1]}, {wording.quantity(record.filled)} of {record.order.quantity} filled"
+    if record.average is not None:
+        yield f"{limit_words(record.order, record.average).removeprefix('limit ')} on average"
+    if not record.state.is_over and record.limit is not None:
+        at_cap = close.cap is not None and record.limit >= close.cap - 1e-9
+        yield limit_words(record.order, record.limit) + (", its cap" if at_cap else "")
+    if note or record.detail:
+        yield note or record.detail
+    yield past_words(record.changed, now)
+
+
+def _margin(close: PlannedClose) -> str:
+    amount = _freed(close)
+    if amount is not None:
+        return f"frees {wording.money(amount)} of margin, says the broker"
+    unknown = close.preview.unknown if close.preview is not None else "the broker was not asked"
+    return f"margin freed is not known ({said(unknown or 'the broker did not say')})"
+
+
+def _cost(value: float | None) -> str:
+    if value is None:
+        return "cost not known"
+    return f"{'costs' if value >= 0 else 'brings'} {wording.money(abs(value))}"
+
+
+def _listed(title: str, rows: Sequence[str]) -> str:
+    if not rows:
+        return ""
+    head = f"<h4>{title}</h4>" if title else ""
+    return f'<div class="pg-impact">{head}<ul class="pg-list">{"".join(rows)}</ul></div>'
