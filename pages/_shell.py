@@ -8,10 +8,12 @@ from guardrails.settings import Scenario
 from pages._alert_watch import badge
 from pages._band import band, body, controls, door
 from pages._engine import stored, wiring
+from pages._flatten import flatten_button, flatten_dialog
 from pages._moment import read
 from pages._notify import notify
 from pages._parts import header, text
 from pages._past import chosen, looked_at, said
+from pages._safety import safety_dialog, stop_button
 from pages._style import style_sheet
 
 ICON = (  # drawn here: a named icon would be fetched from another host
@@ -25,10 +27,12 @@ page = st.navigation(
     [
         st.Page("risk.py", title="Risk", icon=":material/traffic:", default=True),
         st.Page("positions.py", title="Positions", icon=":material/table_rows:"),
+        st.Page("ticket.py", title="Ticket", icon=":material/receipt_long:"),
         st.Page("scenarios.py", title="Scenarios", icon=":material/ssid_chart:"),
         st.Page("alerts.py", title="Alerts", icon=":material/notifications_active:"),
         st.Page("limits.py", title="Limits", icon=":material/rule:"),
         st.Page("history.py", title="History", icon=":material/timeline:"),
+        st.Page("journal.py", title="Journal", icon=":material/menu_book:"),
         st.Page("connections.py", title="Connections", icon=":material/cable:"),
         st.Page("data.py", title="Data", icon=":material/database:"),
     ],
@@ -58,6 +62,9 @@ with st.container(key="header", horizontal=True, vertical_alignment="center", ga
         bar()
         if past is not None:
             controls(past)
+    if past is None:  # nothing of now is closed from the past
+        flatten_button(wired.engine)
+        stop_button()
     if past is None and stored() is not None:
         door(wired.engine)
     if past is None and wired.demo is not None:  # nothing of now is moved from the past
@@ -74,5 +81,8 @@ with st.container(key="header", horizontal=True, vertical_alignment="center", ga
         )
 if words := said():
     st.html(f'<div class="pg-filter" role="status">{text(words)}</div>')
+if past is None:
+    flatten_dialog(wired.engine)
+    safety_dialog(wired.engine)
 with body(past, page.title):
     page.run()

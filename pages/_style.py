@@ -46,7 +46,7 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
   background: light-dark(#eaf2fb, #16283a); }
 [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#ffffff, #10141a) !important; }
 .st-key-past_door button { padding: .25rem .5rem; }
-[data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] * {
+[data-testid="stBaseButton-primary"]:not(:disabled), [data-testid="stBaseButton-primary"]:not(:disabled) * {
   color: light-dark(#ffffff, #10141a) !important; }
 .pg-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(185px, 1fr)); gap: .4rem 1.2rem;
   font-variant-numeric: tabular-nums; }
@@ -77,6 +77,31 @@ _ALERTS = """
 .pg-wrong { border-left-color: light-dark(#a1160f, #ffb9b2); font-weight: 600; }
 ul.pg-sentences { margin: 0 !important; padding-left: 1.2rem !important; }
 """
+_TICKET = """
+.pg-verdict { padding: .5rem .8rem; border-left: 6px solid; border-radius: .3rem; overflow-wrap: anywhere;
+  border-color: light-dark(#8b94a0, #7c8794); background: light-dark(#f3f5f8, #1a212b); }
+.pg-verdict-breach { border-left: 9px double light-dark(#a1160f, #ff8d84); }
+.pg-verdict-watch { border-left-color: light-dark(#7a4a00, #ffd58a); }
+.pg-verdict-unknown { border-left-style: dashed; border-left-color: light-dark(#46327a, #d6c8ff); }
+.pg-impact h4 { margin: .7rem 0 .1rem; padding: 0; font-size: .95rem; }
+.pg-impact, .pg-order, .pg-discipline { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 0; }
+.pg-pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: .15rem 1.2rem; }
+.pg-pairs h4 { grid-column: 1 / -1; }
+.pg-pair { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: .1rem .8rem; padding: .3rem 0;
+  align-items: center; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
+.pg-tracks { display: grid; gap: 2px; }
+.pg-thin { display: block; height: .4rem; }
+table.pg-legs { width: 100%; border-collapse: collapse; font-size: .87rem; margin: .3rem 0; }
+table.pg-legs td, table.pg-legs th { text-align: left; padding: .1rem .5rem .1rem 0; vertical-align: top; }
+.pg-stale { padding: .5rem .8rem; border: 2px dashed light-dark(#59626e, #a3adba); border-radius: .4rem;
+  filter: grayscale(1); background: repeating-linear-gradient(-45deg,
+  light-dark(#eceff3, #20272f) 0 12px, light-dark(#f3f5f8, #262e39) 12px 24px); }
+[data-testid="stBaseButton-primary"]:disabled, [data-testid="stBaseButton-primary"]:disabled * {
+  color: light-dark(#4d5663, #b6c0cd) !important; }
+.st-key-ticket_send button { white-space: normal; text-align: left; height: auto; }
+.pg-impact details > summary { cursor: pointer; padding: .25rem 0; font-weight: 600; font-size: .87rem; }
+.pg-leg-error { min-height: 1.3rem; font-size: .85rem; font-weight: 600; color: light-dark(#a1160f, #ffb9b2); }
+"""
 PAST = {"ink": ("#0a3d4d", "#bfeaf7"), "stripe": ("#b9dbe6", "#1f4a59"), "between": ("#d9edf3", "#163540"),
         "body": ("#f0f8fb", "#101f26")}  # fmt: skip
 """colours of the past by theme, none of a level: a contrast of 4.5 to 1 and more of the ink on each of the others"""
@@ -101,7 +126,7 @@ def style_sheet(theme: str | None) -> str:
 
     Streamlit says it to `light-dark()` only inside the app, and dialogs stand beside that in the body of the document.
     """
-    rules = [_LAYOUT, _ALERTS, _of_the_past()]
+    rules = [_LAYOUT, _ALERTS, _TICKET, _of_the_past()]
     if theme in ("light", "dark"):
         rules.append(f"body {{ color-scheme: {theme}; }}")
     for look in (*LOOKS.values(), CRITICAL):

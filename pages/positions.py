@@ -20,6 +20,7 @@ from pages._moment import Moment, clock
 from pages._parts import counted, nothing_yet
 from pages._past import every, file_name, seen, suffix
 from pages._tables import SUMS, added, bucket_of, chosen, formats, greyed, leg_table, package_table
+from pages._ticket_deeds import deeds
 from pages._volatility import volatility_formats, volatility_table
 
 MANY = 2000
@@ -69,6 +70,8 @@ def tables(picks: dict[str, list[str]]) -> None:
     if len(selected):
         names = set(zip(selected["What"], selected["Account"], strict=True))
         rows = [row for row in rows if (row.strategy or row.label, f"{row.broker} {row.account}") in names]
+    if not moment.past:
+        deeds(rows if len(selected) else [], service)
     st.caption(f"{counted(len(rows), 'leg')}{' of selected packages' if len(selected) else ''}, Greeks of one unit.")
     legs = leg_table(rows, metrics, quiet_after(moment))
     st.dataframe(

@@ -1,0 +1,108 @@
+"""Stop, on every page: the safety state in force, who set it and why, and the states a person may set now."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+import streamlit as st
+
+from guardrails.engine import Engine
+from guardrails.requests import Kind
+from guardrails.safety import Safety, SafetyState
+from pages._alerts import said
+from pages._moment import full_time
+from pages._wishes import answers, called, look, pending, watcher_of, who, wish
+
+MEANS = {
+    SafetyState.NORMAL: "every order goes through the gate",
+    SafetyState.NO_NEW_RISK: "exits and hedges pass, new risk is blocked",
+    SafetyState.REDUCE_ONLY: "exits and hedges pass, nothing else does; overrides do not count",
+    SafetyState.STOPPED: "this program sends nothing at all; orders that rest at the brokers stay there",
+}
+_OPEN = "safety_open"
+_MOST_WORDS = 300
+
+
+def stop_button() -> None:
+    """Draw the button that opens the dialog."""
+    if st.button(
+        "Stop …", key="stop_open", icon=":material/front_hand:", help="Safety state: what may be sent at all."
+    ):
+        st.session_state[_OPEN] = secrets.token_hex(4)
+        st.rerun()
+
+
+def safety_dialog(service: Engine) -> None:
+    """Draw the dialog when it is open; for the script of the page, not for a part that ticks."""
+    nonce = st.session_state.get(_OPEN)
+    if nonce is not None:
+        st.dialog("Safety state", on_dismiss=close, width="medium")(_body)(service, str(nonce))
+
+
+def close() -> None:
+    """The dialog is closed."""
+    st.session_state.pop(_OPEN, None)
+
+
+def standing(safety: Safety, now: datetime) -> str:
+    """HTML of the state in force: what it lets through, who set it, why, how one leaves it."""
+    lines = [f"<b>{said(safety.state.value)}</b>: {MEANS[safety.state]}."]
+    if safety.since is not None:
+        by = f" by {said(safety.author)}" if safety.author else ""
+        why = f": {said(safety.reason)}" if safety.reason else ""
+        lines.append(f"Set {said(full_time(safety.since))}{by}{why}.")
+    if safety.until is not None and now < safety.until:
+        lines.append(f"NORMAL is open again {said(full_time(safety.until))}; nobody can shorten that.")
+    if safety.leave:
+        lines.append(said(safety.leave))
+    return f'<div class="pg-standing">{"".join(f"<div>{line}</div>" for line in lines)}</div>'
+
+
+@st.fragment(run_every=1.0)
+def _told(service: Engine) -> None:
+    """What is in force now, and what came of the wish."""
+    look(service)
+    now, orders = service.now(), service.orders
+    st.html(standing(Safety() if orders is None else orders.safety, now) + answers(service, (Kind.SAFETY,)))
+
+
+def _body(service: Engine, nonce: str) -> None:
+    _told(service)
+    orders, now = service.orders, service.now()
+    if orders is None:
+        st.write("Orders are not looked after yet; nothing can be sent, and nothing can be set.")
+        return
+    reason = st.text_input("Why", key=f"safety_reason_{nonce}", max_chars=_MOST_WORDS).strip()
+    name = st.text_input("Your name", who(), key=f"safety_author_{nonce}", max_chars=60).strip()
+    if watched_by := service.health().watched_by:
+        st.caption(f"{watcher_of(watched_by)} is asked to do this, and answers here.")
+    for state in reversed(SafetyState):
+        _choice(service, state, orders.safety, now, (reason, name, nonce))
+
+
+def _choice(service: Engine, state: SafetyState, safety: Safety, now: datetime, told: tuple[str, str, str]) -> None:
+    """One state with what it means, and its button; what cannot be chosen now says why."""
+    reason, name, nonce = told
+    is_it = state is safety.state
+    waits = state is SafetyState.NORMAL and safety.until is not None and now < safety.until
+    label = f"{state.value} (in force)" if is_it else state.value
+    with st.container(horizontal=True, vertical_alignment="center", key=f"safety_row_{state.value}"):
+        chosen = st.button(
+            label,
+            key=f"safety_{state.value}_{nonce}",
+            type="primary" if state is SafetyState.STOPPED and not is_it else "secondary",
+            disabled=waits or pending(Kind.SAFETY, state.value, now),
+            width=240,
+        )
+        st.caption(f"{MEANS[state][0].upper()}{MEANS[state][1:]}.")
+    if not chosen:
+        return
+    if not reason or not name:
+        st.html('<div class="pg-wrong" role="alert">Say why, and who you are: both are kept in the journal.</div>')
+        return
+    called(name)
+    wish(
+        service, Kind.SAFETY, state.value, f"Safety state {state.value}", {"state": state.value, "reason": reason}, name
+    )
+    st.rerun()

@@ -1,0 +1,224 @@
+"""The right half of the ticket: what the order would do, and sending it. It ticks, and asks nothing by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from guardrails import wording
+from guardrails.engine import Engine
+from guardrails.findings import Level
+from guardrails.gate.values import Impact, Reason, Verdict
+from guardrails.orders_now import OrdersNow
+from guardrails.requests import Kind, Said
+from guardrails.safety import SafetyState
+from guardrails.titles import headline
+from pages._alerts import one, said
+from pages._impact import curve, details, offer_words, only_unasked, summary
+from pages._ticket import Reading, changed_outside, put, redraw, ticket
+from pages._ticket_asking import ask, look, newest, waiting
+from pages._ticket_send import (
+    CHECK,
+    LIVE,
+    OLD_SECONDS,
+    PRICE,
+    Judged,
+    begin,
+    begun,
+    countdown,
+    judged,
+    refusal,
+    send,
+    sent_tokens,
+    stop,
+)
+from pages._wishes import answers, last, pending, watcher_of, who, wish
+from pages._wishes import look as look_for_answers
+
+REASON = "ticket_reason"
+_MOST_WORDS = 500
+_OF_LIMITS = ("limit_newly_breached", "limit_worsened")
+_CALLED = {"order_notional": "order_size"}
+"""guards that go by the name of another; as in `guardrails.gate.overriding`"""
+_SETS_FREE = (SafetyState.NORMAL, SafetyState.NO_NEW_RISK)
+"""safety states in which an override counts"""
+
+
+def question(service: Engine, reading: Reading, *, again: bool = False) -> None:
+    """Ask what the order of `reading` would do, without a broker, unless that was asked; for the script of the page."""
+    if reading.order is not None:
+        ask(service, LIVE, Kind.SIMULATE, {"order": reading.text, "preview": "no"}, reading.text, again=again)
+
+
+def check(service: Engine, reading: Reading) -> None:
+    """Ask the broker too, which alone gives leave to send; what was begun is taken back."""
+    stop()
+    ask(service, CHECK, Kind.SIMULATE, {"order": reading.text, "preview": "yes"}, reading.text, again=True)
+
+
+def panel(service: Engine, orders: OrdersNow | None, reading: Reading, *, quick: bool) -> None:
+    """Draw Impact and sending of the order of `reading`; `quick` says that it ticks fast, because an answer is due."""
+    look_for_answers(service)
+    came = look(service)
+    if redraw() or ((came or quick) and not waiting(service.now(), LIVE, CHECK, PRICE)):
+        st.rerun()  # the fields take mid and natural from it, and the panel ticks slowly again
+    now, watcher = service.now(), watcher_of(service.health().watched_by)
+    found = judged(reading, now, watcher)
+    st.html(_head(reading, found, service))
+    _offer(reading, found)
+    _sending(service, orders, reading, found)
+    if found.impact is not None:
+        _override(service, orders, found.impact)
+        st.html(details(found.impact))
+        _curve(found.impact, "ticket_curve")
+    elif found.before is not None:
+        st.html(f'<div class="pg-stale"><b>Of the order before, not of this one:</b>{details(found.before)}</div>')
+
+
+def _head(reading: Reading, found: Judged, service: Engine) -> str:
+    """HTML of what is read first: the verdict; or why there is none."""
+    now = service.now()
+    if found.impact is not None:
+        old = (now - found.impact.time).total_seconds()
+        words = f"Judged {wording.age(old)} ago: the book has moved on since. Check again before you rely on it."
+        late = one(Level.UNKNOWN, words) if old > OLD_SECONDS else ""
+        waits = '<div class="pg-soft">Asking the broker …</div>' if found.waits else ""
+        return late + summary(found.impact, now) + waits + (one(Level.UNKNOWN, found.trouble) if found.trouble else "")
+    if reading.order is None:
+        return one(Level.NOT_APPLICABLE, f"Nothing is judged yet. {reading.problem}")
+    if found.waits:
+        return one(Level.UNKNOWN, "Being judged …")
+    return one(Level.UNKNOWN, found.trouble or "It has not been judged yet.")
+
+
+def _offer(reading: Reading, found: Judged) -> None:
+    """One click takes the largest quantity that would pass."""
+    impact = found.impact
+    if impact is None or not offer_words(impact) or impact.max_quantity is None:
+        return
+    if 0 < impact.max_quantity < impact.order.quantity:
+        st.button(
+            f"Take {impact.max_quantity} of {impact.order.quantity}", key="ticket_offer", type="primary",
+            on_click=_take_quantity, args=(impact.max_quantity,), disabled=reading.order is None,
+        )  # fmt: skip
+
+
+def _take_quantity(packages: int) -> None:
+    put(replace(ticket(), packages=packages))
+    changed_outside()
+
+
+def _sending(service: Engine, orders: OrdersNow | None, reading: Reading, found: Judged) -> None:
+    """Check, reason, the two steps, and what came of what was sent."""
+    now, impact, text = service.now(), found.impact, reading.text
+    waits = waiting(now, CHECK)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button(
+            "Ask the broker and check", key="ticket_check", disabled=reading.order is None or waits,
+            type="secondary" if found.token_of else "primary",
+            help="Judges exactly this order with the margin the broker says it takes; only that gives leave to send.",
+        ):  # fmt: skip
+            check(service, reading)
+            st.rerun()
+        st.html(f'<div class="pg-soft">{said(_wait_words(waits=waits, impact=impact, service=service))}</div>')
+    reason = ""
+    if impact is not None and impact.verdict is Verdict.WARN:
+        reason = str(st.text_input("Why you send it against the warning", key=REASON, max_chars=_MOST_WORDS) or "")
+    why = refusal(reading, found, now, orders, reason, sent_tokens())
+    title = impact.title if impact is not None else "the order, once it is judged"
+    token = found.token_of
+    if why:
+        stop()
+    st.button(
+        f"Send: {_label(title)}", key="ticket_send", type="primary", disabled=bool(why), on_click=begin,
+        args=(token, text),
+    )  # fmt: skip
+    if why:
+        st.html(f'<div class="pg-soft" role="status">{said(why)}</div>')
+    elif begun(token, text):
+        told = (reason, ticket().rationale)
+        with st.container(horizontal=True, gap="small", key="ticket_second_step"):
+            st.button(
+                "Yes, send", key="ticket_yes", type="primary", on_click=send,
+                args=(service, token, text, title, told), shortcut=None,
+            )  # fmt: skip
+            st.button("No, not now", key="ticket_no", on_click=stop)
+    st.html(f"<div>{answers(service, (Kind.SUBMIT, Kind.OVERRIDE))}{_refused(token)}</div>")
+
+
+def _label(title: str) -> str:
+    """A title on a button, where Markdown must not be read into it."""
+    return title.replace("[", "\\[").replace("*", "\\*").replace("_", "\\_").replace("$", "\\$").replace(":", "\\:")
+
+
+def _wait_words(*, waits: bool, impact: Impact | None, service: Engine) -> str:
+    now = service.now()
+    asked = newest(CHECK)
+    if waits and asked is not None:
+        return f"Asked {wording.age(max((now - asked.time).total_seconds(), 0.0))} ago …"
+    used = impact is not None and impact.approval is not None and impact.approval.token in sent_tokens()
+    return "" if impact is None or used else countdown(impact, now)
+
+
+def _refused(token: str) -> str:
+    """HTML that a submit was refused: nothing was sent, and what to do; nothing else has words of its own."""
+    done = last(Kind.SUBMIT, token) if token else None
+    if done is None or done.answer is None or done.answer.said is not Said.REFUSED:
+        return ""
+    return one(Level.BREACH, "Nothing was sent: it was refused when everything was checked again. Check it anew.")
+
+
+def _curve(impact: Impact, key: str) -> None:
+    figure = curve(impact)
+    if figure is None:
+        st.html(one(Level.UNKNOWN, "The curve is not known: what is held or traded cannot be revalued."))
+        return
+    st.plotly_chart(
+        figure, key=key, config={"displayModeBar": False},
+        alt="P&L of the book against the index, without and with the order",
+    )  # fmt: skip
+
+
+def overridable(service: Engine, orders: OrdersNow | None, impact: Impact) -> list[Reason]:
+    """The reasons that block and that a person may override for a while."""
+    if orders is None or orders.safety.state not in _SETS_FREE or only_unasked(impact):
+        return []
+    allowed = service.matrix.orders.overridable
+    return [
+        reason
+        for reason in impact.reasons
+        if reason.verdict is Verdict.BLOCK and not reason.overridden and _named(reason) in allowed
+    ]
+
+
+def _named(reason: Reason) -> str:
+    """What an override of it is called in the matrix, as the gate looks for it: the limit, else the guard itself."""
+    if reason.code in _OF_LIMITS:
+        return reason.check
+    return "" if reason.check else _CALLED.get(reason.code, reason.code)
+
+
+def _override(service: Engine, orders: OrdersNow | None, impact: Impact) -> None:
+    """The form that overrides one reason, where the matrix allows it."""
+    found = overridable(service, orders, impact)
+    if not found:
+        return
+    most = int(service.matrix.orders.override_minutes)
+    with st.expander("Override a limit for a while …", key="ticket_override"):
+        names = {headline(_named(reason), reason.subject): reason for reason in found}
+        picked = st.selectbox("Which", list(names), key="ticket_override_which")
+        why = st.text_input("Why (it is journaled and counted)", key="ticket_override_why", max_chars=_MOST_WORDS)
+        minutes = st.number_input("For how many minutes", 1, most, min(most, 15), key="ticket_override_minutes")
+        reason = names.get(str(picked), found[0])
+        target = f"{_named(reason)} {reason.subject}"
+        waits = pending(Kind.OVERRIDE, target, service.now())
+        if st.button("Override it", key="ticket_override_do", disabled=waits or not str(why or "").strip()):
+            body = {
+                "check": _named(reason), "subject": reason.subject, "reason": str(why).strip(),
+                "minutes": str(minutes),
+            }  # fmt: skip
+            what = f"Override {headline(_named(reason), reason.subject)} for {minutes} min"
+            wish(service, Kind.OVERRIDE, target, what, body, who())
+            st.rerun()
+        st.caption("It ends by itself. After it is in force, ask the broker and check again.")
