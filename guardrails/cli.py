@@ -28,6 +28,7 @@ from guardrails.histories import past_once
 from guardrails.look import look
 from guardrails.matrix import RiskMatrix, advice, explain, load
 from guardrails.matrix.explain_alerts import alert_sentences
+from guardrails.matrix.explain_orders import order_sentences
 from guardrails.memory import read_memory, remembered_as
 from guardrails.outages import about_task
 from guardrails.past import Past
@@ -98,6 +99,45 @@ def watch() -> None:
     leave(run(wiring, say, stop))
 
 
+@app.command("simulate")
+def simulate_order(
+    order: Annotated[Path, typer.Argument(help="A file with one order, JSON as docs/orders.md shows.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the Impact as JSON.")] = False,
+) -> int:
+    """Judge one order as the gate would, and send nothing; exit 0 ALLOW, 1 WARN, 2 BLOCK, 3 when it cannot be judged.
+
+    The program that watches the book is asked when there is one, else every source is looked at once.
+    """
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+    from guardrails.simulate_command import Asked, answer, read_text  # noqa: PLC0415  # as in audit_verify
+
+    settings = load_settings()
+    text = read_text(order)
+    sources = open_sources(settings.guardrails_sources, settings, _clock)
+    asked = Asked(text, settings, load(settings.guardrails_matrix), [source.name for source in sources])
+    return answer(asked, sources, _clock, as_json=as_json)
+
+
+@app.command()
+def safety(
+    state: Annotated[str, typer.Argument(help="NORMAL, NO_NEW_RISK, REDUCE_ONLY or STOPPED.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the journal.")],
+) -> int:
+    """Set the safety state of the book that is watched; exit 0 when it is set, 3 when it is not.
+
+    When nobody watches, STOPPED still lays the file STOP into the data folder, which is obeyed at the next start.
+    """
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+    from guardrails.safety_command import set_state  # noqa: PLC0415  # as in audit_verify
+
+    settings, console = load_settings(), Console(highlight=False)
+    sources = open_sources(settings.guardrails_sources, settings, _clock)
+    code, line = set_state(state, reason, settings, [source.name for source in sources], _clock)
+    console.print(line, markup=False, soft_wrap=True)
+    return code
+
+
 @app.command()
 def matrix(
     path: Annotated[Path | None, typer.Argument(help="The file; default is GUARDRAILS_MATRIX.")] = None,
@@ -114,6 +154,7 @@ def matrix(
         console.print("\n  ".join(sentences) + "\n", markup=False)
     told = alert_sentences(valid.alerts, [channel.name for channel in open_channels(settings)])
     console.print("\n  ".join(["Alerts:", *told]) + "\n", markup=False)
+    console.print("\n  ".join(["Orders:", *order_sentences(valid.orders)]) + "\n", markup=False)
     for sentence in advice(valid):
         console.print(sentence, markup=False)
     return 0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from guardrails.brokers import Broker, LiveBroker, MarketFeed
@@ -34,6 +34,15 @@ async def look(
 
     All settling together takes at most `seconds`. A source that cannot be read is DOWN, not an exception.
     """
+    async with read_once(sources, clock, seconds) as found:
+        return found
+
+
+@asynccontextmanager
+async def read_once(
+    sources: Sequence[Broker], clock: Clock, seconds: float = SETTLE_TIMEOUT_SECONDS
+) -> AsyncIterator[tuple[list[View], Mapping[str, str]]]:
+    """The same, while the sources are still open; they are closed at the end."""
     failed: dict[str, View] = {}
     problems: dict[str, str] = {}
     loop = asyncio.get_running_loop()
@@ -45,7 +54,7 @@ async def look(
             held = await _views(sources, clock, failed, min(end - loop.time(), READ_TIMEOUT_SECONDS))
             _follow(feeds, held, problems)
         await _settle(sources, end - loop.time(), failed)
-        return await _views(sources, clock, failed, READ_TIMEOUT_SECONDS), problems
+        yield await _views(sources, clock, failed, READ_TIMEOUT_SECONDS), problems
     finally:
         await asyncio.gather(*(_close(source) for source in sources))
 
