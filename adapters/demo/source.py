@@ -134,6 +134,10 @@ class DemoSource:
         mode = self._modes.get(account.broker)
         return "This demo takes no orders." if mode is None else mode.refusal(account, paper=True)
 
+    def is_paper(self, account: AccountId) -> bool:
+        """Always: nothing of `account` is real."""
+        return account.number in (IBKR, TASTYTRADE)
+
     async def preview(self, order: Order) -> Preview:
         """The demo's own margin rules, without and with `order`."""
         if self._dealt is None:

@@ -17,6 +17,8 @@ class Access:
     secret: str = field(default="", repr=False)
     refresh: str = field(default="", repr=False)
     base_url: str = PRODUCTION
+    practice: bool = False
+    """whether a server on this machine counts as paper trading; only whoever runs it there can know"""
 
     @property
     def sandbox(self) -> bool:
@@ -31,6 +33,11 @@ class Access:
             return host == "localhost" or ip_address(host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def paper(self) -> bool:
+        """Whether no order sent there can cost money: the sandbox, or a server on this machine said to be for it."""
+        return self.sandbox or (self.practice and self.loopback)
 
     @property
     def notices_url(self) -> str:

@@ -1,11 +1,13 @@
-"""Reads from the REST API through the SDK's session: what the SDK leaves out (status, Retry-After, retries, an answer
-to a dead token, all pages) is added here, and answers come back as raw records, so that one bad row stays one row.
+"""The REST API through the SDK's session: what the SDK leaves out (status, Retry-After, retries, an answer to a dead
+token, all pages) is added here, and answers come back as raw records, so that one bad row stays one row. Only reads are
+tried again; a write goes out once, and what became of it is told apart: refused, not sent, not known.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,6 +19,7 @@ from adapters.skew import Skew
 from adapters.tastytrade import conditions
 from adapters.tastytrade.access import Access
 from adapters.tastytrade.login import Login, Session, jitter, retry_after, shortened
+from guardrails.errors import NotSentError
 from guardrails.redaction import redact
 
 Record = Mapping[str, Any]
@@ -31,6 +34,12 @@ UNASKED_WAIT = 20.0
 PAGE = 250
 _MOST_PAGES = 200
 _UNAUTHORISED = 401
+WRITE_SECONDS = 6.0
+"""longest wait for the answer to one write"""
+_TOOK_NOTHING = (400, 401, 403, 404, 405, 415, 422, 429)
+"""answers after which it is certain that nothing was done; after any other it is not"""
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+"""failures before the first byte of a request"""
 
 
 class Refused(Exception):  # noqa: N818  # an answer, not always a fault
@@ -39,6 +48,13 @@ class Refused(Exception):  # noqa: N818  # an answer, not always a fault
     def __init__(self, status: int, said: str) -> None:
         self.status, self.said = status, redact(said)
         super().__init__(f"{status}: {self.said}")
+
+
+class Unheard(Exception):  # noqa: N818  # as above
+    """What became of a write is not known: its answer was lost, or says that something failed on the way."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(redact(said))
 
 
 class Incomplete(Exception):  # noqa: N818  # as above
@@ -96,6 +112,37 @@ class Api:
                 raise Incomplete(f"{path} gave an empty page {page} of {total}")
         raise Incomplete(f"{path} has more than {_MOST_PAGES} pages")
 
+    async def tell(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Record:
+        """`data` of the answer to one write (empty when it cannot be read, although it was accepted); never repeated.
+
+        Refused when the API says why it did nothing, NotSentError when nothing was sent, Unheard when it is not known
+        what became of it.
+        """
+        try:
+            await self.login.enter()
+        except Lost as lost:
+            raise NotSentError(f"nothing was sent: {lost.condition.sentence}") from None
+        token, sent = self.session.session_token, self._clock()
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                answer = await self.session.tell(method, path, body)
+        except _UNSENT as error:
+            raise NotSentError(f"nothing was sent: tastytrade cannot be reached ({type(error).__name__}).") from None
+        except (httpx2.TransportError, TimeoutError) as error:
+            raise Unheard(f"the answer was lost ({type(error).__name__}): what tastytrade did is not known.") from None
+        self._heard(answer, sent)
+        status, content = answer.status_code, _content(answer)
+        if status // 100 == 2:  # HTTP
+            data = content.get("data") if isinstance(content, dict) else None
+            return data if isinstance(data, dict) else {}
+        said = shortened(_said(content))
+        if status == _UNAUTHORISED:
+            with suppress(Lost):  # the next call finds a token that opens the door, or says why there is none
+                await self.login.enter(refused=token)
+        if status in _TOOK_NOTHING:
+            raise Refused(status, said)
+        raise Unheard(f"tastytrade answered {status} ({said}): what it did is not known.")
+
     async def _json(self, path: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
         """The whole answer; reads that may succeed later are tried again."""
         if self._told_to_wait is not None:
@@ -141,11 +188,7 @@ class Api:
         self.skew.heard(told if told.tzinfo else told.replace(tzinfo=UTC), sent, self.answered)
 
     def _read(self, path: str, answer: httpx2.Response) -> dict[str, Any]:
-        status = answer.status_code
-        try:
-            content: Any = answer.json()
-        except (ValueError, RecursionError):
-            content = None
+        status, content = answer.status_code, _content(answer)
         if status // 100 != 2:  # HTTP
             refused = Refused(status, shortened(_said(content)))
             if status == 429 or status >= 500:  # HTTP
@@ -171,12 +214,22 @@ class _Later(Exception):  # noqa: N818  # an answer, not always a fault
         super().__init__(str(refused))
 
 
+def _content(answer: httpx2.Response) -> Any:
+    """The JSON of an answer; None when it is none."""
+    try:
+        return answer.json()
+    except (ValueError, RecursionError):
+        return None
+
+
 def _said(content: object) -> str:
-    """The error in its own words."""
+    """The error in its own words: first the particular ones, as those of an order, then the one around them."""
     error = content.get("error") if isinstance(content, dict) else None
-    if isinstance(error, dict):
-        return f"{error.get('code', '')} {error.get('message', '')}".strip()
-    return "no reason given"
+    if not isinstance(error, dict):
+        return "no reason given"
+    inner = error.get("errors")
+    parts = [each for each in inner if isinstance(each, dict)] if isinstance(inner, list) else []
+    return "; ".join(f"{each.get('code', '')} {each.get('message', '')}".strip() for each in (*parts, error))
 
 
 def _count(value: object) -> int | None:

@@ -93,7 +93,8 @@ class Feed:
     def _expected(self, now: datetime) -> datetime:
         """Since when more data should have come: the last of it, on whatever socket, or the opening bell."""
         bell = min(calendar.session_bounds(calendar.session_of(now))[0], now)
-        return max(time for time in (bell, self.data) if time is not None)
+        heard = None if self.streamer is None else self.streamer.ear.data  # `data` follows it only now and then
+        return max(time for time in (bell, self.data, heard) if time is not None)
 
     async def run(self) -> None:
         """Return never: one socket after the other."""

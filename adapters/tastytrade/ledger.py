@@ -21,6 +21,7 @@ from adapters.tastytrade.holdings import apart, believed, holds_nothing, named
 from adapters.tastytrade.money import net_liquidation_history
 from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
+from guardrails.errors import SourceError
 from guardrails.values import AccountId, Observed
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ ACCOUNTS_AGAIN = timedelta(minutes=1)
 SILENT_OPEN, SILENT_CLOSED = timedelta(seconds=30), timedelta(minutes=3)
 AGAIN = (1.0, 1.0, 2.0, 5.0, 10.0)
 """seconds until what failed, or is doubted, is read again"""
+DOUBT_PAUSES = (0.3, 0.7)
+"""seconds before positions that are wanted now and not believed are read again"""
 _ROUNDS = ("accounts", "books", "details", "close")
 PERSISTS = timedelta(seconds=25)
 """prices of list and balance may lie further apart than is allowed for"""
@@ -122,6 +125,25 @@ class Ledger:
                 rows = ()
             found[AccountId(BROKER, number)] = net_liquidation_history(rows)
         return found
+
+    async def read_anew(self, number: str) -> tuple[Record, ...]:
+        """The rows of one account, read now and believed to be all; SourceError, without its number, when not."""
+        book = self.books.get(number)
+        if book is None or number in self.gone:
+            raise SourceError("tastytrade does not offer this account to this login.")
+        for pause in (*DOUBT_PAUSES, None):
+            try:
+                await self._read_book(book)
+            except Lost as lost:
+                raise SourceError(f"positions cannot be read: {lost.condition.sentence}") from None
+            self._changed()
+            if trouble := book.troubles.get("positions"):
+                raise SourceError(f"positions cannot be read: {trouble}.")
+            if not book.doubted:
+                return book.rows
+            if pause is not None:  # a trade may lie between the balance and the list read after it
+                await asyncio.sleep(pause)
+        raise SourceError(conditions.EMPTY_DOUBTED.sentence)
 
     async def run(self) -> None:
         """Return never."""

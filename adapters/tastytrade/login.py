@@ -64,6 +64,11 @@ class Session(tastytrade.Session):
         """One GET with the token in force, whatever the answer."""
         return await self._client.get(path, params=None if params is None else dict(params))
 
+    async def tell(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx2.Response:
+        """One request that may change something, with the token in force; no redirect is followed."""
+        content = None if body is None else dict(body)
+        return await self._client.request(method, path, json=content, follow_redirects=False)
+
     async def aclose(self) -> None:
         """Close the pool."""
         await self._client.aclose()

@@ -27,6 +27,7 @@ BACKOFF = (1.0, 5.0, 15.0, 60.0)
 STEADY = timedelta(minutes=1)
 """a socket that lasted for less begins no new count of failures"""
 _TELLING = ("AccountBalance", "CurrentPosition", "TradingStatus", "Order", "ComplexOrder", "ExternalTransaction")
+_OF_ORDERS = ("Order", "ComplexOrder")
 
 
 class _Listener(AlertStreamer):
@@ -55,13 +56,20 @@ class _Numbered:
 class Notices:
     """At most one socket. All of it belongs to the loop it is run on."""
 
-    def __init__(self, api: Api, url: str, clock: Callable[[], datetime], hint: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        url: str,
+        clock: Callable[[], datetime],
+        hint: Callable[[], None],
+        of_orders: Callable[[], None] = lambda: None,
+    ) -> None:
         self.live = False
         self.heard: datetime | None = None
         """when anything was announced, or the stream was opened"""
         self.complaint = ""
         """why it does not work"""
-        self._api, self._url, self._clock, self._hint = api, url, clock, hint
+        self._api, self._url, self._clock, self._hint, self._of_orders = api, url, clock, hint, of_orders
 
     async def run(self, books: Mapping[str, object]) -> None:
         """Return never: listen for the accounts that are keys of `books`, one socket after the other."""
@@ -88,6 +96,7 @@ class Notices:
             entering.reschedule(None)
             self.live, self.heard, self.complaint = True, self._clock(), ""
             self._hint()  # what changed before it listened
+            self._of_orders()
             while numbers == set(books):
                 await asyncio.sleep(HEARTBEAT_SECONDS)
                 await self._api.login.enter()
@@ -97,6 +106,8 @@ class Notices:
         self.heard = self._clock()
         if kind in _TELLING:
             self._hint()
+        if kind in _OF_ORDERS:
+            self._of_orders()
 
 
 def _why(error: BaseException) -> str:

@@ -83,6 +83,11 @@ def to_position(record: Mapping[str, object], reading: Reading) -> Position:
     return vetted(contradicted(gains, _signed_total(fields, quantity)), reading.today)
 
 
+def quantity(record: Mapping[str, object]) -> float | None:
+    """How much one record holds, signed; None when that cannot be read."""
+    return _signed(kebab(record), [])
+
+
 def is_open(position: Position) -> bool:
     """Whether anything is held: what was closed today stays listed with quantity 0 until the night.
 

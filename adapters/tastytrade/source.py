@@ -1,4 +1,4 @@
-"""tastytrade as a Broker: accounts over REST, one stream of quotes and Greeks for what any source holds."""
+"""tastytrade as a Broker: accounts over REST, one stream of quotes and Greeks for what any source holds, and orders."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from adapters.condition import Condition
 from adapters.tastytrade import conditions, state, view
 from adapters.tastytrade.access import Access
 from adapters.tastytrade.api import Api
+from adapters.tastytrade.chains import Chains
+from adapters.tastytrade.desk import Desk
 from adapters.tastytrade.directory import Plan, underlyings
 from adapters.tastytrade.feed import Feed
 from adapters.tastytrade.ledger import Ledger
 from adapters.tastytrade.notices import Notices
 from adapters.tastytrade.reference import Reference
+from adapters.tastytrade.sending import Trading
 from adapters.tastytrade.ticks import SOURCE
+from adapters.trading_mode import TradingMode
 from guardrails import calendar
 from guardrails.instruments import Instrument, Kind
 from guardrails.products import product_root
-from guardrails.values import AccountId, Observed, Source, SourceState, View
+from guardrails.values import AccountId, Observed, Source, SourceState, Stream, View
 
 __all__ = ["Access", "TastytradeSource"]
 
@@ -31,16 +35,20 @@ SETTLE_POLL_SECONDS, PLAN_SECONDS, CLOSE_SECONDS, RESTART_SECONDS = 0.1, 0.2, 4.
 WORDS = timedelta(seconds=5)
 """Greeks come soon after their subscription, or not at all; one look waits no longer for them"""
 _SPEAKS = (SourceState.LIVE, SourceState.CLOSED)
+OFF = TradingMode(setting="TT_TRADING")
 _MEASURED = (Kind.EQUITY, Kind.INDEX, Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE, Kind.FUTURE_OPTION, Kind.CRYPTO)
 
 
-class TastytradeSource:
-    """Implements `guardrails.brokers.MarketFeed`. Everything runs on the loop on which it is first read."""
+class TastytradeSource(Trading):
+    """Implements `guardrails.brokers.MarketFeed` and `TradingBroker`. Everything runs on the loop it is first read on.
+
+    No order is sent unless `trading` says so.
+    """
 
     name = SOURCE
 
-    def __init__(self, access: Access, clock: Callable[[], datetime]) -> None:
-        self._access, self._clock = access, clock
+    def __init__(self, access: Access, clock: Callable[[], datetime], trading: TradingMode = OFF) -> None:
+        super().__init__(access, clock, trading)
         self._followed: tuple[Instrument, ...] = ()
         self._event = asyncio.Event()
         self._composing = asyncio.Lock()
@@ -98,6 +106,10 @@ class TastytradeSource:
             task.cancel()
             await asyncio.wait({task}, timeout=CLOSE_SECONDS)
 
+    def _parts(self) -> _Kept | None:
+        self._begin()
+        return self._kept
+
     def _begin(self) -> None:
         """Start at the first look, and again should this ever end."""
         if not self._access.secret or not self._access.refresh or (self._task is not None and not self._task.done()):
@@ -105,6 +117,8 @@ class TastytradeSource:
         self._event.set()  # whoever still waits for the old one looks again
         self._event = event = asyncio.Event()  # of this loop, as the lock
         self._composing = asyncio.Lock()
+        if self._kept is not None:
+            self._kept.desk.wake()
         self._kept = _Kept(self._access, self._clock, event)
         self._task = asyncio.create_task(self._run(self._kept), name="tastytrade")
 
@@ -116,6 +130,7 @@ class TastytradeSource:
                         group.create_task(kept.ledger.run())
                         group.create_task(kept.feed.run())
                         group.create_task(kept.reference.run())
+                        group.create_task(kept.desk.run())
                         group.create_task(self._plan(kept))
                         group.create_task(self._announce(kept))
                 except ExceptionGroup:
@@ -140,9 +155,15 @@ class TastytradeSource:
             await asyncio.sleep(PLAN_SECONDS)
 
     def _basis(self, kept: _Kept) -> tuple[date, int, tuple[Instrument, ...], int, int]:
-        """What a plan rests on: the day, what is held here and elsewhere, what is known of streamer symbols."""
+        """What a plan rests on: the day, what is held, what is asked for besides, what is known of streamer symbols."""
         directory, today = kept.reference.directory, calendar.exchange_date(self._clock())
-        return today, kept.ledger.version, self._followed, len(directory.streamers), len(directory.refused)
+        return (
+            today,
+            kept.ledger.version,
+            (*self._followed, *self._looked),
+            len(directory.streamers),
+            len(directory.refused),
+        )
 
     async def _announce(self, kept: _Kept) -> None:
         """Return never: listen for the accounts once they are known."""
@@ -188,7 +209,7 @@ class TastytradeSource:
             action=condition.action,
             retries=kept.feed.retries if condition.name.startswith("quotes_") else kept.ledger.retries,
             quotes_live=kept.feed.streamer is not None and not kept.feed.quiet(now),
-            streams=state.streams_of(kept.api, kept.ledger, kept.feed, kept.notices, kept.reference, kept.plan, now),
+            streams=(*_streams(kept, now), kept.desk.stream()),
             warnings=state.warnings_of(kept.ledger, kept.feed, kept.reference, kept.plan, now),
             clock_skew=kept.api.skew.seconds,
         )
@@ -202,7 +223,9 @@ class _Kept:
         self.ledger = Ledger(self.api, clock, event.set)
         self.feed = Feed(self.api, clock, event.set, sandbox=access.sandbox)
         self.reference = Reference(self.api, clock)
-        self.notices = Notices(self.api, access.notices_url, clock, self.ledger.prompt)
+        self.desk = Desk(self.api, self.ledger, clock)
+        self.chains = Chains(self.api, clock)
+        self.notices = Notices(self.api, access.notices_url, clock, self.ledger.prompt, self.desk.prompt)
         self.plan = Plan()
         self.planned: object = None
         """what the plan was made for"""
@@ -212,6 +235,10 @@ class _Kept:
         """When the other side last said anything."""
         data = None if self.feed.streamer is None else self.feed.streamer.ear.heard
         return max((time for time in (self.api.answered, data) if time is not None), default=None)
+
+
+def _streams(kept: _Kept, now: datetime) -> tuple[Stream, ...]:
+    return state.streams_of(kept.api, kept.ledger, kept.feed, kept.notices, kept.reference, kept.plan, now)
 
 
 def _word(kept: _Kept, condition: Condition) -> datetime | None:

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.brokers.tasty_book import Book, Row
 from tests.brokers.tasty_changes import Changes
+from tests.brokers.tasty_exchange import Exchange
 from tests.brokers.tasty_faults import Faults, How
 from tests.brokers.tasty_line import Line
 from tests.brokers.tasty_stream import BEAT, Stream
+from tests.brokers.tasty_trades import Trades
 from tests.brokers.tws_host import Host
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 QUOTE_TOKEN_LIFE = timedelta(hours=24)
 
 
-class Tasty(Changes):
+class Tasty(Changes, Trades):
     """REST, DXLink and account streamer on one port. Read `url`, `asked`, `tokens`, `sockets`, `orders`."""
 
     def __init__(
@@ -44,6 +46,7 @@ class Tasty(Changes):
         expires_in: int = 900,
         keepalive: float = 30.0,
         candle_zone: tzinfo = UTC,
+        trades: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.book = book
@@ -67,7 +70,10 @@ class Tasty(Changes):
         self.all_sockets: Counter[str] = Counter()
         """opened so far"""
         self.orders: list[Row] = []
-        """requests that would have traded: must stay empty"""
+        """requests that trade, or would where it does not `trades`: then they must stay empty"""
+        self.trades = trades
+        """whether it takes orders"""
+        self.exchange = Exchange(self)
         self.dry_runs: list[Row] = []
         self.mistakes: list[str] = []
         """exceptions of the stand-in's own, raised again when it is left"""

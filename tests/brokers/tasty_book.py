@@ -32,9 +32,7 @@ class Book:
         self._names: dict[str, str] = {}
         """name in the file or streamer symbol -> tastytrade symbol"""
         for name, row in data.get("instruments", {}).items():
-            told = _dated(row, today)
-            self.instruments[told["symbol"]] = told
-            self._names |= {name: told["symbol"], told["streamer-symbol"]: told["symbol"]}
+            self._names[name] = self.add(row)
         self.market: dict[str, Row] = {self.symbol(name): dict(row) for name, row in data.get("market", {}).items()}
         self.metrics: dict[str, Row] = {name: dict(row) for name, row in data.get("metrics", {}).items()}
         self.closes: dict[str, list[float]] = dict(data.get("daily_closes", {}))
@@ -50,6 +48,14 @@ class Book:
         """The book in a YAML file as it reads on `today`; KeyError names what a row lacks."""
         with Path(path).open(encoding="utf-8") as file:
             return cls(yaml.safe_load(file), today)
+
+    def add(self, row: Row) -> str:
+        """The symbol of one more instrument, written as in the file."""
+        told = _dated(row, self.today)
+        symbol: str = told["symbol"]
+        self.instruments[symbol] = told
+        self._names[told["streamer-symbol"]] = symbol
+        return symbol
 
     def symbol(self, name: str) -> str:
         """The tastytrade symbol behind a name in the file, a streamer symbol, or itself. KeyError when unknown."""

@@ -36,7 +36,7 @@ class Changes:
             name = self.book.symbol(symbol)
             held = self.book.positions[account].setdefault(name, {"average-open-price": self.book.price(name) or 0.0})
             held |= {"quantity": quantity, **_kebab(fields)}
-            self._notify("CurrentPosition", account, position(self._whole, account, name, marks=False))
+            self.notify("CurrentPosition", account, position(self._whole, account, name, marks=False))
 
         self._do(work)
 
@@ -49,7 +49,7 @@ class Changes:
 
         def work() -> None:
             self.book.accounts[account]["balance"] |= {key: str(told) for key, told in _kebab(fields).items()}
-            self._notify("AccountBalance", account, balance(self._whole, account))
+            self.notify("AccountBalance", account, balance(self._whole, account))
 
         self._do(work)
 
@@ -58,7 +58,7 @@ class Changes:
 
         def work() -> None:
             self.book.accounts[account].setdefault("status", {}).update(_kebab(fields))
-            self._notify("TradingStatus", account, status(self._whole, account))
+            self.notify("TradingStatus", account, status(self._whole, account))
 
         self._do(work)
 
@@ -87,7 +87,8 @@ class Changes:
             for kind in kinds:
                 feed.push(kind, streamed)
 
-    def _notify(self, kind: str, account: str, told: Row) -> None:
+    def notify(self, kind: str, account: str, told: Row) -> None:
+        """Push one object to the account streamer; on the stand-in's own thread."""
         for listener in self.listeners:
             listener.notify(kind, account, told)
 

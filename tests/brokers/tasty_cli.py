@@ -11,6 +11,7 @@ import yaml
 
 from tests.brokers.tasty import Tasty
 from tests.brokers.tasty_book import NEW_YORK, Book
+from tests.brokers.tasty_exchange import MANNERS
 from tests.brokers.tasty_faults import FAULTS
 
 BOOK = Path(__file__).parent / "books" / "tasty.yaml"
@@ -23,6 +24,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fault", action="append", default=[], help="NAME or NAME:key=value,key=value; several times")
     parser.add_argument("--rate", type=float, default=1.0, help="updates a second for each subscription")
     parser.add_argument("--walk", action="store_true", help="prices wander instead of staying as in the book")
+    parser.add_argument("--trades", action="store_true", help="take orders; without it they are refused")
+    parser.add_argument("--fills", choices=MANNERS, default="never", help="which orders fill by themselves")
     parser.add_argument("--expires-in", type=int, default=900, help="seconds a bearer lives")
     parser.add_argument("--keepalive", type=float, default=30.0, help="seconds between KEEPALIVE messages")
     told = parser.parse_args()
@@ -36,7 +39,8 @@ def main() -> None:
     """Listen until the process is ended; prints `listening on PORT` once it does."""
     told = _arguments()
     book = Book.load(told.book, datetime.now(UTC).astimezone(NEW_YORK).date())
-    with Tasty(book, port=told.port, expires_in=told.expires_in, keepalive=told.keepalive) as tasty:
+    with Tasty(book, port=told.port, expires_in=told.expires_in, keepalive=told.keepalive, trades=told.trades) as tasty:
+        tasty.fills_by_itself(told.fills)
         for text in told.fault:
             name, _, settings = text.partition(":")
             pairs = (pair.partition("=") for pair in settings.split(",") if pair)

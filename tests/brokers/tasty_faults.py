@@ -29,6 +29,18 @@ FAULTS = {
     "duplicate_page": "the second page is the first again",
     "pages_short": "total-pages says 3, the third is `kind`: empty or 500, and its rows are lost",
     "poisoned_metrics": "`kind`: no_market_cap, wrong_types in `symbol` (first), or batch: 500 when it is asked for",
+    # orders, where the stand-in trades; taken, unless it says otherwise
+    "reply_lost": "what an order asks is done, its reply is not sent: `kind` cut, mute, or a status",
+    "preflight": "a new order is refused (422) with `code` (margin_check_failed), `message`",
+    "orders_rejected": "a new order is taken and then rejected with `reason`",
+    "orders_unlisted": "the list of orders leaves out those that were placed here",
+    "fill_on_cancel": "an order that is to be cancelled is filled instead",
+    "cancel_slow": "a cancellation is confirmed after `seconds`, or never",
+    "replace_aborted": "the original fills while it is replaced, and the new order is rejected",
+    "ledger_late": "positions and balances follow a fill after `seconds` (0.5)",
+    "dry_run_odd": "fields of the buying power effect are those of `effect`",
+    "notices_repeat": "every notice of an order comes twice",
+    "notices_one_leg": "notices of an order carry the fills of its first leg only",
     # websockets; `kind=dxlink` or `account` (both)
     "ws_drop": "cut without a close frame, or with close `code`, `seconds` (0) after opening; those open at once",
     "ws_refuse": "the upgrade is answered `status` (502)",

@@ -65,8 +65,19 @@ def describe(tasty: Tasty, row: Row) -> Row:
     return {**common, **make.get(kind, _equity)(row), **own}
 
 
+def option_ticks(underlying: str) -> list[Row]:
+    """Steps of option prices: nickels and dimes of the SPX, pennies of the large funds, pennies and nickels else."""
+    if underlying == "SPX":
+        return [{"value": "0.05", "threshold": "3.0"}, {"value": "0.1"}]
+    if underlying in ("SPY", "QQQ"):
+        return [{"value": "0.01"}]
+    return [{"value": "0.01", "threshold": "3.0"}, {"value": "0.05"}]
+
+
 def _equity(row: Row) -> Row:
     return {
+        "tick-sizes": [{"value": "0.0001", "threshold": "1.0"}, {"value": "0.01"}],
+        "option-tick-sizes": option_ticks(row["symbol"]),
         "id": 1, "is-index": row["instrument-type"] == "Index", "description": row["symbol"], "is-etf": False,
         "lendability": "Easy To Borrow", "market-time-instrument-collection": "Equity", "listed-market": "XNAS",
         "is-options-closing-only": False, "is-illiquid": False, "borrow-rate": "0.0",
@@ -84,6 +95,8 @@ def _option(row: Row) -> Row:
 
 def _future(row: Row) -> Row:
     return {
+        "tick-sizes": [{"value": "0.25"}], "spread-tick-sizes": [{"value": "0.05", "symbol": "/ESH7"}],
+        "option-tick-sizes": [{"value": "0.05", "threshold": "10.0"}, {"value": "0.25"}],
         "product-code": row["product"].lstrip("/"), "tick-size": "0.25", "notional-multiplier": str(row["multiplier"]),
         "display-factor": "0.01", "last-trade-date": row["expiry"], "active-month": True, "next-active-month": False,
         "product-group": "CME_ES", "exchange": "CME", "streamer-exchange-code": "XCME", "is-tradeable": True,

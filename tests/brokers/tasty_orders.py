@@ -1,4 +1,7 @@
-"""Orders: dry runs are answered and counted; a real one is refused and written down."""
+"""The routes of orders: dry runs are answered and counted; real orders are taken only where the stand-in trades.
+
+Otherwise they are refused. Every request that would trade is written down in `Tasty.orders` either way.
+"""
 
 from __future__ import annotations
 
@@ -6,55 +9,138 @@ from typing import TYPE_CHECKING, Any
 
 from tests.brokers.tasty_accounts import balance, owner, stamp
 from tests.brokers.tasty_book import Row
+from tests.brokers.tasty_exchange import FEES, PER_CONTRACT
 from tests.brokers.tasty_lists import listed
-from tests.brokers.tasty_wire import Answer, Refused, Request, data
+from tests.brokers.tasty_wire import Answer, Refused, Request, data, document
 
 if TYPE_CHECKING:
     from tests.brokers.tasty import Tasty
 
-PER_CONTRACT = 250.0
-"""dollars of buying power each contract or share of a dry run takes"""
-FEE = 1.13
-"""dollars each contract of a dry run costs: 1.00 commission, 0.10 clearing, 0.03 regulatory"""
-
 
 def live(tasty: Tasty, request: Request, number: str) -> Answer:
-    """Today's orders of the account."""
+    """Today's orders of the account, and those that still work."""
     rows = [_order(tasty, number, row) for row in owner(tasty, number).get("orders_live", [])]
-    return listed(tasty, request, "orders_live", rows)
+    hidden = tasty.hit("orders_unlisted")
+    return listed(tasty, request, "orders_live", [*([] if hidden else tasty.exchange.of(number)), *rows])
+
+
+def one(tasty: Tasty, request: Request, number: str, order: str) -> Answer:
+    """One order."""
+    owner(tasty, number)
+    return data(tasty.exchange.one(number, order), context=request.path)
+
+
+def place(tasty: Tasty, request: Request, number: str) -> Answer:
+    """Take an order, or refuse it before it has a number."""
+    told = _checked(tasty, request, number)
+    if failed := tasty.hit("preflight"):
+        return _preflight(failed.get("code", "margin_check_failed"), failed.get("message", "Not enough buying power"))
+    try:
+        row = tasty.exchange.place(number, told)
+    except Refused as refused:
+        return _preflight(refused.code, str(refused))
+    effect, fees = _effect(tasty, number, told["legs"])
+    answer = {"order": row, "buying-power-effect": effect, "fee-calculation": fees, "warnings": [], "errors": []}
+    return document(201, {"data": answer, "context": request.path})
+
+
+def replace(tasty: Tasty, request: Request, number: str, order: str) -> Answer:
+    """Put a new order in place of a working one."""
+    _log(tasty, request)
+    owner(tasty, number)
+    return data(tasty.exchange.replace(number, order, request.json()), context=request.path)
+
+
+def cancel(tasty: Tasty, request: Request, number: str, order: str) -> Answer:
+    """Ask for a cancellation."""
+    _log(tasty, request)
+    owner(tasty, number)
+    return data(tasty.exchange.cancel(number, order), context=request.path)
 
 
 def dry_run(tasty: Tasty, request: Request, number: str) -> Answer:
     """Buying power effect, fees and warnings of an order that stays undone."""
     owner(tasty, number)
-    told = request.json()
+    told = _valid(tasty, request.json())
+    tasty.dry_runs.append(told)
+    effect, fees = _effect(tasty, number, told["legs"])
+    if odd := tasty.hit("dry_run_odd"):
+        effect |= odd.get("effect", {})
+    answer = {
+        "buying-power-effect": effect, "fee-calculation": fees, "order": _order(tasty, number, told),
+        "warnings": _warnings(tasty, number, told["legs"]),
+    }  # fmt: skip
+    return data(answer, context=request.path)
+
+
+def refuse(tasty: Tasty, request: Request, *_: str) -> Answer:
+    """403 for everything else that would trade."""
+    _log(tasty, request)
+    raise Refused(403, "not_permitted", "This stand-in never trades")
+
+
+def _log(tasty: Tasty, request: Request) -> None:
+    """Write a request down; 403 where nothing trades."""
+    tasty.orders.append({"method": request.method, "path": request.path, "body": request.json()})
+    if not tasty.trades:
+        raise Refused(403, "not_permitted", "This stand-in never trades")
+
+
+def _checked(tasty: Tasty, request: Request, number: str) -> Row:
+    _log(tasty, request)
+    owner(tasty, number)
+    return _valid(tasty, request.json())
+
+
+def _valid(tasty: Tasty, told: Row) -> Row:
+    """An order that can be read; 422 for others."""
     legs = told.get("legs") or []
     if not legs:
         raise Refused(422, "validation_error", "legs is missing")
     unknown = [leg.get("symbol") for leg in legs if leg.get("symbol") not in tasty.book.instruments]
     if unknown:
         raise Refused(422, "instrument_validation_failed", f"Instruments not found: {unknown}")
-    tasty.dry_runs.append(told)
+    if told.get("order-type") == "Limit" and float(told.get("price") or 0) and "price-effect" not in told:
+        raise Refused(422, "validation_error", "price-effect is missing")
+    return told
+
+
+def _preflight(code: str, message: str) -> Answer:
+    inner = [{"code": code, "message": message}]
+    outer = {"code": "preflight_check_failure", "message": "One or more preflight checks failed", "errors": inner}
+    return document(422, {"error": outer})
+
+
+def _effect(tasty: Tasty, number: str, legs: list[Row]) -> tuple[Row, Row]:
+    """Buying power effect and fees: what is held more takes margin, what is held less gives it back."""
+    held = tasty.book.positions[number]
+    cost = sum(PER_CONTRACT * _more(float(held.get(leg["symbol"], {}).get("quantity", 0)), leg) for leg in legs)
     units = sum(float(leg.get("quantity") or 0) for leg in legs)
-    cost, fees = PER_CONTRACT * units, FEE * units
+    charged = sum(FEES.values()) * units
     had = float(balance(tasty, number)["derivative-buying-power"])
-    effect = {
-        "change-in-margin-requirement": f"{cost:.2f}", "change-in-margin-requirement-effect": "Debit",
-        "change-in-buying-power": f"{cost + fees:.2f}", "change-in-buying-power-effect": "Debit",
-        "current-buying-power": f"{had:.2f}", "current-buying-power-effect": "Credit",
-        "new-buying-power": f"{abs(had - cost - fees):.2f}",
-        "new-buying-power-effect": "Credit" if had >= cost + fees else "Debit",
-        "isolated-order-margin-requirement": f"{cost:.2f}", "isolated-order-margin-requirement-effect": "Debit",
-        "is-spread": len(legs) > 1, "impact": f"{cost + fees:.2f}", "effect": "Debit",
+    left, change = had - cost - charged, -cost - charged
+    sized = {
+        "change-in-margin-requirement": -cost, "change-in-buying-power": change, "current-buying-power": had,
+        "new-buying-power": left, "isolated-order-margin-requirement": -PER_CONTRACT * units,
     }  # fmt: skip
-    charged = {"commission": 1.0, "clearing-fees": 0.1, "regulatory-fees": 0.03, "proprietary-index-option-fees": 0.0}
-    fee_rows: Row = {f"{key}": f"{each * units:.2f}" for key, each in charged.items()} | {"total-fees": f"{fees:.2f}"}
-    fee_rows |= {f"{key}-effect": "Debit" if float(size) else "None" for key, size in dict(fee_rows).items()}
-    answer = {
-        "buying-power-effect": effect, "fee-calculation": fee_rows, "order": _order(tasty, number, told),
-        "warnings": _warnings(tasty, number, legs),
-    }  # fmt: skip
-    return data(answer, context=request.path)
+    effect = {key: text for name, size in sized.items() for key, text in _signed(name, size).items()}
+    rest = {"is-spread": len(legs) > 1, "impact": f"{abs(change):.2f}", "effect": _word(change)}
+    sizes = {**{name: each * units for name, each in FEES.items()}, "proprietary-index-option-fees": 0.0}
+    fees = {key: text for name, size in sizes.items() for key, text in _signed(name, -size).items()}
+    return effect | rest, fees | _signed("total-fees", -charged)
+
+
+def _more(held: float, leg: Row) -> float:
+    change = float(leg.get("quantity") or 0) * (1 if str(leg.get("action")).startswith("Buy") else -1)
+    return abs(held + change) - abs(held)
+
+
+def _signed(name: str, size: float) -> Row:
+    return {name: f"{abs(size):.2f}", f"{name}-effect": _word(size)}
+
+
+def _word(size: float) -> str:
+    return "None" if not size else "Credit" if size > 0 else "Debit"
 
 
 def _warnings(tasty: Tasty, number: str, legs: list[Row]) -> list[Row]:
@@ -62,8 +148,9 @@ def _warnings(tasty: Tasty, number: str, legs: list[Row]) -> list[Row]:
     held = tasty.book.positions[number]
     return [
         {"code": "closing_with_no_position", "message": f"You have no position in {leg['symbol']} to close"}
-        for leg in legs if "Close" in leg.get("action", "") and leg["symbol"] not in held
-    ]  # fmt: skip
+        for leg in legs
+        if "Close" in leg.get("action", "") and not float(held.get(leg["symbol"], {}).get("quantity", 0))
+    ]
 
 
 def _order(tasty: Tasty, number: str, told: Row) -> Row:
@@ -76,9 +163,3 @@ def _order(tasty: Tasty, number: str, told: Row) -> Row:
         "underlying-instrument-type": "Equity", "status": "Received", "cancellable": True, "editable": True,
         "edited": False, "updated-at": now, "received-at": now, **told,
     }  # fmt: skip
-
-
-def refuse(tasty: Tasty, request: Request, *_: str) -> Answer:
-    """403 for everything that would trade; written down in `Tasty.orders`, which must stay empty."""
-    tasty.orders.append({"method": request.method, "path": request.path, "body": request.json()})
-    raise Refused(403, "not_permitted", "This stand-in never trades")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.brokers import tasty_accounts as accounts
+from tests.brokers import tasty_chains as chains
 from tests.brokers import tasty_history as history
 from tests.brokers import tasty_instruments as instruments
 from tests.brokers import tasty_login as login
@@ -35,10 +36,13 @@ ROUTES: tuple[tuple[str, tuple[str, ...], str, Handler], ...] = (
     ("GET", (*OWNED, "net-liq", "history"), "net_liq", history.net_liq),
     ("GET", (*OWNED, "orders", "live"), "orders_live", orders.live),
     ("POST", (*OWNED, "orders", "dry-run"), "dry_run", orders.dry_run),
-    ("POST", (*OWNED, "orders"), "orders", orders.refuse),
-    ("POST", (*OWNED, "complex-orders"), "orders", orders.refuse),
-    ("PUT", (*OWNED, "orders", "*"), "orders", orders.refuse),
-    ("DELETE", (*OWNED, "orders", "*"), "orders", orders.refuse),
+    ("GET", (*OWNED, "orders", "*"), "order", orders.one),
+    ("POST", (*OWNED, "orders"), "place", orders.place),
+    ("POST", (*OWNED, "complex-orders"), "place_complex", orders.refuse),
+    ("PUT", (*OWNED, "orders", "*"), "replace", orders.replace),
+    ("DELETE", (*OWNED, "orders", "*"), "cancel", orders.cancel),
+    ("GET", ("option-chains", "*", "nested"), "option_chains", chains.nested),
+    ("GET", ("futures-option-chains", "*", "nested"), "option_chains", chains.nested_futures),
     ("GET", ("market-metrics",), "metrics", market.metrics),
     ("GET", ("market-data", "by-type"), "market_data", market.by_type),
     ("GET", ("market-data", "*", "*"), "market_data", market.one),
@@ -46,6 +50,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], str, Handler], ...] = (
     ("GET", ("instruments", "*", "*"), "instruments", instruments.one),
 )
 """method, path, the short name it is counted under, and what answers; `*` is handed to it"""
+WRITES = ("place", "replace", "cancel")
 OPEN = ("token", "risk_free_rate")
 """what needs no bearer"""
 
@@ -70,7 +75,11 @@ def answer(tasty: Tasty, request: Request) -> Reply:
         return Reply()
     if tasty.hit("cut_rest", paths=name):
         return Reply(cut=True)
-    return Reply(_failed(tasty, name) or _worked(tasty, request, name, handler, parts), delay)
+    told = _failed(tasty, name) or _worked(tasty, request, name, handler, parts)
+    if name in WRITES and told.status < 300 and (lost := tasty.hit("reply_lost", paths=name)):
+        kind = lost.get("kind", "cut")
+        return Reply(error(int(kind), "gateway", "Bad gateway")) if kind.isdigit() else Reply(cut=kind == "cut")
+    return Reply(told, delay)
 
 
 def _route(request: Request) -> tuple[str, Handler, list[str]]:

@@ -77,6 +77,7 @@ class Refused(Exception):  # noqa: N818  # an answer, not a mistake of the progr
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
+        self.code = code
         self.answer = error(status, code, message)
 
 

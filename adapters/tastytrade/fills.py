@@ -1,0 +1,283 @@
+"""What tastytrade's order records say: orders, their state and their fills; pure.
+
+There is no status for a part that is filled: that is said by the legs. Fills of a package arrive leg by leg, so it is
+filled as far as the leg that lags behind. An order whose price was changed is a new record that replaces the old one:
+here they are one order, under one key, whose fills are those of all its records (tastytrade facts 5).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import gcd
+
+from adapters.tastytrade.api import Record
+from adapters.tastytrade.contracts import described
+from adapters.tastytrade.fields import moment, signed
+from adapters.tastytrade.fields import number as number_of
+from adapters.tastytrade.rows import BROKER
+from guardrails import calendar
+from guardrails.instruments import Instrument, Kind
+from guardrails.orders import BrokerOrder, Fill, Leg, OrderState
+from guardrails.redaction import redact
+from guardrails.values import AccountId
+
+SENDER = "tastytrade"
+"""of an order that bears no key: the platform, a phone, another program"""
+_ALIVE = ("Received", "Routed", "In Flight", "Contingent", "Live", "Replace Requested")
+_OVER = {
+    "Filled": OrderState.FILLED,
+    "Cancelled": OrderState.CANCELLED,
+    "Expired": OrderState.CANCELLED,
+    "Removed": OrderState.CANCELLED,
+    "Rejected": OrderState.REJECTED,
+}
+_TIMES = {"Day": "DAY"}
+_FEES = ("commission", "clearing-fees", "regulatory-fees", "proprietary-index-option-fees", "other-charge")
+Fees = Mapping[str, float]
+"""what was paid, by execution (`ext-exec-id`), and by order and symbol where that has but one"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one record says, and which records it replaces and is replaced by."""
+
+    order: BrokerOrder
+    fills: tuple[Fill, ...] = ()
+    replaces: str = ""
+    replaced_by: str = ""
+
+
+def told(record: Record, number: str, read: datetime, fees: Fees | None = None) -> Told:
+    """The order and the fills of one record of the account `number`, read at `read`."""
+    legs, unread = _legs(record, read)
+    reference, status = _text(record.get("id")), _text(record.get("status"))
+    done = [_filled(leg) for leg in _rows(record)]
+    quantity, filled = _packages(record, legs, done)
+    state = _state(status, any(done))
+    if state is OrderState.FILLED:
+        filled = quantity
+    limit = _limit(record)
+    key = _text(record.get("external-identifier"))
+    order = BrokerOrder(
+        account=AccountId(BROKER, number),
+        reference=reference,
+        key=key,
+        legs=legs,
+        quantity=quantity,
+        filled=filled,
+        state=state,
+        limit=limit,
+        time_in_force=_TIMES.get(in_force := _text(record.get("time-in-force")), in_force),
+        sender="" if key else SENDER,
+        cancellable=not state.is_over and record.get("cancellable") is not False,
+        words=_words(record, status),
+        time=instant(record.get("updated-at")) or read,
+        unread=unread,
+    )
+    found = () if unread else tuple(_fills(record, order, read, fees or {}))
+    replaces, replaced_by = (_text(record.get(name)) for name in ("replaces-order-id", "replacing-order-id"))
+    return Told(order, found, replaces, replaced_by)
+
+
+def instant(value: object) -> datetime | None:
+    """A time as text with its zone, or in milliseconds since 1970; None for anything else."""
+    milliseconds = None if isinstance(value, (str, bool)) else number_of(value)
+    if milliseconds is None:
+        return moment(value)
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000.0, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def joined(parts: Iterable[Told]) -> tuple[list[BrokerOrder], list[Fill]]:
+    """The orders and fills of all records of one account, those that replace one another as one order."""
+    orders: list[BrokerOrder] = []
+    fills: list[Fill] = []
+    for chain in chains(parts):
+        key = next((part.order.key for part in chain if part.order.key), "")
+        sender = "" if key else SENDER
+        orders.append(replace(_one(chain), key=key, sender=sender))
+        fills += [replace(fill, key=key) for part in chain for fill in part.fills]
+    return orders, fills
+
+
+def chains(parts: Iterable[Told]) -> list[list[Told]]:
+    """Records in groups of which each replaces the one before it."""
+    by_reference = {part.order.reference: part for part in parts}
+    after = {part.replaced_by: part.order.reference for part in by_reference.values() if part.replaced_by}
+    before = {
+        part.order.reference: part.replaces or after.get(part.order.reference, "") for part in by_reference.values()
+    }
+    later = {old: new for new, old in before.items() if old in by_reference and old != new}
+    found, seen = [], set()
+    for reference in by_reference:
+        if before[reference] in by_reference and before[reference] != reference:
+            continue
+        chain: list[Told] = []
+        here: str | None = reference
+        while here is not None and here not in seen:
+            seen.add(here)
+            chain.append(by_reference[here])
+            here = later.get(here)
+        found.append(chain)
+    circular = [[by_reference[reference]] for reference in by_reference if reference not in seen]
+    return found + circular
+
+
+def _one(chain: Sequence[Told]) -> BrokerOrder:
+    """The order a chain of records stands for: the first of them that is not over, for only that can be filled now.
+
+    When all are over: the filled one, else the last that was not rejected: a rejected replacement changed nothing.
+    """
+    last = chain[-1]
+    missing = last.replaced_by and last.order.state is OrderState.CANCELLED
+    if missing:  # it lives on under another number that has not been told of yet
+        waits = replace(last.order, state=OrderState.UNKNOWN, words="replaced by an order that is not listed yet")
+        return _summed(waits, chain)
+    alive = [part.order for part in chain if not part.order.state.is_over]
+    ended = [part.order for part in chain if part.order.state is OrderState.FILLED]
+    rest = [part.order for part in reversed(chain) if part.order.state is not OrderState.REJECTED]
+    order = (*alive, *ended, *rest, last.order)[0]
+    if order is not last.order and last.order.words and last.order.state.is_over:
+        order = replace(order, words=f"the new price was not taken: {last.order.words}")
+    return _summed(order, chain)
+
+
+def _summed(order: BrokerOrder, chain: Sequence[Told]) -> BrokerOrder:
+    """`order` with what the other records of its chain filled before."""
+    others = sum(part.order.filled for part in chain if part.order.reference != order.reference)
+    if not others:
+        return order
+    state = OrderState.PARTIAL if order.state is OrderState.WORKING else order.state
+    return replace(order, quantity=order.quantity + others, filled=order.filled + others, state=state)
+
+
+def fees_of(transactions: Iterable[Record]) -> dict[str, float]:
+    """What trades cost, paid as positive, by execution; by order and symbol too, where those have one trade only."""
+    found: dict[str, float] = {}
+    rows = [(row, fee) for row in transactions if (fee := _fee(row)) is not None]
+    times = Counter(_place(row.get("order-id"), row.get("symbol")) for row, _ in rows)
+    for row, fee in rows:
+        if execution := _text(row.get("ext-exec-id")):
+            found[execution] = found.get(execution, 0.0) + fee
+        if times[place := _place(row.get("order-id"), row.get("symbol"))] == 1:
+            found[place] = fee
+    return found
+
+
+def _fee(row: Record) -> float | None:
+    parts = [signed(row, name) for name in _FEES if row.get(name) not in (None, "")]
+    return None if not parts or None in parts else -sum(part for part in parts if part is not None)
+
+
+def _place(order: object, symbol: object) -> str:
+    return f"{_text(order)} {_text(symbol)}"
+
+
+def _text(value: object) -> str:
+    return "" if value is None or isinstance(value, (dict, list)) else str(value).strip()
+
+
+def _rows(record: Record) -> list[Record]:
+    legs = record.get("legs")
+    return [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else []
+
+
+def _legs(record: Record, read: datetime) -> tuple[tuple[Leg, ...], str]:
+    """The legs of one package, or none and why they cannot be read."""
+    rows, raw = _rows(record), record.get("legs")
+    if not rows or not isinstance(raw, list) or len(raw) != len(rows):
+        return (), "its legs are not listed"
+    changes: list[tuple[Instrument, int]] = []
+    for row in rows:
+        instrument, doubts = described(row, calendar.exchange_date(read))
+        size, sign = number_of(row.get("quantity")), _sign(row)
+        if instrument.kind is Kind.OTHER or doubts:
+            return (), "; ".join(doubts) or "a leg cannot be read"
+        if size is None or size < 1 or size != int(size) or not sign:
+            return (), f"{instrument.label}: its quantity or action cannot be read"
+        changes.append((instrument, sign * int(size)))
+    if len({instrument.key for instrument, _ in changes}) < len(changes):
+        return (), "an instrument stands in two legs"
+    factor = gcd(*(change for _, change in changes))
+    return tuple(Leg(instrument, change // factor) for instrument, change in changes), ""
+
+
+def _sign(leg: Record) -> int:
+    word = _text(leg.get("action")).lower()
+    return 1 if word.startswith("buy") else -1 if word.startswith("sell") else 0
+
+
+def _filled(leg: Record) -> float:
+    """Units of a leg that are filled: what its fills come to, or what no longer remains, whichever is more."""
+    fills = sum(abs(number_of(fill.get("quantity")) or 0.0) for fill in _fill_rows(leg).values())
+    whole, rest = number_of(leg.get("quantity")), number_of(leg.get("remaining-quantity"))
+    return max(fills, 0.0 if whole is None or rest is None else whole - rest)
+
+
+def _packages(record: Record, legs: Sequence[Leg], done: Sequence[float]) -> tuple[float, float]:
+    """Packages ordered and packages filled: as many as the leg that is furthest behind."""
+    if not legs:
+        return abs(number_of(record.get("size")) or 0.0), 0.0
+    first = number_of(_rows(record)[0].get("quantity")) or 0.0
+    filled = min(units / abs(leg.ratio) for units, leg in zip(done, legs, strict=True))
+    return first / abs(legs[0].ratio), filled
+
+
+def _state(status: str, begun: bool) -> OrderState:  # noqa: FBT001  # read as "with something filled"
+    if status in _ALIVE:
+        return OrderState.PARTIAL if begun else OrderState.WORKING
+    if status == "Cancel Requested":
+        return OrderState.CANCEL_REQUESTED
+    return _OVER.get(status, OrderState.UNKNOWN)  # also "Partially Removed", of which it is not said what is left
+
+
+def _limit(record: Record) -> float | None:
+    """The price of a package, positive where it is paid; None without one, or without its effect."""
+    size, effect = number_of(record.get("price")), _text(record.get("price-effect")).lower()
+    if size == 0:
+        return 0.0
+    return None if size is None or effect not in ("debit", "credit") else abs(size) * (1 if effect == "debit" else -1)
+
+
+def _words(record: Record, status: str) -> str:
+    """Why it was rejected or is held back, or what ended it."""
+    reason = _text(record.get("reject-reason")) or _text(record.get("contingent-status"))
+    plain = status in (*_ALIVE, "Cancel Requested", "Filled", "Cancelled") and status != "Contingent"
+    return redact(" ".join((reason or ("" if plain else status)).split()))[:160]
+
+
+def _fill_rows(leg: Record) -> dict[str, Record]:
+    """The fills of a leg by their identity; one that is listed twice counts once."""
+    raw = leg.get("fills")
+    rows = [row for row in raw if isinstance(row, dict)] if isinstance(raw, list) else []
+    named: dict[str, Record] = {}
+    for place, row in enumerate(rows):
+        named[_text(row.get("fill-id")) or _text(row.get("ext-exec-id")) or f"#{place}"] = row
+    return named
+
+
+def _fills(record: Record, order: BrokerOrder, read: datetime, fees: Fees) -> Iterator[Fill]:
+    for leg, row in zip(order.legs, _rows(record), strict=True):
+        for name, fill in _fill_rows(row).items():
+            size, price = number_of(fill.get("quantity")), number_of(fill.get("fill-price"))
+            if not size or price is None:
+                continue
+            place = _place(order.reference, row.get("symbol"))
+            alone = len(_fill_rows(row)) == 1
+            yield Fill(
+                execution=f"{order.reference}/{leg.instrument.symbol}/{name}",
+                revision=0,
+                account=order.account,
+                instrument=leg.instrument,
+                quantity=_sign(row) * abs(size),
+                price=price,
+                time=instant(fill.get("filled-at")) or order.time or read,
+                key=order.key,
+                reference=order.reference,
+                fees=fees.get(_text(fill.get("ext-exec-id")), fees.get(place) if alone else None),
+            )
