@@ -48,6 +48,7 @@ def open_sources(names: Iterable[str], settings: Settings, clock: Callable[[], d
             secret.get_secret_value() if secret else "",
             refresh.get_secret_value() if refresh else "",
             settings.tastytrade_base_url.rstrip("/"),
+            practice=True,  # whoever points the base URL at this machine runs the server there
         )
         sources.append(TastytradeSource(access, clock, tastytrade_mode))
     files = [Path(name.removeprefix(STATEMENT)) for name in wanted if name.startswith(STATEMENT)]

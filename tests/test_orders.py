@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from guardrails.errors import OrderError
 from guardrails.instruments import Instrument, Kind, Right
 from guardrails.order_json import read_order
-from guardrails.orders import Figure, Leg, Order, Preview, TimeInForce
+from guardrails.orders import Figure, Leg, Order, OrderType, Preview, PriceRule, TimeInForce
 from guardrails.values import AccountId
 
 ACCOUNT = AccountId("IBKR", "DU1234567")
@@ -26,7 +26,7 @@ def put(strike: int) -> Instrument:
     return Instrument(Kind.INDEX_OPTION, symbol, "SPX", "SPXW", date(2026, 12, 18), Decimal(strike), Right.PUT)
 
 
-def order(*ratios: int, quantity: int = 1, limit: float | None = None) -> Order:
+def order(*ratios: int, quantity: int = 1, limit: float | None = -1.0) -> Order:
     """Puts 5000, 5010, ... in these ratios."""
     legs = tuple(Leg(put(5000 + 10 * number), ratio) for number, ratio in enumerate(ratios))
     return Order(ACCOUNT, legs, quantity, limit)
@@ -76,8 +76,8 @@ def test_at_least_one_package() -> None:
             order(1, quantity=quantity)
 
 
-@pytest.mark.parametrize("limit", [None, 0.0, -1.25, 5.5, 1e299, -1e299])
-def test_a_price_may_be_paid_received_or_open(limit: float | None) -> None:
+@pytest.mark.parametrize("limit", [0.0, -1.25, 5.5, 1e299, -1e299])
+def test_a_price_may_be_paid_or_received(limit: float) -> None:
     assert order(1, limit=limit).limit == limit
 
 
@@ -87,6 +87,59 @@ def test_a_price_may_be_paid_received_or_open(limit: float | None) -> None:
 def test_what_is_no_price_is_refused(limit: float) -> None:
     with pytest.raises(OrderError, match="not a price"):
         order(1, limit=limit)
+
+
+SHARE = Instrument(Kind.EQUITY, "SPY", "SPY", "SPY")
+FUTURE = Instrument(Kind.FUTURE, "/ESZ26", "/ESZ26", "/ES")
+
+
+@pytest.mark.parametrize("instrument", [SHARE, FUTURE], ids=["share", "future"])
+@pytest.mark.parametrize(("at_close", "kind"), [(False, OrderType.MARKET), (True, OrderType.MOC)])
+def test_one_share_or_future_may_take_any_price(instrument: Instrument, at_close: bool, kind: OrderType) -> None:  # noqa: FBT001  # a parameter of the table
+    assert Order(ACCOUNT, (Leg(instrument, -1),), 5, at_close=at_close).type is kind
+
+
+@pytest.mark.parametrize("legs", [(Leg(put(5000), 1),), (Leg(SHARE, 100), Leg(put(5000), 1))], ids=["option", "mixed"])
+def test_options_and_packages_need_a_limit(legs: tuple[Leg, ...]) -> None:
+    for at_close in (False, True):
+        with pytest.raises(OrderError, match="with a limit only"):
+            Order(ACCOUNT, legs, 1, at_close=at_close)
+    assert Order(ACCOUNT, legs, 1, 2.5).type is OrderType.LIMIT
+
+
+def test_an_order_at_the_close_has_no_limit() -> None:
+    with pytest.raises(OrderError, match=r"leave the limit 2\.5 out"):
+        Order(ACCOUNT, (Leg(SHARE, 1),), 1, 2.5, at_close=True)
+
+
+def test_trades_are_what_all_of_it_changes() -> None:
+    """Three packages of +1/-2: three bought and six sold."""
+    assert [trade.quantity for trade in order(1, -2, quantity=3).trades] == [3.0, -6.0]
+
+
+@pytest.mark.parametrize(
+    ("price", "up", "expected"),
+    [
+        (2.98, True, 3.0),  # by a nickel below three
+        (2.98, False, 2.95),
+        (3.02, True, 3.1),  # by a dime from there on
+        (8.41, True, 8.5),
+        (8.41, False, 8.4),
+        (-8.41, True, -8.4),  # a credit: up is to receive less
+        (-8.41, False, -8.5),
+        (8.4, True, 8.4),
+        (0.0, True, 0.0),
+    ],
+)
+def test_a_price_is_rounded_to_the_step_of_its_size_in_the_direction_asked(
+    price: float,
+    up: bool,  # noqa: FBT001  # as above
+    expected: float,
+) -> None:
+    rule = PriceRule(((Decimal(0), Decimal("0.05")), (Decimal(3), Decimal("0.10"))))
+    assert rule.rounded(price, up=up) == expected
+    assert rule.fits(expected)
+    assert rule.fits(price) is (price == expected)
 
 
 def test_an_order_rests_for_the_day_unless_told_otherwise() -> None:
