@@ -20,6 +20,7 @@ from guardrails import calendar, wording
 from guardrails.closed_form import TICK, Need, closed_form
 from guardrails.columns import spot_of
 from guardrails.greeks_choice import Feeds, choose, last_volatility
+from guardrails.instruments import Instrument
 from guardrails.matrix import DataRules
 from guardrails.streamed_quotes import with_streamed_quote
 from guardrails.twins import middle_of, quotes_held, told_by_twin, too_wide
@@ -154,8 +155,7 @@ def _checked(position: Position, market: Market, feeds: Feeds, told: _Told) -> P
     reasons: list[str] = []
     instrument = position.instrument
     is_option = instrument.is_option
-    settled = calendar.settles(instrument) if instrument.expiry is not None else None
-    if settled is not None and settled < feeds.now and not any(r.startswith("expired") for r in position.reasons):
+    if _is_past(instrument, feeds.now) and not any(r.startswith("expired") for r in position.reasons):
         reasons.append(f"expired on {instrument.expiry}: what became of it is not known")
     if finite(position.quantity) is None and not position.reasons:
         reasons.append("its quantity is not known")
@@ -175,6 +175,14 @@ def _checked(position: Position, market: Market, feeds: Feeds, told: _Told) -> P
     if contradiction := _contradiction(position.mark, position.bid, position.ask, tolerance):
         reasons.append(contradiction)
     return replace(position, reasons=(*position.reasons, *reasons)) if reasons else position
+
+
+def _is_past(instrument: Instrument, now: datetime) -> bool:
+    """Whether it has settled; where it is not known how it settles, whether its day is over."""
+    if instrument.expiry is None:
+        return False
+    settled = calendar.settles(instrument)
+    return instrument.expiry < calendar.exchange_date(now) if settled is None else settled < now
 
 
 def _price_doubts(position: Position, name: str, market: Market, feeds: Feeds) -> Iterator[str]:

@@ -207,6 +207,8 @@ ROW_FAULTS = (
           ROW | SHARES | {"position_data", "position_contracts", "short_option_expiry"}),
     Fault("position", "mark contradicts quote", _row(SPX_PUT, mark=20.0, bid=9.9, ask=10.1), ROW | {"position_data"}),
     Fault("position", "quote crossed", _row(SPX_PUT, mark=10.0, bid=12.0, ask=9.0), ROW | {"position_data"}),
+    Fault("position", "expired yesterday, settled nobody knows how", _instrument(
+        SPX_PUT, expiry=NOW.date() - timedelta(days=1), settlement=None), {"position_data", "position_notional"}),
     Fault("position", "expired yesterday", _instrument(SPX_PUT, expiry=NOW.date() - timedelta(days=1)),
           ROW | {"position_data", "short_option_expiry", "near_expiry_gamma"}),
     Fault("position", "expiry missing", _instrument(SPX_PUT, expiry=None),
