@@ -15,7 +15,7 @@ from guardrails.brokers import Broker
 from guardrails.errors import MatrixError
 from guardrails.look import look
 from guardrails.matrix import advice, load
-from guardrails.settings import Settings
+from guardrails.settings import Settings, TradingSetting
 from guardrails.store.condition import condition
 from guardrails.values import Source, SourceState, Stream, View
 
@@ -36,8 +36,25 @@ def examine(
         ("database", *condition(settings.guardrails_data_dir, settings.database_url)),
         *(_source(open_sources([name], settings, clock)[0], clock) for name in settings.guardrails_sources),
         *channels(settings),
-        ("trading", True, "read-only: this version sends no orders"),
+        _trading(settings),
     ]
+
+
+def _trading(settings: Settings) -> Told:
+    """What may be sent where; `live` without a listed account sends nothing, which is not what was meant."""
+    modes = {"IBKR_TRADING": settings.ibkr_trading, "TT_TRADING": settings.tt_trading}
+    listed, token = len(settings.live_accounts), settings.guardrails_api_token
+    lines = [f"{name} is {mode.value}" for name, mode in modes.items()]
+    if any(mode is TradingSetting.LIVE for mode in modes.values()):
+        lines.append(f"{listed} account{'' if listed == 1 else 's'} in GUARDRAILS_LIVE_ACCOUNTS may trade live")
+    has_token = token is not None and token.get_secret_value().strip()
+    lines.append(
+        "orders over HTTP are " + ("taken with the token" if has_token else "refused: no GUARDRAILS_API_TOKEN")
+    )
+    works = listed > 0 or TradingSetting.LIVE not in modes.values()
+    if not works:
+        lines.append("what to do: list the full number of each account that may trade in GUARDRAILS_LIVE_ACCOUNTS")
+    return "trading", works, "\n".join(lines)
 
 
 def told_of(view: View) -> Told:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from guardrails.alert_metrics import add_alerts
 from guardrails.engine import Engine
 from guardrails.findings import Level
+from guardrails.order_metrics import add_orders
 from guardrails.outages import SPEAKING
 from guardrails.snapshot import Snapshot
 
@@ -39,6 +40,8 @@ def exposition(engine: Engine) -> bytes:
         _snapshot_metrics(latest, registry, restored=engine.restored)
     if engine.alerts is not None:
         add_alerts(engine.alerts, now, registry)
+    if engine.orders is not None:
+        add_orders(engine.orders, registry)
     return generate_latest(registry)
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from guardrails.findings import Finding, Level
 from guardrails.matrix import explain_regime
+from guardrails.matrix.explain_orders import order_sentences
 from guardrails.snapshot import Snapshot
 from pages._engine import engine, wiring
 from pages._filters import choose, follow
@@ -116,6 +117,15 @@ def others(moment: Moment, file: str) -> None:
     st.caption(f"{said}, version {moment.matrix.version}. {watch}{taken}")
 
 
+def guards(moment: Moment) -> None:
+    """Draw what every order is held against beside the limits."""
+    if moment.matrix is None:
+        return
+    with st.expander("What every order is held against", key="order_rules"):
+        lines = "".join(f"<li>{text(line)}</li>" for line in order_sentences(moment.matrix.orders))
+        st.html(f'<ul class="pg-sentences">{lines}</ul>')
+
+
 service = engine()
 first = seen(service)
 drawn, _ = choose(first.snapshot)
@@ -133,4 +143,5 @@ def now() -> None:
 
 
 now()
+guards(first)
 others(first, wiring().settings.guardrails_matrix.name)
