@@ -217,7 +217,7 @@ def test_matrix_of_another_file(run: Run, home: Path) -> None:
 def test_doctor_says_what_works(run: Run) -> None:
     code, out, _ = run("doctor")
     assert code == 0
-    for word in ("risk matrix", "data folder", "source demo", "trading: read-only"):
+    for word in ("risk matrix", "data folder", "source demo", "IBKR_TRADING is off"):
         assert word in out
     assert "missing" not in out
 
