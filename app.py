@@ -28,6 +28,7 @@ from guardrails.errors import GuardrailsError
 from guardrails.settings import load_settings
 
 WRONG_USAGE = 64
+ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LISTENS_AFTER_SECONDS = 0.3
 """the server accepts connections as soon as the lifespan has begun"""
 
@@ -104,6 +105,8 @@ def posting(
     async def handle(request: Request) -> Response:
         from pages._engine import wiring  # noqa: PLC0415  # as above
 
+        if request.method != "POST":  # else the page that Streamlit has for every path would answer it
+            return Response(status_code=405, headers={"allow": "POST", "cache-control": "no-store"})
         body = bytearray()
         async for part in request.stream():
             body += part
@@ -130,8 +133,8 @@ app = st.App(
         Route("/readyz", answering(http.readyz)),
         Route("/metrics", answering(http.metrics)),
         Route("/api/snapshot", answering(http.snapshot)),
-        Route("/api/simulate", posting(order_http.simulate), methods=["POST"]),
-        Route("/api/orders", posting(order_http.submit), methods=["POST"]),
+        Route("/api/simulate", posting(order_http.simulate), methods=ANY_METHOD),
+        Route("/api/orders", posting(order_http.submit), methods=ANY_METHOD),
     ],
     middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1"])],
 )

@@ -20,6 +20,8 @@ from guardrails.store.sharing import LEASES
 
 AUTHOR = "command line"
 TAKEN_WITHIN, ANSWER_SECONDS, _LOOK_SECONDS = timedelta(seconds=6), 25.0, 0.1
+NOBODY = "nobody watches this book now"
+_SILENT = "the program that watched this book does not answer"
 _NO_WORD = "no word came back: it may have been done. Look before you ask again."
 
 Clock = Callable[[], datetime]
@@ -27,30 +29,40 @@ Clock = Callable[[], datetime]
 
 def ask_the_watch(
     kind: Kind, body: Mapping[str, str], settings: Settings, names: Sequence[str], clock: Clock
-) -> Answer | None:
-    """Its answer; None when nobody watches the book of the sources `names`, so that nothing was done."""
+) -> Answer | str:
+    """Its answer; a text when nobody who watches the book of the sources `names` took it, so that nothing was done.
+
+    The text says why, without a full stop.
+    """
     try:
         database = open_database(settings.guardrails_data_dir, clock, settings.database_url)
-    except GuardrailsError:
-        return None  # nothing is kept, so nobody can be asked
+    except GuardrailsError as error:
+        return _unknown(error)
     try:
         book, now = book_of(names, settings.guardrails_demo_scenario), clock()
-        if not _is_held(database, book):
-            return None
+        if why := _unheld(database, book):
+            return why
         request = Request(secrets.token_hex(8), now, now + TAKEN_WITHIN, AUTHOR, kind, body)
         answer = _answered(Asking(database, secrets.token_hex(6), clock), request, book, clock)
-        return None if answer.said is Said.EXPIRED else answer  # whoever held it died without giving it back
+        return _SILENT if answer.said is Said.EXPIRED else answer  # it died without giving the book back
     finally:
         database.close()
 
 
-def _is_held(database: Database, book: Book) -> bool:
-    """Whether a program has not given the book back; a database that is away tells of nobody."""
+def _unknown(error: Exception) -> str:
+    """A database that is away tells of nobody, and not that there is nobody."""
+    why = str(error).rstrip(".") if isinstance(error, GuardrailsError) else "the database does not answer"
+    return f"who watches this book is not known ({why})"
+
+
+def _unheld(database: Database, book: Book) -> str:
+    """Why nobody can be asked; empty when a program has not given the book back."""
     try:
         with database.reading() as connection:
-            return connection.execute(select(LEASES.c.run).where(LEASES.c.book == book.key)).scalar() is not None
-    except SQLAlchemyError:
-        return False
+            holder = connection.execute(select(LEASES.c.run).where(LEASES.c.book == book.key)).scalar()
+    except (SQLAlchemyError, GuardrailsError) as error:
+        return _unknown(error)
+    return NOBODY if holder is None else ""
 
 
 def _answered(asking: Asking, request: Request, book: Book, clock: Clock) -> Answer:
@@ -59,7 +71,7 @@ def _answered(asking: Asking, request: Request, book: Book, clock: Clock) -> Ans
     while time.monotonic() < end:
         try:
             asking.pass_on()
-        except SQLAlchemyError:  # it is tried again, as long as the request is valid
+        except (SQLAlchemyError, GuardrailsError):  # it is tried again, as long as the request is valid
             time.sleep(_LOOK_SECONDS)
         if (told := asking.answered(request.key)) is not None:
             return told

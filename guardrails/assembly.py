@@ -113,6 +113,7 @@ def assemble(
         clock,
         lambda: engine.matrix,
         settings.guardrails_data_dir,
+        slept=lambda: awake.slept,
     )
     flattening = Flattening(execution, lambda: engine.assessment, clock)
     execution.doings.update(flattening.doings())

@@ -103,6 +103,9 @@ class OrderStore(Protocol):
     def hand_deeds(self, sources: Sequence[str], scenario: str, deeds: Sequence[Deed]) -> Kept:
         """Take what was done, all of it or nothing, and return at once; it is done once `Kept.wait` says so."""
 
+    def is_lost(self) -> bool:
+        """Whether another program is known to write the book that this one wrote; asks nobody."""
+
     def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
         """What is open in the book of these sources, and what was done since `since`; StoreError when unreadable."""
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from guardrails import requests
 from guardrails.gate.values import Impact, Verdict
 from guardrails.http import JSON
-from guardrails.order_json import impact_document, impact_of
+from guardrails.order_json import each_once, impact_document, impact_of
 from guardrails.redaction import redact
 from guardrails.requests import Kind, Said
 
@@ -184,11 +184,13 @@ def _no_impact(answer: requests.Answer | None, status: int) -> Reply:
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
+    """What `body` holds; None when it is no object, names something twice, or holds text that cannot be kept."""
     try:
-        told = json.loads(body)
+        told = json.loads(body, object_pairs_hook=each_once)
+        kept = json.dumps(told, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, dict) else None
+    return told if isinstance(told, dict) and b"\\u0000" not in kept else None
 
 
 def _impact(text: str) -> Impact | None:

@@ -29,6 +29,8 @@ _KEYS = ("account", "order_type", "limit_price", "tif", "legs", "rationale")
 _LEG_KEYS = ("symbol", "side", "quantity")
 _MOST = 1_000_000
 """of one leg; a slip of the finger, whatever the matrix says"""
+_DEAREST = 10_000_000.0
+"""limit of one package; nothing listed costs as much"""
 _SIDES = {"BUY": 1, "SELL": -1}
 _IMPACT: TypeAdapter[Impact] = TypeAdapter(Impact)
 
@@ -36,12 +38,20 @@ _IMPACT: TypeAdapter[Impact] = TypeAdapter(Impact)
 def parse_order(text: str | bytes, accounts: Sequence[AccountId], as_of: date) -> tuple[Order, str]:
     """The order and its rationale in a JSON text; OrderError says which part is wrong and what is expected."""
     try:
-        told = json.loads(text)
+        told = json.loads(text, object_pairs_hook=each_once)
     except (ValueError, RecursionError):
         raise OrderError("the order is not JSON; write an object as docs/orders.md shows.") from None
     if not isinstance(told, dict):
         raise OrderError("the order is not a JSON object; write one as docs/orders.md shows.")
     return read_order(told, accounts, as_of)
+
+
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError where it names something twice, as nobody can say which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object.")
+    return found
 
 
 def read_order(told: Mapping[str, Any], accounts: Sequence[AccountId], as_of: date) -> tuple[Order, str]:
@@ -101,6 +111,8 @@ def _limit(told: object, kind: str) -> float | None:
     price = None if isinstance(told, str) else finite(told)
     if price is None:
         raise OrderError("limit_price is missing or no number: positive you pay, negative you receive, per package.")
+    if abs(price) > _DEAREST:
+        raise OrderError(f"limit_price is {price:g}, at most {_DEAREST:,.0f} is taken.")
     return price
 
 
@@ -120,7 +132,7 @@ def _leg(told: object, number: int, as_of: date) -> Leg:
     if unknown := [str(key)[:40] for key in told if key not in _LEG_KEYS]:
         raise OrderError(f"{where}: {', '.join(unknown)}: no such key; a leg has {', '.join(_LEG_KEYS)}.")
     side, quantity, symbol = told.get("side"), told.get("quantity"), told.get("symbol")
-    if side not in _SIDES:
+    if not isinstance(side, str) or side not in _SIDES:
         raise OrderError(f"{where}: side is {str(side)[:20]!r}; write BUY or SELL.")
     size = None if isinstance(quantity, str) else finite(quantity)
     if size is None or not size.is_integer() or not 1 <= size <= _MOST:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from guardrails.asking_the_watch import ask_the_watch
 from guardrails.execution.safety_file import STOP_FILE
-from guardrails.requests import Kind, Said
+from guardrails.redaction import redact
+from guardrails.requests import Answer, Kind, Said
 from guardrails.safety import SafetyState
 from guardrails.settings import Settings
 
@@ -28,17 +29,19 @@ def set_state(
     if not reason.strip():
         return USAGE, "--reason is empty: say why, it is kept in the journal."
     told = ask_the_watch(Kind.SAFETY, {"state": wanted, "reason": reason}, settings, names, clock)
-    if told is not None and told.said is Said.DONE:
+    if isinstance(told, Answer) and told.said is Said.DONE:
         return DONE, told.words
+    why = told.words if isinstance(told, Answer) else told
     if wanted == SafetyState.STOPPED:
-        return _lay_down(reason, settings, "nobody watches this book now" if told is None else told.words)
-    return NOT_DONE, "Nobody watches this book now, so nothing was set." if told is None else told.words
+        return _lay_down(reason, settings, why.rstrip("."))
+    return NOT_DONE, why if isinstance(told, Answer) else f"Nothing was set: {why}."
 
 
 def _lay_down(reason: str, settings: Settings, why: str) -> tuple[int, str]:
     try:
         settings.guardrails_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (settings.guardrails_data_dir / STOP_FILE).write_text(f"{reason.strip()}\n", encoding="utf-8")
+        words = redact(" ".join(reason.split()))  # its first line is what is journaled
+        (settings.guardrails_data_dir / STOP_FILE).write_text(f"{words}\n", encoding="utf-8", errors="replace")
     except OSError as error:
         return NOT_DONE, f"Not stopped: {why}, and the data folder cannot be written ({type(error).__name__})."
     return DONE, f"The file {STOP_FILE} lies in the data folder; whoever watches next is STOPPED ({why})."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from guardrails.brokers import Broker, PreviewingBroker, TradingBroker
 from guardrails.engine import STATE_FILE
 from guardrails.errors import OrderError, SourceError
 from guardrails.execution.safety_file import SafetyFile
+from guardrails.gate.folding import folded
 from guardrails.gate.ground import Ground
 from guardrails.gate.projection import prepare
 from guardrails.gate.simulate import simulate
@@ -33,9 +35,10 @@ from guardrails.matrix import RiskMatrix
 from guardrails.memory import read_memory, remembered_as, sources_key
 from guardrails.order_json import impact_document, impact_of, parse_order
 from guardrails.orders import BrokerOrder, Order, Preview
-from guardrails.outages import about_task
+from guardrails.outages import about_task, failed_view
 from guardrails.pricing import compiled
-from guardrails.requests import Kind, Said
+from guardrails.redaction import redact
+from guardrails.requests import Answer, Kind, Said
 from guardrails.settings import Settings
 from guardrails.titles import headline
 from guardrails.values import AccountId, View
@@ -73,7 +76,7 @@ def answer(asked: Asked, sources: Sequence[Broker], clock: Clock, *, as_json: bo
 def read_text(path: Path) -> str:
     """The order in a file, or on standard input for `-`; OrderError when it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OrderError(f"{path.name} cannot be read ({type(error).__name__}).") from None
 
@@ -82,11 +85,14 @@ def _by_the_watch(asked: Asked, clock: Clock) -> Impact | None:
     """Its answer; None when nobody watches this book."""
     body = {"order": asked.text, "preview": "yes"}
     told = ask_the_watch(Kind.SIMULATE, body, asked.settings, asked.names, clock)
-    if told is None:
+    if not isinstance(told, Answer):
         return None
     if told.said is not Said.DONE:
         raise OrderError(told.words)
-    return impact_of(told.content)
+    try:
+        return impact_of(told.content)
+    except ValueError:
+        raise OrderError("the program that watches answered what this one cannot read: run the same version.") from None
 
 
 async def _by_ourselves(asked: Asked, sources: Sequence[Broker], clock: Clock) -> Impact:
@@ -97,6 +103,8 @@ async def _by_ourselves(asked: Asked, sources: Sequence[Broker], clock: Clock) -
         memory = read_memory(settings.guardrails_data_dir / STATE_FILE, kept_as)
         extra = [about_task(name, text, asked.matrix) for name, text in sorted(problems.items())]
         homes = {account.id: account.source for view in first for account in view.accounts}
+        if not homes:
+            raise OrderError(f"no account is known, so nothing can be judged: {_silence(first)}.")
         order, _ = parse_order(asked.text, list(homes), calendar.exchange_date(now))
         views = await _with_legs(sources, first, order, clock)
         now = clock()
@@ -118,6 +126,13 @@ async def _by_ourselves(asked: Asked, sources: Sequence[Broker], clock: Clock) -
     return simulate(order, ground, preview, homes[order.account])
 
 
+def _silence(views: Sequence[View]) -> str:
+    """Why the sources tell of no account."""
+    sources = [view.source for view in views]
+    told = (f"{one.name} is {one.state}{f' ({one.detail})' if one.detail else ''}" for one in sources)
+    return redact("; ".join(told))
+
+
 async def _with_legs(sources: Sequence[Broker], views: list[View], order: Order, clock: Clock) -> list[View]:
     """The views once the legs are quoted that nobody holds, or as they are after `QUOTES_SECONDS`."""
     legs = [leg.instrument for leg in order.legs if leg.instrument.is_option]
@@ -129,10 +144,18 @@ async def _with_legs(sources: Sequence[Broker], views: list[View], order: Order,
             while not _are_quoted(legs, views):
                 await asyncio.sleep(_LOOK_SECONDS)
                 views = [
-                    await source.view(clock()) if source in trading else view
+                    await _again(source, view, clock) if source in trading else view
                     for source, view in zip(sources, views, strict=True)
                 ]
     return views
+
+
+async def _again(source: Broker, view: View, clock: Clock) -> View:
+    """What `source` says now; one that fails meanwhile is DOWN with its last `view`."""
+    try:
+        return await source.view(clock())
+    except Exception as error:  # the book is then not known, and judged so
+        return failed_view(source.name, view, str(error) if isinstance(error, SourceError) else type(error).__name__)
 
 
 def _are_quoted(legs: Sequence[Instrument], views: Sequence[View]) -> bool:
@@ -188,7 +211,7 @@ def _print(impact: Impact, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
     say(f"{impact.verdict.value}  {impact.kind.value}  {impact.title}")
-    for reason in impact.reasons:
+    for reason in folded(impact.reasons):
         say(f"  {reason.verdict.value}: {reason.message}")
     if impact.max_quantity:
         say(f"  {impact.max_quantity} would pass.")

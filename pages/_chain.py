@@ -40,6 +40,8 @@ OLD_SECONDS = 15.0
 """quotes shown that are older than this are said to be old"""
 _ROLL, _LOOKED_AT, _MIDDLE, _DRAWN = "ticket_roll", "chain_underlying_kept", "chain_middle", "chain_drawn"
 _TROUBLE = "chain_trouble"
+_MOST_ROWS, _ROW, _HEAD = 20, 35, 38
+"""rows in view at once, and pixels of one and of the head: twenty strikes are seen without scrolling"""
 _SETTLES = {Settlement.CASH_AM: ", settled at the open", Settlement.CASH_PM: "", Settlement.PHYSICAL: ""}
 
 
@@ -239,7 +241,7 @@ def _table(name: str, listing: Listing) -> None:
     st.dataframe(
         table_of(shown),
         key=f"chain_{key}",
-        height=430,
+        height=_HEAD + _ROW * min(len(shown) or _MOST_ROWS, _MOST_ROWS),
         hide_index=True,
         column_config=_formats(key),
         placeholder="?",

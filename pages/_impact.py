@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from guardrails import wording
 from guardrails.findings import Finding, Level
+from guardrails.gate.folding import folded
 from guardrails.gate.projected_margin import UNASKED
 from guardrails.gate.values import FindingChange, Impact, LegLine, MarginChange, Number, OrderKind, Reason, Verdict
 from guardrails.titles import headline
@@ -37,6 +38,8 @@ MEASURES = {
     "cash": ("Cash of the account", "USD", "Cash after what the package costs at its limit."),
 }
 _SHOWN_REASONS = 4
+_FEWEST_POINTS = 3
+"""of a curve: the one at 0 % is known of every book"""
 _FULL = 1.5
 """use at which a bar is full; the mark of the limit stands at two thirds"""
 BEFORE, AFTER = "without the order", "with the order"
@@ -66,7 +69,7 @@ def verdict_words(impact: Impact) -> str:
     """The verdict in one sentence, with what would pass."""
     if only_unasked(impact):
         return "the broker has not been asked what margin it takes; nothing else blocks it so far"
-    told = [reason for reason in impact.reasons if _counts(reason) is impact.verdict]
+    told = [reason for reason in folded(impact.reasons) if _counts(reason) is impact.verdict]
     told = sorted(told, key=lambda reason: _unasked(reason, impact))  # what else blocks it says more
     if impact.verdict is Verdict.ALLOW or not told:
         return f"{KINDS[impact.kind]}; no rule stands against it"
@@ -80,8 +83,8 @@ def offer_words(impact: Impact) -> str:
     most, asked = impact.max_quantity, impact.order.quantity
     if not impact.margin.source and not most:
         return "ask the broker to learn how many would pass"
-    if most is None:
-        return "how many would pass is not known"
+    if most is None:  # what stops an exit has nothing to do with its size
+        return "" if impact.kind is OrderKind.EXIT else "how many would pass is not known"
     return f"{most} of {asked} would pass" if 0 < most < asked else "no quantity would pass"
 
 
@@ -141,7 +144,7 @@ def _reasons(impact: Impact) -> str:
     lines = [
         f"<li>{pill(Level.UNKNOWN) if _unasked(reason, impact) else verdict_pill(_counts(reason))}"
         f"<div>{said(capital(reason.message))}{' <b>(overridden)</b>' if reason.overridden else ''}</div></li>"
-        for reason in sorted(impact.reasons, key=lambda reason: _unasked(reason, impact))
+        for reason in sorted(folded(impact.reasons), key=lambda reason: _unasked(reason, impact))
     ]
     more = counted(len(lines) - _SHOWN_REASONS, "more reason")
     return _folded(lines, _SHOWN_REASONS, more, '<ul class="pg-list">', "</ul>")
@@ -276,9 +279,9 @@ def _bar(finding: Finding, name: str) -> str:
 
 
 def curve(impact: Impact) -> go.Figure | None:
-    """P&L against the index, without and with the order; None when no point of it is known."""
+    """P&L against the index, without and with the order; None when too few points with it are known for a line."""
     points = impact.stress.curve
-    if not any(value is not None for point in points for value in point[1:]):
+    if sum(point[2] is not None for point in points) < _FEWEST_POINTS:
         return None
     figure = go.Figure()
     moves = [round(100 * move, 2) for move, _, _ in points]

@@ -60,15 +60,23 @@ def standing(safety: Safety, now: datetime) -> str:
 
 
 @st.fragment(run_every=1.0)
-def _told(service: Engine) -> None:
-    """What is in force now, and what came of the wish."""
+def _told(service: Engine, drawn: tuple[SafetyState | None, bool]) -> None:
+    """What is in force now, and what came of the wish; the choices below are `drawn` anew once it is another."""
     look(service)
+    if _now(service) != drawn:
+        st.rerun()
     now, orders = service.now(), service.orders
     st.html(standing(Safety() if orders is None else orders.safety, now) + answers(service, (Kind.SAFETY,)))
 
 
+def _now(service: Engine) -> tuple[SafetyState | None, bool]:
+    """The state in force, and whether another one is being set: what the choices depend on."""
+    waits = any(pending(Kind.SAFETY, state.value, service.now()) for state in SafetyState)
+    return None if service.orders is None else service.orders.safety.state, waits
+
+
 def _body(service: Engine, nonce: str) -> None:
-    _told(service)
+    _told(service, _now(service))
     orders, now = service.orders, service.now()
     if orders is None:
         st.write("Orders are not looked after yet; nothing can be sent, and nothing can be set.")
@@ -92,11 +100,12 @@ def _choice(service: Engine, state: SafetyState, safety: Safety, now: datetime, 
             label,
             key=f"safety_{state.value}_{nonce}",
             type="primary" if state is SafetyState.STOPPED and not is_it else "secondary",
-            disabled=waits or pending(Kind.SAFETY, state.value, now),
+            disabled=waits,  # not while it is being set: what has the focus keeps it, or Escape is not heard
             width=240,
         )
-        st.caption(f"{MEANS[state][0].upper()}{MEANS[state][1:]}.")
-    if not chosen:
+        later = f" Not before {full_time(safety.until)}." if waits and safety.until is not None else ""
+        st.caption(f"{MEANS[state][0].upper()}{MEANS[state][1:]}.{later}")
+    if not chosen or pending(Kind.SAFETY, state.value, now):
         return
     if not reason or not name:
         st.html('<div class="pg-wrong" role="alert">Say why, and who you are: both are kept in the journal.</div>')

@@ -9,7 +9,8 @@ import streamlit as st
 from guardrails import wording
 from guardrails.engine import Engine
 from guardrails.findings import Level
-from guardrails.gate.values import Impact, Reason, Verdict
+from guardrails.gate.overriding import override_name
+from guardrails.gate.values import Impact, OrderKind, Reason, Verdict
 from guardrails.orders_now import OrdersNow
 from guardrails.requests import Kind, Said
 from guardrails.safety import SafetyState
@@ -38,9 +39,6 @@ from pages._wishes import look as look_for_answers
 
 REASON = "ticket_reason"
 _MOST_WORDS = 500
-_OF_LIMITS = ("limit_newly_breached", "limit_worsened")
-_CALLED = {"order_notional": "order_size"}
-"""guards that go by the name of another; as in `guardrails.gate.overriding`"""
 _SETS_FREE = (SafetyState.NORMAL, SafetyState.NO_NEW_RISK)
 """safety states in which an override counts"""
 
@@ -52,9 +50,11 @@ def question(service: Engine, reading: Reading, *, again: bool = False) -> None:
 
 
 def check(service: Engine, reading: Reading) -> None:
-    """Ask the broker too, which alone gives leave to send; what was begun is taken back."""
+    """Ask the broker too, which alone gives leave to send; what was begun is taken back. For a callback: a click must
+    not be lost to an answer that comes at the same moment and has the page drawn anew."""
     stop()
     ask(service, CHECK, Kind.SIMULATE, {"order": reading.text, "preview": "yes"}, reading.text, again=True)
+    changed_outside()
 
 
 def panel(service: Engine, orders: OrdersNow | None, reading: Reading, *, quick: bool) -> None:
@@ -114,16 +114,14 @@ def _sending(service: Engine, orders: OrdersNow | None, reading: Reading, found:
     now, impact, text = service.now(), found.impact, reading.text
     waits = waiting(now, CHECK)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if st.button(
+        st.button(
             "Ask the broker and check", key="ticket_check", disabled=reading.order is None or waits,
-            type="secondary" if found.token_of else "primary",
+            type="secondary" if found.token_of else "primary", on_click=check, args=(service, reading),
             help="Judges exactly this order with the margin the broker says it takes; only that gives leave to send.",
-        ):  # fmt: skip
-            check(service, reading)
-            st.rerun()
+        )  # fmt: skip
         st.html(f'<div class="pg-soft">{said(_wait_words(waits=waits, impact=impact, service=service))}</div>')
     reason = ""
-    if impact is not None and impact.verdict is Verdict.WARN:
+    if impact is not None and impact.verdict is Verdict.WARN and impact.kind is not OrderKind.EXIT:
         reason = str(st.text_input("Why you send it against the warning", key=REASON, max_chars=_MOST_WORDS) or "")
     why = refusal(reading, found, now, orders, reason, sent_tokens())
     title = impact.title if impact is not None else "the order, once it is judged"
@@ -188,15 +186,8 @@ def overridable(service: Engine, orders: OrdersNow | None, impact: Impact) -> li
     return [
         reason
         for reason in impact.reasons
-        if reason.verdict is Verdict.BLOCK and not reason.overridden and _named(reason) in allowed
+        if reason.verdict is Verdict.BLOCK and not reason.overridden and override_name(reason) in allowed
     ]
-
-
-def _named(reason: Reason) -> str:
-    """What an override of it is called in the matrix, as the gate looks for it: the limit, else the guard itself."""
-    if reason.code in _OF_LIMITS:
-        return reason.check
-    return "" if reason.check else _CALLED.get(reason.code, reason.code)
 
 
 def _override(service: Engine, orders: OrdersNow | None, impact: Impact) -> None:
@@ -206,19 +197,20 @@ def _override(service: Engine, orders: OrdersNow | None, impact: Impact) -> None
         return
     most = int(service.matrix.orders.override_minutes)
     with st.expander("Override a limit for a while …", key="ticket_override"):
-        names = {headline(_named(reason), reason.subject): reason for reason in found}
+        names = {headline(override_name(reason), reason.subject): reason for reason in found}
         picked = st.selectbox("Which", list(names), key="ticket_override_which")
         why = st.text_input("Why (it is journaled and counted)", key="ticket_override_why", max_chars=_MOST_WORDS)
         minutes = st.number_input("For how many minutes", 1, most, min(most, 15), key="ticket_override_minutes")
         reason = names.get(str(picked), found[0])
-        target = f"{_named(reason)} {reason.subject}"
+        target = f"{override_name(reason)} {reason.subject}"
         waits = pending(Kind.OVERRIDE, target, service.now())
-        if st.button("Override it", key="ticket_override_do", disabled=waits or not str(why or "").strip()):
-            body = {
-                "check": _named(reason), "subject": reason.subject, "reason": str(why).strip(),
-                "minutes": str(minutes),
-            }  # fmt: skip
-            what = f"Override {headline(_named(reason), reason.subject)} for {minutes} min"
-            wish(service, Kind.OVERRIDE, target, what, body, who())
-            st.rerun()
+        body = {
+            "check": override_name(reason), "subject": reason.subject, "reason": str(why or "").strip(),
+            "minutes": str(minutes),
+        }  # fmt: skip
+        what = f"Override {headline(override_name(reason), reason.subject)} for {minutes} min"
+        st.button(
+            "Override it", key="ticket_override_do", disabled=waits or not body["reason"],
+            on_click=wish, args=(service, Kind.OVERRIDE, target, what, body, who()),
+        )  # fmt: skip
         st.caption("It ends by itself. After it is in force, ask the broker and check again.")

@@ -14,7 +14,7 @@ import streamlit as st
 
 from guardrails import wording
 from guardrails.engine import Engine
-from guardrails.gate.values import Impact, Verdict
+from guardrails.gate.values import Impact, OrderKind, Verdict
 from guardrails.order_json import impact_of
 from guardrails.orders import Order
 from guardrails.orders_now import OrdersNow, TradingRow
@@ -144,7 +144,7 @@ def refusal(
         return f"It is not known whether orders can be sent for {reading.order.account}."
     if row.refusal:
         return row.refusal
-    if impact.verdict is Verdict.WARN and not reason.strip():
+    if impact.verdict is Verdict.WARN and impact.kind is not OrderKind.EXIT and not reason.strip():
         return "It warns: say in one line why you send it all the same."
     return ""
 

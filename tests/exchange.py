@@ -98,6 +98,8 @@ class Exchange:
     asked_to_cancel: list[str] = field(default_factory=list)
     plans: deque[Plan] = field(default_factory=deque)
     fills_on_cancel: bool = False
+    on_cancel: OrderState | None = None
+    """what an order is once its cancellation is asked for, when it is not cancelled: WORKING, CANCEL_REQUESTED"""
     hides: set[str] = field(default_factory=set)
     """references of orders that are not told any more"""
     silent: bool = False
@@ -176,6 +178,9 @@ class Exchange:
             return
         if self.fills_on_cancel:
             self.fill(order.key)
+        elif self.on_cancel is not None:
+            self.orders[reference] = replace(order, state=self.on_cancel, time=self.clock())
+            self.tell()
         else:
             self.orders[reference] = replace(order, state=OrderState.CANCELLED, time=self.clock())
             self.tell()
@@ -200,7 +205,7 @@ class Line:
         self.refuses = ""
         self.looked_at: list[tuple[Instrument, ...]] = []
         self.preview_hangs = False
-        self.previews = 0
+        self.previews = self.listens = 0
         self.listed_now: dict[str, tuple[Instrument, ...]] = {}
         exchange.listeners.append(self._hear)
 
@@ -211,7 +216,8 @@ class Line:
 
     def cut(self) -> None:
         """The program is gone."""
-        self.exchange.listeners.remove(self._hear)
+        if self._hear in self.exchange.listeners:  # a test may have cut it before
+            self.exchange.listeners.remove(self._hear)
 
     async def view(self, now: datetime) -> View:
         return View(Source(NAME, SourceState.LIVE, now))
@@ -243,6 +249,7 @@ class Line:
         return self._told
 
     async def ordered(self) -> None:
+        self.listens += 1
         await self._news.wait()
         self._news.clear()
 
@@ -315,6 +322,7 @@ class Shelf:
     def __init__(self) -> None:
         self.rows: list[tuple[type, str]] = []
         self.takes = self.reads = True
+        self.lost = False
         self.transactions: list[tuple[Deed, ...]] = []
 
     def hand_deeds(self, sources: Sequence[str], scenario: str, deeds: Sequence[Deed]) -> Place:
@@ -323,6 +331,9 @@ class Shelf:
         self.transactions.append(tuple(deeds))
         self.rows += [(type(deed), _KINDS[type(deed)].dump_json(_hidden(deed)).decode()) for deed in deeds]
         return Place(kept=True)
+
+    def is_lost(self) -> bool:
+        return self.lost
 
     def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
         if not self.reads:
@@ -455,11 +466,13 @@ class Program:
 
     def __init__(
         self, exchange: Exchange, store: Any, folder: Path, *, matrix: RiskMatrix = GENEROUS_MATRIX,
-        judge: Any = plain_gate, waits: Waits = QUICK,
+        judge: Any = plain_gate, waits: Waits = QUICK, slept: Callable[[], float] = lambda: 0.0,
     ) -> None:  # fmt: skip
         self.exchange, self.clock = exchange, exchange.clock
         self.line = Line(exchange)
-        self.execution = Execution([self.line], store, exchange.clock, lambda: matrix, folder, judge=judge, waits=waits)
+        self.execution = Execution(
+            [self.line], store, exchange.clock, lambda: matrix, folder, judge=judge, waits=waits, slept=slept
+        )
         self._number = 0
         self._task: asyncio.Task[None] | None = None
 

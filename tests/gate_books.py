@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from random import Random
 
 from guardrails.execution.values import OrderRecord
@@ -109,6 +110,13 @@ Book = Mapping[str, float]
 
 def uses(book: Book) -> dict[str, float]:
     """How much of each measure a book takes, zero or more; delta_concentration is the share of QQQ."""
+    return dict(_used(tuple(book.items())))
+
+
+@lru_cache(maxsize=16)
+def _used(held: tuple[tuple[str, float], ...]) -> Book:
+    """Remembered, as one case asks the same of the same two books again and again."""
+    book = dict(held)
     sums = {name: math.fsum(n * THINGS[key].brings[name] for key, n in book.items()) for name in SUMS}
     found = {"beta_delta": abs(sums["beta_delta"]), **{name: max(-sums[name], 0.0) for name in HARD[1:]}}
     by_group = {"SPX": 0.0, "QQQ": 0.0}
@@ -122,6 +130,45 @@ def uses(book: Book) -> dict[str, float]:
 def worst(book: Book) -> float:
     """The least P&L over the shocks and no move at all."""
     return min(0.0, *(math.fsum(n * THINGS[key].brings[name] for key, n in book.items()) for name in SHOCKS))
+
+
+def uncovered(book: Book) -> dict[tuple[object, ...], float]:
+    """Contracts short beyond every strike of every line, that no long of the same right and life and no share covers.
+
+    Of the shares and futures here only QQQ is what options are struck on.
+    """
+    found: dict[tuple[object, ...], float] = {}
+    for right in Right:
+        for group in ("SPX", "QQQ"):
+            mine = [
+                (one.instrument, book.get(key, 0.0)) for key, one in THINGS.items()
+                if one.greeks and one.group == group and one.instrument.right is right
+            ]  # fmt: skip
+            shares = book.get("equity:QQQ", 0.0) / 100 if group == "QQQ" else 0.0
+            cover = max(shares if right is Right.CALL else -shares, 0.0)
+            for level, _ in mine:
+                for life, _ in mine:
+                    net = sum(
+                        -n for one, n in mine
+                        if (one.strike <= level.strike if right is Right.CALL else one.strike >= level.strike)
+                        and one.expiry >= life.expiry
+                    )  # fmt: skip
+                    found[group, right, level.strike, life.expiry] = max(net - cover, 0.0)
+    return found
+
+
+def opens(book: Book, trades: Book) -> bool:
+    """Whether the trades leave some short option less covered, one that they sell among them."""
+    if all(n > 0 for key, n in trades.items() if key in OPTIONS) and "equity:QQQ" not in trades:
+        return False
+    then, lives = after(book, trades), set()
+    for one in (book, then):
+        lives |= {
+            (THINGS[k].group, THINGS[k].instrument.right, THINGS[k].instrument.expiry) for k, n in one.items()
+            if k in OPTIONS and n < 0
+        }  # fmt: skip
+    old, new = uncovered(book), uncovered(then)
+    return any(new[name] > old[name] + 1e-9 for name in new if (name[0], name[1], name[3]) in lives)
 
 
 def after(book: Book, trades: Book) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from guardrails.execution import intents
-from guardrails.execution.values import JournalKind, OpenDeeds
+from guardrails.execution.safety_file import SafetyFile
+from guardrails.execution.values import Deed, JournalKind, OpenDeeds, OrderRecord
 from guardrails.matrix import parse
 from guardrails.orders import BrokerOrder, Leg, OrderState
 from guardrails.requests import Kind, Request, Said
@@ -28,6 +29,7 @@ from tests.exchange import (
     QUICK,
     SPX_PUT_SYMBOL,
     Exchange,
+    Place,
     Plan,
     Program,
     Shelf,
@@ -717,3 +719,35 @@ def test_a_close_in_doubt_may_live_so_a_second_one_is_no_exit(tmp_path: Path) ->
         assert impact["kind"] == "NEW_RISK"
 
     run(tmp_path, story)
+
+
+@pytest.mark.parametrize(("state", "order", "sent"), [
+    (SafetyState.STOPPED, CLOSE_PUT, False), (SafetyState.REDUCE_ONLY, CLOSE_PUT, True),
+    (SafetyState.REDUCE_ONLY, typed((LONG_PUT_SYMBOL, 1)), False),
+])  # fmt: skip
+def test_a_state_that_comes_while_the_intent_is_kept_counts(
+    tmp_path: Path, state: SafetyState, order: str, *, sent: bool
+) -> None:
+    class Slow(Shelf):
+        """While it takes an intent somebody sets the state."""
+
+        safety: SafetyFile | None = None
+
+        def hand_deeds(self, sources: Sequence[str], scenario: str, deeds: Sequence[Deed]) -> Place:
+            place = super().hand_deeds(sources, scenario, deeds)
+            if self.safety and any(isinstance(d, OrderRecord) and d.state is OrderState.INTENT_SAVED for d in deeds):
+                file, self.safety = self.safety, None
+                file.tighten(state, Cause.STOP_FILE, "risk desk", NOW, timedelta(minutes=30))
+            return place
+
+    shelf = Slow()
+
+    async def story(program: Program) -> None:
+        token = await program.token(order)
+        shelf.safety = program.execution._desk.safety  # set from outside, as a file STOP does
+        answer = await program.ask(Kind.SUBMIT, order=order, token=token)
+        assert (answer.said is Said.DONE) is sent, answer.words
+        assert len(program.exchange.log) == sent
+        assert sent or f"the safety state is {state.value} now" in answer.words
+
+    run(tmp_path, story, store=shelf)

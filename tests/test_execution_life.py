@@ -290,3 +290,10 @@ def test_an_override_lapses_once() -> None:
     assert overrides.in_force([one], one.until) == ()
     [ended] = overrides.lapsed([one], one.until)
     assert overrides.lapsed([ended], one.until) == ()
+
+
+def test_filled_with_fewer_packages_than_ordered_is_in_doubt_and_nothing_is_made_up() -> None:
+    after = life.step(record(), said(S.FILLED, 1.0), NOW)
+    assert (after.state, after.filled) == (S.UNKNOWN, 1.0)
+    assert life.step(after, said(S.FILLED, 1.0), NOW) == after
+    assert life.step(after, said(S.FILLED, 5.0), NOW).state is S.FILLED

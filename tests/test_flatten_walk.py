@@ -181,6 +181,27 @@ def test_what_rests_is_cancelled_first_and_nothing_is_sent_before_it_is_confirme
     assert labels(at.sent) == ["5700P"]
 
 
+def test_orders_that_are_filled_at_once_do_not_hold_up_the_next() -> None:
+    """Positions are read anew after every fill, not only five seconds after the last reading."""
+    at = venue(holding(*(put(5700 - 10 * place, -1) for place in range(20))), APART)
+    for _ in range(70):
+        at.step(0.05)
+        for key, record in list(at.records.items()):
+            if record.state is OrderState.WORKING:
+                at.becomes(key, OrderState.FILLED)
+    assert len(at.sent) == 20
+
+
+def test_a_cancellation_that_did_not_arrive_is_asked_for_again_every_five_seconds() -> None:
+    """A refusal for asking too often must not hold the account up for half a minute."""
+    short = put(5700, -1)
+    at = venue(holding(short), working=[resting(short, 1)])
+    asked = [bool(at.step()) for _ in range(12)]
+    assert asked == [place in (0, 5, 10) for place in range(12)]
+    at.resting = [replace(at.resting[0], state=OrderState.CANCEL_REQUESTED)]
+    assert not any(at.step() for _ in range(8))
+
+
 def test_a_cancellation_that_is_never_confirmed_leaves_its_part_to_the_order() -> None:
     short = put(5700, -3)
     at = venue(holding(short), working=[resting(short, 1)])

@@ -13,7 +13,7 @@ from guardrails.portfolio import AccountHistory
 from guardrails.safety import Safety, SafetyState
 from guardrails.values import Observed
 from tests.books import IBKR, NOW, account, future, option, stock
-from tests.gates import answer, ask, blocks, codes, ground, limited, order, quoted, resting
+from tests.gates import answer, ask, blocks, codes, ground, limited, order, quoted, resting, with_quotes
 from tests.stressed import stress_limits
 
 P5700, P5600, P5100, C6300, C6400 = (
@@ -226,3 +226,28 @@ def test_an_order_is_not_blamed_for_what_a_working_order_would_break() -> None:
     held = ground(SHORT_PUT, option(P5600, 0, "-0.18 0.0008 4 -1.2 0.21", **QUOTED), working=(rests,))
     on = ground(*held.portfolio.positions, limits=limited(max_negative_vega=-1_050.0), working=(rests,))
     assert blocks(ask(order((P5600, 1), limit=10.0), on)) == set()
+
+
+def test_options_sold_without_cover_are_no_hedge_however_well_they_stress() -> None:
+    """Two puts bought, one of a month later sold: every shock improves; after December the later one stands alone."""
+    later = "SPXW  270115P05500000"
+    limits = stress_limits(ladder=((-0.20, 0.10),), after=())
+    at = with_quotes(
+        quoted(),
+        **{
+            P5600.replace(" ", "_"): (9.5, 10.5, "-0.18 0.0008 4 -1.2 0.21"),
+            later.replace(" ", "_"): (8.0, 9.0, "-0.10 0.0008 4 -1.2 0.21"),
+        },
+    )
+    rules = limited(stress=limits.keys.stress)
+    held = ground(SHORT_PUT, LONG_PUT, limits=rules, at=at, safety=Safety(SafetyState.REDUCE_ONLY))
+    found = ask(order((P5600, 2), (later, -1), limit=12.0), held)
+    assert found.stress.worst_before is not None
+    assert found.stress.worst_after is not None
+    assert found.stress.worst_after > found.stress.worst_before
+    assert (found.kind, found.verdict) == (OrderKind.NEW_RISK, Verdict.BLOCK)
+    assert "less covered" in found.evidence["no_hedge"]
+    covered = ask(order((P5600, 1), (P5100, -1), limit=9.0), ground(SHORT_PUT, WING, limits=rules, at=at))
+    assert covered.kind is not OrderKind.EXIT
+    alone = ask(order((P5600, 1), limit=10.5), held)
+    assert alone.kind is OrderKind.HEDGE

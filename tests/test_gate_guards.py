@@ -11,7 +11,10 @@ import pytest
 
 from guardrails import checks
 from guardrails.findings import Level
-from guardrails.gate import measures
+from guardrails.gate import approval, kinds, measures, package_price
+from guardrails.gate import case as case_module
+from guardrails.gate import simulate as gate
+from guardrails.gate import verdict as verdict_module
 from guardrails.gate.case import Project, case_of, margin_of
 from guardrails.gate.ground import Ground
 from guardrails.gate.guard import Guard
@@ -362,3 +365,76 @@ def test_a_second_click_is_the_same_legs_within_the_seconds_whatever_the_quantit
         replace(twice, order=order((P5700, 1), limit=9.0)), replace(twice, order=replace(SELL, account=TASTY)),
     ):  # fmt: skip
         assert clean(sent=(other,)).verdict().verdict is Verdict.ALLOW
+
+
+_BROKEN = [
+    (kinds, "_exit_of"), (kinds, "resting"), (kinds, "holdings_of"), (package_price, "priced"), (gate, "case_of"),
+    (gate, "flags_of"), (gate, "measures_of"), (gate, "holdings_of"), (gate, "title_of"), (gate, "shown"),
+    (gate, "judged"), (gate, "margin_of"), (gate, "largest"), (gate, "resting"), (case_module, "resting"),
+    (verdict_module, "objections"), (verdict_module, "traced"), (verdict_module, "overridden"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name"), _BROKEN, ids=lambda one: getattr(one, "__name__", one))
+def test_whatever_cannot_be_computed_an_exit_passes_and_a_stop_holds(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+    on = ground(option(P5700, -2), at=MARKET)
+    close = order((P5700, 1), quantity=2, limit=10.5)
+    monkeypatch.setattr(module, name, _raises)
+    found = simulate(close, on, answer(), "test")
+    assert found.kind is OrderKind.EXIT
+    assert found.verdict is not Verdict.BLOCK
+    stopped = simulate(close, replace(on, safety=Safety(SafetyState.STOPPED)), answer(), "test")
+    assert stopped.verdict is Verdict.BLOCK
+    assert approval.basis_of(close, on, found).order is close
+
+
+@pytest.mark.parametrize(("module", "name"), [
+    (package_price, "priced"), (gate, "case_of"), (gate, "judged"), (gate, "margin_of"), (case_module, "resting"),
+    (verdict_module, "objections"),
+])  # fmt: skip
+def test_whatever_it_needs_and_cannot_be_computed_refuses_new_risk(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+    monkeypatch.setattr(module, name, _raises)
+    assert simulate(SELL, ground(at=MARKET), answer(), "test").verdict is Verdict.BLOCK
+
+
+def _raises(*_: Any, **__: Any) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", [guard.name for guard in GUARDS])
+def test_a_guard_that_fails_refuses_new_risk_and_no_exit(name: str) -> None:
+    def failing(_: Any) -> Any:
+        raise ZeroDivisionError
+
+    failing.__name__ = name
+    guards = tuple(replace(one, look=failing) if one.name == name else one for one in GUARDS)
+    assert clean().verdict(guards).verdict is Verdict.BLOCK
+    close = Setup(ground(option(P5700, -2), at=MARKET), order((P5700, 1), limit=10.5))
+    assert close.verdict(guards).verdict is not Verdict.BLOCK
+
+
+@pytest.mark.parametrize("quote", [(10.5, 9.5), (-1.0, 10.5), (0.0, 0.0)])
+def test_a_quote_that_no_market_has_is_none(quote: tuple[float, float]) -> None:
+    at = with_quotes(quoted(), **{P5700: (*quote, "-0.25 0.0010 5 -1.5 0.20")})
+    found = Setup(ground(at=at), order((P5700, -1), limit=-9.5)).verdict()
+    assert "no_quote" in {one.code for one in found.reasons}
+
+
+def test_a_quote_of_a_time_that_has_not_come_is_not_fresh() -> None:
+    late = replace(MARKET.quotes[SELL.legs[0].instrument.key], time=NOW + timedelta(hours=1))
+    at = replace(MARKET, quotes={SELL.legs[0].instrument.key: late})
+    assert [one.code for one in Setup(ground(at=at)).verdict().reasons] == ["quote_stale"]
+
+
+def test_the_limit_that_the_collar_tells_to_write_passes_it() -> None:
+    # natural of the sale is 9.50 credit, a tenth of the mid of 10.00 is 1.00: 8.50 credit, on ticks of 0.05
+    found = Setup(ground(at=MARKET), order((P5700, -1), limit=-7.0)).verdict()
+    assert "write -8.50 (8.50 credit) or less" in found.reasons[0].message
+    odd = with_quotes(quoted(), **{P5700: (3.30, 3.81, "-0.25 0.0010 5 -1.5 0.20")})  # slack 0.3555: up to -2.9445
+    found = Setup(ground(at=odd), order((P5700, -1), limit=-2.0)).verdict()
+    assert "write -2.95 (2.95 credit) or less" in found.reasons[0].message
+    assert not Setup(ground(at=odd), order((P5700, -1), limit=-2.95)).verdict().reasons

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from guardrails.gate import kinds
 from guardrails.gate.kinds import exit_of
 from guardrails.orders import OrderState
 from guardrails.values import Position
@@ -46,7 +47,26 @@ EXITS = {
         [held(P5700, 1), held(P5600, -2), held(P5500, 1)], [(P5700, -1), (P5600, 2), (P5500, -1)], 1,
     ),
 }  # fmt: skip
+AM, PM = "SPX   261218C06100000", "SPXW  261218C06100000"
+SHORT_PM, ADJUSTED = "SPXW  261218C06000000", "AAPL1 261218C00260000"
+EXITS |= {
+    "what settles in the morning, beside a short of the evening": (
+        [held(SHORT_PM, -1), held(AM, 1), held(PM, 1)], [(AM, -1)], 1,
+    ),
+    "an adjusted long beside a short that another long covers": (
+        [held(C250, -1), held(C260, 1), held(ADJUSTED, 1)], [(ADJUSTED, -1)], 1,
+    ),
+}  # fmt: skip
 NO_EXITS = {
+    "what settles in the evening, leaving what settles that morning": (
+        [held(SHORT_PM, -1), held(AM, 1), held(PM, 1)], [(PM, -1)], 1, "less covered",
+    ),
+    "the long, leaving an adjusted one of another deliverable": (
+        [held(C250, -1), held(C260, 1), held(ADJUSTED, 1)], [(C260, -1)], 1, "less covered",
+    ),
+    "shares under an adjusted call": (
+        [stock("AAPL", 100, 250.0), held(ADJUSTED, -1)], [("AAPL", -1)], 1, "less covered",
+    ),
     "more than is held": ([held(P5700, -2)], [(P5700, 1)], 3, "crosses zero"),
     "the same way round": ([held(P5700, -2)], [(P5700, -1)], 1, "not held"),
     "what is not held": ([], [(P5700, 1)], 1, "not held"),
@@ -149,3 +169,36 @@ def test_a_wing_that_another_order_may_sell_covers_nothing_more() -> None:
     assert not exit_of(sell, replace(on, working=(resting((P5600, -1)),))).holds
     whole = resting((P5700, 1), (P5600, -1))
     assert exit_of(sell, replace(on, working=(whole,))).holds
+
+
+def test_money_owed_or_a_short_bond_beside_it_does_not_make_a_close_impossible() -> None:
+    short, long = option(P5700, -1).instrument.key, option(P5600, 1).instrument.key
+    told = {short: -1.0, long: 1.0, "cash:EUR": -5_000.0, "bond:DE0001102580": -2.0}
+    whole = order((P5700, 1), (P5600, -1), limit=1.0)
+    found = exit_of(whole, ground(option(P5700, -1), option(P5600, 1), confirmed={IBKR: told}))
+    assert (found.holds, found.why) == (True, "")
+
+
+def test_of_many_working_orders_the_worst_mixture_counts() -> None:
+    """3 longs over 1 short; one short more and a sale of one long leave no long to spare, whatever verticals rest."""
+    on = ground(option(SHORT_PM, -1), option(PM, 3))
+    sell = order((PM, -1), limit=-1.0)
+    verticals = tuple(resting((SHORT_PM, -1), (PM, 1), reference=str(n)) for n in range(3))
+    more, gone = resting((SHORT_PM, -1), reference="8"), resting((PM, -1), reference="9")
+    assert exit_of(sell, replace(on, working=(*verticals, more))).holds
+    assert not exit_of(sell, replace(on, working=(*verticals, more, gone))).holds
+
+
+def test_a_short_is_bought_back_although_the_rest_of_the_book_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(kinds, "holdings_of", broken)
+    on = ground(option(P5700, -2), option(P5600, 2))
+    close = order((P5700, 1), quantity=2, limit=1.0)
+    assert exit_of(close, on).holds
+    for working in ((resting((P5700, 1)),), ()):
+        assert exit_of(replace(close, quantity=3), replace(on, working=working)).holds is False
+    assert not exit_of(close, replace(on, working=(resting((P5700, 1)),))).holds
+    assert not exit_of(order((P5600, -1), limit=-1.0), on).holds  # it may be somebody's cover
+    assert not exit_of(order((P5600, 1), limit=1.0), on).holds

@@ -31,6 +31,7 @@ from tests.gate_books import (
     broken,
     drawn,
     mid_of,
+    opens,
     order_for,
     random_book,
     random_limits,
@@ -151,7 +152,9 @@ def test_no_exit_is_ever_refused() -> None:
 
 
 def hedges(rng: Random) -> Iterator[Drawn]:
-    """Hedges by plain sums: the worst loss shrinks, no hard limit newly breaks or is more broken, excess stays."""
+    """Hedges by plain sums: the worst loss shrinks, no hard limit newly breaks or is more broken, excess stays; and no
+    option is sold that nothing covers.
+    """
     while True:
         book = random_book(rng, least=1)
         trades = {rng.choice(KEYS): float(rng.choice((-1, 1)) * rng.randint(1, 4))}
@@ -162,7 +165,7 @@ def hedges(rng: Random) -> Iterator[Drawn]:
         unit = max(THINGS[key].multiplier for key in trades)
         packages = order_for(trades, 0.0).quantity
         gain = worst(then) - worst(book) - paid * unit * packages
-        if gain <= 2e-6 * abs(worst(book)):
+        if gain <= 2e-6 * abs(worst(book)) or opens(book, trades):
             continue
         old, new = uses(book), uses(then)
         limits = random_limits(rng, old, new, SOFT[0] if rng.random() < 0.7 else "")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from guardrails import checks
+from guardrails.execution.overrides import used_by
 from guardrails.gate.approval import basis_of, moved
 from guardrails.gate.case import case_of, margin_of, scaled
 from guardrails.gate.ground import Ground
@@ -20,9 +21,10 @@ from guardrails.gate.values import OrderKind, Override, Verdict
 from guardrails.gate.verdict import judged
 from guardrails.gate.working import resting as resting_of
 from guardrails.limits import Limits
+from guardrails.orders import Figure, Preview
 from guardrails.safety import Cause, Safety, SafetyState
 from guardrails.values import Quote
-from tests.books import IBKR, NOW, option
+from tests.books import IBKR, NOW, account, option
 from tests.gates import answer, ask, blocks, ground, limited, order, quoted, resting, with_quotes
 
 P5700, P5600, P5500 = (f"SPXW  261218P0{strike}000" for strike in (5700, 5600, 5500))
@@ -188,3 +190,35 @@ def test_what_cannot_be_shown_to_be_a_hedge_is_none() -> None:
     case = case_of(SELL, ground(at=MARKET), margin_of(answer(), "test"))
     broken = replace(case, price=None)  # type: ignore[arg-type]  # something that cannot be computed
     assert "cannot be computed" in judged(broken, exit_of(SELL, case.ground), ()).no_hedge
+
+
+def test_a_broker_that_says_the_buying_power_and_not_the_equity_has_answered() -> None:
+    told = Figure(1_000.0, 500.0, 1_500.0)
+    left = Preview(NOW, told, told, currency="USD", buying_power_after=7_000.0)
+    margin = margin_of(left, "tastytrade")
+    assert (margin.unknown, margin.excess_after, margin.at_least) == ("", 7_000.0, True)
+    # excess falls by the margin taken, not to the buying power, which is less than it anyhow
+    on = ground(at=MARKET, limits=limited(min_cushion=0.2), accounts=[account(excess=50_000.0)])
+    case = case_of(SELL, on, margin)
+    assert case.after is not None
+    assert [row.excess for row in case.after.portfolio.accounts[0].margins] == [49_500.0]
+    assert margin_of(replace(left, buying_power_after=None), "tastytrade").unknown
+    below = replace(left, maintenance_margin=Figure(1_000.0, -3_000.0, -2_000.0))
+    assert margin_of(below, "tastytrade").unknown
+
+
+def test_an_override_of_size_that_lets_a_notional_pass_is_counted_as_used() -> None:
+    leave = Override("o-1", "order_size", "", "Ann", "agreed", NOW, NOW + timedelta(minutes=5))
+    on = ground(
+        at=MARKET, limits=limited({"max_notional_pct_nlv": 0.5, "overridable": ("order_size",)}), overrides=(leave,)
+    )
+    found = ask(SELL, on)
+    assert [(one.code, one.overridden) for one in found.reasons] == [("order_notional", True)]
+    assert used_by(found, [leave], NOW) == (leave,)
+
+
+def test_what_is_offered_beside_a_resting_close_is_nothing_while_stopped() -> None:
+    close, rests = order((P5700, 1), quantity=2, limit=10.5), resting((P5700, 1))
+    on = ground(option(P5700, -2), at=MARKET, working=(rests,))
+    assert ask(close, on).max_quantity == 1
+    assert ask(close, replace(on, safety=Safety(SafetyState.STOPPED))).max_quantity is None

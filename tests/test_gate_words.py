@@ -7,17 +7,21 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from guardrails import calendar
+from guardrails.flatten.hours import closed as flatten_closed
 from guardrails.gate.flags import flags_of
+from guardrails.gate.folding import folded, traced
 from guardrails.gate.hours import closed, over
 from guardrails.gate.package_price import priced
 from guardrails.gate.simulate import simulate
 from guardrails.gate.titles import title_of
-from guardrails.gate.values import Verdict
+from guardrails.gate.values import Reason, Verdict
 from guardrails.matrix.limits import DteAlarm, ShortOptionDte
 from guardrails.order_json import impact_document, impact_json, impact_of
 from guardrails.orders import TimeInForce
+from guardrails.symbols import parse
 from guardrails.values import Dividend, Metrics, Price, Quote
-from tests.books import NOW, option, stock
+from tests.books import NOW, book, option, stock
 from tests.gates import answer, ask, ground, limited, order, quoted, with_quotes
 from tests.stressed import stress_limits
 
@@ -187,3 +191,59 @@ def test_cash_is_paid_for_what_is_bought() -> None:
     assert found.mid == 10.0
     assert found.natural == 10.5
     assert found.evidence["positions"] == "as the book has them"
+
+
+def _reason(
+    code: str, verdict: Verdict = Verdict.BLOCK, check: str = "", subject: str = "", follows: str = ""
+) -> Reason:
+    return Reason(code, verdict, f"{code} {check} {subject}.", check, subject, follows=follows)
+
+
+def test_what_follows_from_one_cause_is_told_with_it_and_stays_a_reason() -> None:
+    untold = [_reason("limit_unknown", check=name, follows="leg_unknown") for name in ("beta_delta", "gamma")]
+    reasons = traced([
+        *untold, _reason("limit_near", Verdict.WARN), _reason("leg_unknown", follows="no_quote"), _reason("no_quote"),
+        _reason("limit_unknown", check="margin_cushion", follows="margin_unknown"),
+    ])  # fmt: skip
+    assert [one.code for one in reasons] == ["leg_unknown", "no_quote", *["limit_unknown"] * 3, "limit_near"]
+    assert {one.follows for one in reasons if one.check in ("beta_delta", "gamma")} == {"no_quote"}
+    told = folded(reasons)
+    assert [one.code for one in told] == ["no_quote", "limit_unknown", "limit_near"]
+    assert told[0].message.endswith("Not known because of it are Beta-weighted delta, Gamma for a 1 % move.")
+    assert told[1].message == "limit_unknown margin_cushion ."  # its cause is not told, so it stands for itself
+
+
+def test_limits_of_one_check_that_break_are_one_line_and_an_override_stays_apart() -> None:
+    reasons = [_reason("limit_worsened", check="stress_ladder", subject=f"portfolio:SPX -{n} %") for n in (5, 10, 20)]
+    passed = replace(reasons[2], verdict=Verdict.WARN, overridden=True)
+    told = folded([*reasons[:2], passed])
+    assert [one.message for one in told] == [
+        "limit_worsened stress_ladder portfolio:SPX -5 %. The same holds for SPX -10 %.", passed.message,
+    ]  # fmt: skip
+
+
+def test_what_was_not_known_before_either_is_one_line() -> None:
+    told = folded([_reason("limit_unknown", check=name) for name in ("beta_delta", "gamma", "short_vega", "theta_cap")])
+    assert len(told) == 1
+    assert told[0].message.startswith("4 limits are not known: Beta-weighted delta, Gamma for a 1 % move")
+
+
+def test_an_absurd_limit_still_has_words() -> None:
+    assert "1000" in title_of(order(("SPY", 1), limit=1e99))
+
+
+_AGREED = [
+    f"2026-11-{day:02d} {hour:02d}:{minute:02d}" for day in range(16, 30) for hour in range(24) for minute in (5, 35)
+]
+
+
+@pytest.mark.parametrize("symbol", ["SPY", "SPY   270115P00600000", "SPXW  270115P05700000", "/ESZ26"])
+def test_flatten_and_the_gate_know_the_same_hours(symbol: str) -> None:
+    """But for futures on holidays and half-days, which the gate keeps new risk from and flatten leaves to the venue."""
+    instrument = parse(symbol, date(2026, 11, 20))
+    portfolio = book()
+    for text in _AGREED:
+        now = datetime.fromisoformat(text).replace(tzinfo=calendar.NEW_YORK).astimezone(UTC)
+        if instrument.symbol == "/ESZ26" and text[5:10] in ("11-25", "11-26", "11-27"):  # Thanksgiving, and around it
+            continue
+        assert bool(closed(instrument, now)) == bool(flatten_closed(instrument, portfolio, now)), text

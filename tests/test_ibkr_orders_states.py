@@ -223,3 +223,31 @@ def test_what_is_over_is_forgotten_the_next_day() -> None:
     heard.prune(lambda time: time.date() == date(2026, 11, 19))
     assert [order.perm_id for order in heard.orders] == [2]
     assert heard.fills == {}
+
+
+def completed(heard: HeardOrders, status: str, filled: float, total: float = 0.0) -> HeardOrder:
+    """An order of today that is over: IBKR tells it without number and without quantity."""
+    sent = ib_async.Order(
+        permId=900, action="BUY", totalQuantity=total, filledQuantity=filled, orderType="LMT", lmtPrice=2.5,
+        account="DU1234567", orderRef="K",
+    )  # fmt: skip
+    told_of = heard.completed_order(bag((1, 1, "BUY")), sent, ib_async.OrderState(status=status), NOW)
+    assert told_of is not None
+    return told_of
+
+
+@pytest.mark.parametrize(("status", "state"), [("Cancelled", "CANCELLED"), ("Filled", "FILLED")])
+def test_an_order_that_is_over_and_was_never_seen_before_is_not_filled_because_a_part_of_it_was(
+    status: str, state: str
+) -> None:
+    heard = HeardOrders()
+    order = completed(heard, status, 3.0)
+    assert order_states.state_of(order, 3.0).value == state
+    again = completed(heard, status, 3.0)
+    assert (again, order_states.state_of(again, 3.0).value) == (order, state)
+
+
+def test_a_fill_that_beat_the_cancellation_is_one_where_the_quantity_is_known() -> None:
+    heard = HeardOrders()
+    told(heard, bag((1, 1, "BUY")))
+    assert order_states.state_of(completed(heard, "Cancelled", 4.0), 4.0).value == "FILLED"

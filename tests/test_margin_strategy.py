@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -154,6 +155,15 @@ def test_short_strangle_says_its_rule() -> None:
     assert found.lines[0].words.endswith(
         "20 % of 100.00 − 3.00 out of the money + 1.20 premium + 0.80 premium of the other side"
     )
+
+
+def test_a_strangle_of_equal_sides_counts_the_dearer_one_in_any_order() -> None:
+    """Call 1.00 + 10, put 4.00 + 7: 11.00 each, so 11.00 + 4.00; with a call that costs 50.05 alone 65.05 in all."""
+    legs = [option("XYZ 261218 C 110", -1, 1.0, XYZ), option("XYZ 261218 C 70", -1, 30.05, XYZ),
+            option("XYZ 261218 P 70", -1, 4.0, XYZ)]  # fmt: skip
+    assert total(legs[0], legs[2]) == total(legs[2], legs[0]) == pytest.approx(1_500)
+    for order in permutations(legs):
+        assert total(*order) == pytest.approx(6_505)
 
 
 def test_stock_alone() -> None:
@@ -367,6 +377,8 @@ def cost(block: tuple[Leg, ...]) -> float:
         if len(shorts) > 2 or shorts[0].sign == shorts[1].sign:
             return math.inf
         low, high = sorted(shorts, key=alone)
+        if math.isclose(alone(low), alone(high), rel_tol=1e-9):
+            return alone(high) + max(low.price, high.price)
         return alone(high) + low.price
     calls = sum(leg.sign > 0 for leg in longs) - sum(leg.sign > 0 for leg in shorts)
     last = max(leg.instrument.expiry for leg in shorts)  # type: ignore[type-var]  # all are options

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from guardrails import order_http
+from guardrails.errors import OrderError
 from guardrails.gate.values import (
     Approval,
     Impact,
@@ -24,7 +25,7 @@ from guardrails.gate.values import (
     Verdict,
 )
 from guardrails.order_http import A_MINUTE, MOST_BYTES, WRONG_A_MINUTE, Call, Doorkeeper
-from guardrails.order_json import impact_json, read_order
+from guardrails.order_json import impact_json, parse_order, read_order
 from guardrails.requests import Answer, Kind, Said
 from guardrails.values import AccountId
 
@@ -227,3 +228,28 @@ def test_an_answer_that_never_comes_is_not_a_refusal(monkeypatch: pytest.MonkeyP
     assert code == 504
     assert "do not send it again" in told["error"]
     assert posted(Watch(said(impact()), Answer("k", NOW, Said.UNKNOWN, "")))[0] == 504
+
+
+@pytest.mark.parametrize("body", [
+    b'{"account": "IBKR", "account": "tastytrade"}', b'{"rationale": "\\ud800"}', b'{"reason": "\\u0000"}',
+])  # fmt: skip
+def test_what_is_named_twice_or_cannot_be_kept_is_no_order(body: bytes) -> None:
+    watch = Watch({})
+    for answer in (order_http.simulate, order_http.submit):
+        assert asyncio.run(answer(watch, call(body)))[0] == 400
+
+
+@pytest.mark.parametrize(("part", "words"), [
+    ({"legs": [{"symbol": "SPY", "side": ["BUY"], "quantity": 1}]}, "write BUY or SELL"),
+    ({"limit_price": 1e200}, "at most 10,000,000"),
+    ({"limit_price": -10_000_001}, "at most 10,000,000"),
+])  # fmt: skip
+def test_parts_of_another_shape_are_named(part: dict[str, Any], words: str) -> None:
+    with pytest.raises(OrderError, match=words):
+        read_order({**ORDER, **part}, [ACCOUNT], NOW.date())
+
+
+def test_a_leg_that_names_a_side_twice_is_not_read() -> None:
+    text = json.dumps(ORDER).replace('"side": "BUY"', '"side": "SELL", "side": "BUY"')
+    with pytest.raises(OrderError, match="not JSON"):
+        parse_order(text, [ACCOUNT], NOW.date())

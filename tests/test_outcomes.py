@@ -19,23 +19,28 @@ import typer
 import yaml
 from pydantic import BaseModel
 
+from adapters import open_sources
 from adapters.channels import check_channels, open_channels
+from adapters.demo import book as demo
 from guardrails import cli
 from guardrails.alerts.message import message_of
 from guardrails.alerts.values import Outcome, Receipt
 from guardrails.assembly import database, writer
 from guardrails.assess import Assessment
-from guardrails.errors import MatrixError
+from guardrails.brokers import TradingBroker
+from guardrails.errors import MatrixError, SettingsError
+from guardrails.execution.safety_file import STOP_FILE
 from guardrails.findings import Level
 from guardrails.http import readyz
 from guardrails.matrix import LIMIT_KEYS, REGIME_NAMES, SCENARIO_NAMES, RiskMatrix, explain
 from guardrails.matrix.schema import DataRules, Override, Regime, RegimeRules
 from guardrails.memory import Memory
+from guardrails.order_http import Call, Doorkeeper
 from guardrails.settings import Settings, load_settings
 from guardrails.store.archive import retire
 from guardrails.store.metadata import micros
 from guardrails.store.upkeep import Retention
-from guardrails.values import Greeks, Metrics, Observed, Source, SourceState
+from guardrails.values import AccountId, Greeks, Metrics, Observed, Source, SourceState
 from tests.books import IBKR, MATRIX, NOW, option
 from tests.brokers.tasty import Tasty
 from tests.brokers.tws import Tws
@@ -445,7 +450,8 @@ def test_every_key_outside_the_limits_has_a_case() -> None:
     inside = {f"data.{path}" for path in leaves(DataRules)} | {f"regime.{path}" for path in leaves(RegimeRules)}
     inside |= {f"override.{path}" for path in leaves(Override)}
     top = {info.alias or name for name, info in RiskMatrix.model_fields.items()}
-    elsewhere = {"version", "data", "regime", "override", "regimes", "alerts"}  # alerts: test_outcomes_alerts
+    # two of them have files of their own: test_outcomes_alerts and test_outcomes_orders
+    elsewhere = {"version", "data", "regime", "override", "regimes", "alerts", "orders"}
     assert set(CASES) == (top - elsewhere) | inside
     assert {name for name in Regime.model_fields if name != "limits"} == {
         "vix_min", "vix_max", "violation_message", "allowed_strategies",
@@ -508,6 +514,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )  # fmt: skip
     (tmp_path / "book.csv").write_text(HEAD + "5WT00001,AAPL,STOCK,10,,,,250.00\n", encoding="utf-8")
     (tmp_path / "prices.csv").write_text("symbol,price,beta,time\nAAPL,300,1.2,2026-11-18T15:30:00Z\n")
+    (tmp_path / "order.json").write_text(
+        '{"account": "0001", "order_type": "MARKET", "legs": [{"symbol": "AAPL", "side": "SELL", "quantity": 1}]}'
+    )
     opened_log(tmp_path / "old.db").dispose()
     for name, expiry in (("options.csv", "2026-12-18"), ("other.csv", "2026-12-31")):
         (tmp_path / name).write_text(LISTED + f"european,C,100,100,{expiry},0.04,0,0.2\n")
@@ -735,7 +744,47 @@ def test_mail_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert receipt("email").detail.startswith("SMTP_STARTTLS is off")
 
 
+def may_trade(*names: str) -> tuple[bool, ...]:
+    """Whether orders may be sent for each of the demo's accounts at these brokers, as the settings say."""
+    settings = load_settings()
+    (source,) = open_sources(settings.guardrails_sources, settings, clock)
+    assert isinstance(source, TradingBroker)
+    accounts = {"IBKR": demo.IBKR, "tastytrade": demo.TASTYTRADE}
+    return tuple(not source.refusal(AccountId(name, accounts[name])) for name in names)
+
+
+@pytest.mark.parametrize(("setting", "broker"), [("IBKR_TRADING", "IBKR"), ("TT_TRADING", "tastytrade")])
+def test_trading_settings(home: Path, monkeypatch: pytest.MonkeyPatch, setting: str, broker: str) -> None:
+    """Nothing is sent unless a broker's own setting says so; live takes only the accounts that are listed."""
+    other = "tastytrade" if broker == "IBKR" else "IBKR"
+    assert may_trade(broker, other) == (False, False)
+    monkeypatch.setenv(setting, "paper")
+    assert may_trade(broker, other) == (True, False)
+    monkeypatch.setenv(setting, "live")
+    assert may_trade(broker, other) == (False, False)
+    monkeypatch.setenv("GUARDRAILS_LIVE_ACCOUNTS", f"X1234567, {demo.IBKR};{demo.TASTYTRADE}")
+    assert may_trade(broker, other) == (True, False)
+    monkeypatch.setenv(setting, "on")
+    with pytest.raises(SettingsError, match=setting):
+        load_settings()
+
+
+def test_api_token(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an order over HTTP is answered before anybody looks at it."""
+
+    def status(told: str) -> int:
+        call = Call({"authorization": f"Bearer {told}", "content-type": "application/json"}, b"{}")
+        refusal = Doorkeeper(load_settings().guardrails_api_token, lambda: 0.0).refusal(call)
+        return 200 if refusal is None else refusal[0]
+
+    assert (status("ours"), status("")) == (403, 403)
+    monkeypatch.setenv("GUARDRAILS_API_TOKEN", "ours")
+    assert (status("ours"), status("another"), status("")) == (200, 401, 401)
+
+
 SETTINGS = {
+    **dict.fromkeys(("ibkr_trading", "tt_trading", "guardrails_live_accounts"), test_trading_settings),
+    "guardrails_api_token": test_api_token,
     **dict.fromkeys(("slack_webhook_url", "alert_urls", "heartbeat_url", "guardrails_link"), test_alert_settings),
     **dict.fromkeys(
         ("smtp_host", "smtp_port", "smtp_user", "smtp_password", "smtp_starttls", "alert_email_from", "alert_email_to"),
@@ -796,6 +845,10 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     ("alerts test", "channel"): (("alerts", "test"), ("alerts", "test", "--channel", "log")),
     ("replay", "as_json"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--json")),
+    ("simulate", "order"): (("simulate", "order.json"), ("simulate", "none.json")),
+    ("simulate", "as_json"): (("simulate", "order.json"), ("simulate", "order.json", "--json")),
+    ("safety", "state"): (("safety", "NORMAL", "--reason", "lunch"), ("safety", "STOPPED", "--reason", "lunch")),
+    ("safety", "reason"): (("safety", "STOPPED", "--reason", "lunch"), ("safety", "STOPPED", "--reason", "storm")),
 }
 
 
@@ -820,7 +873,10 @@ def test_every_flag_changes_an_outcome(
         past = lived([at(0), at(2)], MATRIX)
         keep_past(home / "data", past, SHIPPED)
         keep_past(home / "old", past[:1], SHIPPED)
-    without, given = (run(*arguments) for arguments in FLAGS[flag])
+    stop = home / "data" / STOP_FILE  # what `safety` leaves behind where nobody watches
+    without, given = (
+        (*run(*arguments), stop.read_text(encoding="utf-8") if stop.exists() else "") for arguments in FLAGS[flag]
+    )
     assert without != given
     assert 64 not in (without[0], given[0])
 

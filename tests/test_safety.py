@@ -178,3 +178,36 @@ def test_no_way_leads_to_normal_before_a_cooling_off_has_ended(
         if safety.until is not None:
             assert safety.until >= promised or now >= promised
             promised = max(promised, safety.until)
+
+
+def test_a_stop_file_that_nobody_has_obeyed_yet_is_not_swept_away_by_a_person_who_loosens(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    by_person(kept, NO_NEW_RISK)
+    (tmp_path / STOP_FILE).write_text("risk desk\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="a file STOP"):
+        by_person(kept, NORMAL, NOW + HALF_AN_HOUR)
+    assert (kept.now.state, kept.now.cause, kept.now.reason) == (STOPPED, Cause.STOP_FILE, "risk desk")
+    assert by_person(kept, REDUCE_ONLY).new.state is REDUCE_ONLY
+
+
+def test_the_same_stop_file_put_back_stops_again(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    (tmp_path / STOP_FILE).write_text("", encoding="utf-8")
+    assert kept.look(NOW, HALF_AN_HOUR) is not None
+    assert kept.look(NOW, HALF_AN_HOUR) is None
+    by_person(kept, REDUCE_ONLY)
+    next(tmp_path.glob("STOP-obeyed-*")).rename(tmp_path / STOP_FILE)  # it bears the time it always had
+    assert kept.look(NOW, HALF_AN_HOUR) is not None
+    assert kept.now.state is STOPPED
+
+
+def test_a_halt_of_the_day_stays_one_whoever_sets_the_state_again(tmp_path: Path) -> None:
+    """Else an override would pass it: those yield to what a person has set, never to the daily loss."""
+    kept = opened(tmp_path)
+    kept.tighten(NO_NEW_RISK, Cause.DAILY_LOSS, "the daily loss is 3.4 %, limit 3 %", NOW, HALF_AN_HOUR)
+    with pytest.raises(ValueError, match="NO_NEW_RISK already"):
+        by_person(kept, NO_NEW_RISK)
+    by_person(kept, REDUCE_ONLY)
+    by_person(kept, NO_NEW_RISK)
+    assert kept.now.cause is Cause.DAILY_LOSS
+    assert by_person(kept, NORMAL, NOW + HALF_AN_HOUR).new.cause is Cause.PERSON

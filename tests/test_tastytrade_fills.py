@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.tastytrade.fills import fees_of, instant, joined, told
+from adapters.tastytrade.fees import fees_of
+from adapters.tastytrade.fills import instant, joined, told
 from guardrails.orders import OrderState
 
 NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
@@ -44,7 +45,10 @@ def record(number: int, status: str = "Live", legs: list[dict[str, Any]] | None 
         ("Received", "WORKING"), ("Routed", "WORKING"), ("In Flight", "WORKING"), ("Contingent", "WORKING"),
         ("Live", "WORKING"), ("Replace Requested", "WORKING"), ("Cancel Requested", "CANCEL_REQUESTED"),
         ("Filled", "FILLED"), ("Cancelled", "CANCELLED"), ("Expired", "CANCELLED"), ("Removed", "CANCELLED"),
-        ("Rejected", "REJECTED"), ("Partially Removed", "UNKNOWN"), ("Something New", "UNKNOWN"), (None, "UNKNOWN"),
+        ("Rejected", "REJECTED"), ("CANCELLED", "CANCELLED"), ("Canceled", "CANCELLED"), ("filled", "FILLED"),
+        ("IN_FLIGHT", "WORKING"), ("In-Flight", "WORKING"), ("cancel_requested", "CANCEL_REQUESTED"),
+        ("LIVE", "WORKING"), ("partially-removed", "UNKNOWN"),
+        ("Partially Removed", "UNKNOWN"), ("Something New", "UNKNOWN"), (None, "UNKNOWN"),
     ],
 )  # fmt: skip
 def test_every_status_is_a_state_and_an_unheard_one_is_unknown(status: str, state: str) -> None:
@@ -156,3 +160,28 @@ def test_fees_are_those_of_the_execution_or_of_the_only_trade() -> None:
     legs = [leg(PUT, "Sell to Open", 2, 0, *puts), leg(CALL, "Sell to Open", 4, 0, fill("c", 4))]
     assert [each.fees for each in told(record(1, "Filled", legs), "5WT00001", NOW, fees).fills] == [1.1, 2.0, 0.5]
     assert [each.fees for each in told(record(2, "Filled", legs), "5WT00001", NOW, fees).fills][2] is None
+
+
+def test_legs_and_pieces_that_share_an_execution_id_share_its_fees() -> None:
+    """Two pieces of the put paid 3.00 in all, by 1 and 2 contracts; other legs' are not theirs."""
+    shared = {"ext-exec-id": "0"}
+    pieces = [{**fill("f1", 1), **shared}, {**fill("f2", 2), **shared}]
+    legs = [leg(PUT, "Sell to Open", 3, "0", *pieces), leg(CALL, "Sell to Open", 3, "0", {**fill("f3", 3), **shared})]
+
+    def trade(order: int, symbol: str, paid: str) -> dict[str, Any]:
+        fees = {"commission": paid, "commission-effect": "Debit"}
+        return {"order-id": order, "symbol": symbol, "ext-exec-id": "0", **fees}
+
+    rows = [trade(1, PUT, "1.5"), trade(1, PUT, "1.5"), trade(1, CALL, "4.0"), trade(2, CALL, "8.0")]
+    filled = record(1, "Filled", legs)
+    assert [each.fees for each in told(filled, "5WT00001", NOW, fees_of(rows)).fills] == [1.0, 2.0, 4.0]
+    assert [each.fees for each in told(filled, "5WT00001", NOW, fees_of(rows[1:])).fills] == [None, None, 4.0]
+
+
+@pytest.mark.parametrize("status", ["Cancelled", "Expired", "Removed", "Rejected"])
+def test_what_ended_unfilled_has_nothing_remaining_and_nothing_filled(status: str) -> None:
+    legs = [leg(PUT, "Sell to Open", 2, "0"), leg(CALL, "Sell to Open", 4, "0")]
+    assert told(record(1, status, legs), "5WT00001", NOW).order.filled == 0
+    begun = [leg(PUT, "Sell to Open", 2, "0", fill("a", 1)), leg(CALL, "Sell to Open", 4, "0", fill("b", 2))]
+    assert told(record(1, status, begun), "5WT00001", NOW).order.filled == 1
+    assert told(record(1, "Filled", legs), "5WT00001", NOW).order.filled == 2

@@ -34,6 +34,8 @@ class HeardOrder:
     contract: ib_async.Contract | None = None
     action: str = ""
     quantity: float = 0.0
+    is_least: bool = False
+    """`quantity` is only what was filled of it: orders that are over come without, and more may have been ordered"""
     order_type: str = ""
     limit: float | None = None
     time_in_force: str = ""
@@ -146,7 +148,8 @@ class HeardOrders:
             self._adopt(order.clientId, order_id, order.orderRef)
         found = self._made(order.clientId, order_id, order.permId, now)
         _describe(found, contract, order)
-        found.quantity = finite(order.totalQuantity) or found.quantity
+        told = finite(order.totalQuantity)
+        found.quantity, found.is_least = told or found.quantity, found.is_least and not told
         found.say(state.warningText or "")
         found.told_status(state.status, now)
         found.repricing = False
@@ -177,7 +180,9 @@ class HeardOrders:
             _describe(found, contract, order)
         found.key = found.key or order.orderRef
         found.filled = max(finite(order.filledQuantity) or 0.0, found.filled)
-        found.quantity = max(found.quantity, finite(order.totalQuantity) or 0.0, found.filled)
+        told = finite(order.totalQuantity) or 0.0
+        found.is_least = not told and (found.is_least or not found.quantity)
+        found.quantity = max(found.quantity, told, found.filled)
         if not found.completed:
             found.say(state.completedStatus or "")
         found.completed = True

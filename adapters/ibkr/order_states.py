@@ -28,7 +28,8 @@ def state_of(order: HeardOrder, filled: float) -> OrderState:
 
     Executions count more than any status, a status more than an error before it, and a doubt more than a status.
     """
-    if 0 < order.quantity <= filled + _ENOUGH:
+    is_cut = order.is_least and order.status in order_errors.CANCELLED
+    if 0 < order.quantity <= filled + _ENOUGH and not is_cut:
         return OrderState.FILLED
     if order.status in order_errors.CANCELLED:
         return OrderState.REJECTED if order.refused and not filled else OrderState.CANCELLED

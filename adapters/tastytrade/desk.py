@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from adapters.condition import Lost
 from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
 from adapters.tastytrade.due import Due
-from adapters.tastytrade.fills import chains, fees_of
+from adapters.tastytrade.fees import fees_of
+from adapters.tastytrade.fills import chains
 from adapters.tastytrade.ledger import Ledger
 from adapters.tastytrade.rows import BROKER
 from adapters.tastytrade.sheets import Sheet

@@ -76,6 +76,11 @@ def day(value: object) -> date | None:
     return found if found.year in _YEARS else None
 
 
+def text_of(value: object) -> str:
+    """A text, or a number as it is written; empty for nothing, and for what is neither."""
+    return "" if value is None or isinstance(value, (dict, list)) else str(value).strip()
+
+
 def flag(value: object) -> bool | None:
     """A JSON true or false; None for anything else."""
     return value if isinstance(value, bool) else None

@@ -7,15 +7,15 @@ here they are one order, under one key, whose fills are those of all its records
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import gcd
 
 from adapters.tastytrade.api import Record
 from adapters.tastytrade.contracts import described
-from adapters.tastytrade.fields import moment, signed
+from adapters.tastytrade.fees import Fees, charged, place
+from adapters.tastytrade.fields import moment, text_of
 from adapters.tastytrade.fields import number as number_of
 from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
@@ -26,18 +26,18 @@ from guardrails.values import AccountId
 
 SENDER = "tastytrade"
 """of an order that bears no key: the platform, a phone, another program"""
-_ALIVE = ("Received", "Routed", "In Flight", "Contingent", "Live", "Replace Requested")
+_ALIVE = ("received", "routed", "in flight", "contingent", "live", "replace requested")
 _OVER = {
-    "Filled": OrderState.FILLED,
-    "Cancelled": OrderState.CANCELLED,
-    "Expired": OrderState.CANCELLED,
-    "Removed": OrderState.CANCELLED,
-    "Rejected": OrderState.REJECTED,
+    "filled": OrderState.FILLED,
+    "cancelled": OrderState.CANCELLED,
+    "canceled": OrderState.CANCELLED,
+    "expired": OrderState.CANCELLED,
+    "removed": OrderState.CANCELLED,
+    "rejected": OrderState.REJECTED,
 }
+_QUIET = (*_ALIVE, "cancel requested", "filled", "cancelled", "canceled")
+"""statuses that need no words of their own"""
 _TIMES = {"Day": "DAY"}
-_FEES = ("commission", "clearing-fees", "regulatory-fees", "proprietary-index-option-fees", "other-charge")
-Fees = Mapping[str, float]
-"""what was paid, by execution (`ext-exec-id`), and by order and symbol where that has but one"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,15 @@ class Told:
 def told(record: Record, number: str, read: datetime, fees: Fees | None = None) -> Told:
     """The order and the fills of one record of the account `number`, read at `read`."""
     legs, unread = _legs(record, read)
-    reference, status = _text(record.get("id")), _text(record.get("status"))
-    done = [_filled(leg) for leg in _rows(record)]
+    reference, status = text_of(record.get("id")), text_of(record.get("status"))
+    over = _OVER.get(_plain(status))
+    done = [_filled(leg, ended=over is not None and over is not OrderState.FILLED) for leg in _rows(record)]
     quantity, filled = _packages(record, legs, done)
-    state = _state(status, any(done))
+    state = over or _alive(status, any(done))
     if state is OrderState.FILLED:
         filled = quantity
     limit = _limit(record)
-    key = _text(record.get("external-identifier"))
+    key = text_of(record.get("external-identifier"))
     order = BrokerOrder(
         account=AccountId(BROKER, number),
         reference=reference,
@@ -70,7 +71,7 @@ def told(record: Record, number: str, read: datetime, fees: Fees | None = None) 
         filled=filled,
         state=state,
         limit=limit,
-        time_in_force=_TIMES.get(in_force := _text(record.get("time-in-force")), in_force),
+        time_in_force=_TIMES.get(in_force := text_of(record.get("time-in-force")), in_force),
         sender="" if key else SENDER,
         cancellable=not state.is_over and record.get("cancellable") is not False,
         words=_words(record, status),
@@ -78,7 +79,7 @@ def told(record: Record, number: str, read: datetime, fees: Fees | None = None) 
         unread=unread,
     )
     found = () if unread else tuple(_fills(record, order, read, fees or {}))
-    replaces, replaced_by = (_text(record.get(name)) for name in ("replaces-order-id", "replacing-order-id"))
+    replaces, replaced_by = (text_of(record.get(name)) for name in ("replaces-order-id", "replacing-order-id"))
     return Told(order, found, replaces, replaced_by)
 
 
@@ -156,32 +157,6 @@ def _summed(order: BrokerOrder, chain: Sequence[Told]) -> BrokerOrder:
     return replace(order, quantity=order.quantity + others, filled=order.filled + others, state=state)
 
 
-def fees_of(transactions: Iterable[Record]) -> dict[str, float]:
-    """What trades cost, paid as positive, by execution; by order and symbol too, where those have one trade only."""
-    found: dict[str, float] = {}
-    rows = [(row, fee) for row in transactions if (fee := _fee(row)) is not None]
-    times = Counter(_place(row.get("order-id"), row.get("symbol")) for row, _ in rows)
-    for row, fee in rows:
-        if execution := _text(row.get("ext-exec-id")):
-            found[execution] = found.get(execution, 0.0) + fee
-        if times[place := _place(row.get("order-id"), row.get("symbol"))] == 1:
-            found[place] = fee
-    return found
-
-
-def _fee(row: Record) -> float | None:
-    parts = [signed(row, name) for name in _FEES if row.get(name) not in (None, "")]
-    return None if not parts or None in parts else -sum(part for part in parts if part is not None)
-
-
-def _place(order: object, symbol: object) -> str:
-    return f"{_text(order)} {_text(symbol)}"
-
-
-def _text(value: object) -> str:
-    return "" if value is None or isinstance(value, (dict, list)) else str(value).strip()
-
-
 def _rows(record: Record) -> list[Record]:
     legs = record.get("legs")
     return [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else []
@@ -208,15 +183,18 @@ def _legs(record: Record, read: datetime) -> tuple[tuple[Leg, ...], str]:
 
 
 def _sign(leg: Record) -> int:
-    word = _text(leg.get("action")).lower()
+    word = text_of(leg.get("action")).lower()
     return 1 if word.startswith("buy") else -1 if word.startswith("sell") else 0
 
 
-def _filled(leg: Record) -> float:
-    """Units of a leg that are filled: what its fills come to, or what no longer remains, whichever is more."""
+def _filled(leg: Record, *, ended: bool) -> float:
+    """Units of a leg that are filled: what its fills come to, or what no longer remains, whichever is more.
+
+    Of an order that `ended` without being filled nothing remains either way: there only its fills count.
+    """
     fills = sum(abs(number_of(fill.get("quantity")) or 0.0) for fill in _fill_rows(leg).values())
     whole, rest = number_of(leg.get("quantity")), number_of(leg.get("remaining-quantity"))
-    return max(fills, 0.0 if whole is None or rest is None else whole - rest)
+    return max(fills, 0.0 if ended or whole is None or rest is None else whole - rest)
 
 
 def _packages(record: Record, legs: Sequence[Leg], done: Sequence[float]) -> tuple[float, float]:
@@ -228,17 +206,22 @@ def _packages(record: Record, legs: Sequence[Leg], done: Sequence[float]) -> tup
     return first / abs(legs[0].ratio), filled
 
 
-def _state(status: str, begun: bool) -> OrderState:  # noqa: FBT001  # read as "with something filled"
-    if status in _ALIVE:
+def _plain(status: str) -> str:
+    """A status in one spelling: `In Flight`, `IN_FLIGHT` and `in-flight` are the same."""
+    return " ".join(status.replace("_", " ").replace("-", " ").lower().split())
+
+
+def _alive(status: str, begun: bool) -> OrderState:  # noqa: FBT001  # read as "with something filled"
+    """The state of an order that is not over; UNKNOWN also of `Partially Removed`: what is left is not said."""
+    word = _plain(status)
+    if word in _ALIVE:
         return OrderState.PARTIAL if begun else OrderState.WORKING
-    if status == "Cancel Requested":
-        return OrderState.CANCEL_REQUESTED
-    return _OVER.get(status, OrderState.UNKNOWN)  # also "Partially Removed", of which it is not said what is left
+    return OrderState.CANCEL_REQUESTED if word == "cancel requested" else OrderState.UNKNOWN
 
 
 def _limit(record: Record) -> float | None:
     """The price of a package, positive where it is paid; None without one, or without its effect."""
-    size, effect = number_of(record.get("price")), _text(record.get("price-effect")).lower()
+    size, effect = number_of(record.get("price")), text_of(record.get("price-effect")).lower()
     if size == 0:
         return 0.0
     return None if size is None or effect not in ("debit", "credit") else abs(size) * (1 if effect == "debit" else -1)
@@ -246,9 +229,10 @@ def _limit(record: Record) -> float | None:
 
 def _words(record: Record, status: str) -> str:
     """Why it was rejected or is held back, or what ended it."""
-    reason = _text(record.get("reject-reason")) or _text(record.get("contingent-status"))
-    plain = status in (*_ALIVE, "Cancel Requested", "Filled", "Cancelled") and status != "Contingent"
-    return redact(" ".join((reason or ("" if plain else status)).split()))[:160]
+    reason = text_of(record.get("reject-reason")) or text_of(record.get("contingent-status"))
+    word = _plain(status)
+    quiet = word in _QUIET and word != "contingent"
+    return redact(" ".join((reason or ("" if quiet else status)).split()))[:160]
 
 
 def _fill_rows(leg: Record) -> dict[str, Record]:
@@ -256,19 +240,18 @@ def _fill_rows(leg: Record) -> dict[str, Record]:
     raw = leg.get("fills")
     rows = [row for row in raw if isinstance(row, dict)] if isinstance(raw, list) else []
     named: dict[str, Record] = {}
-    for place, row in enumerate(rows):
-        named[_text(row.get("fill-id")) or _text(row.get("ext-exec-id")) or f"#{place}"] = row
+    for number, row in enumerate(rows):
+        named[text_of(row.get("fill-id")) or text_of(row.get("ext-exec-id")) or f"#{number}"] = row
     return named
 
 
 def _fills(record: Record, order: BrokerOrder, read: datetime, fees: Fees) -> Iterator[Fill]:
     for leg, row in zip(order.legs, _rows(record), strict=True):
-        for name, fill in _fill_rows(row).items():
+        rows = _fill_rows(row)
+        for name, fill in rows.items():
             size, price = number_of(fill.get("quantity")), number_of(fill.get("fill-price"))
             if not size or price is None:
                 continue
-            place = _place(order.reference, row.get("symbol"))
-            alone = len(_fill_rows(row)) == 1
             yield Fill(
                 execution=f"{order.reference}/{leg.instrument.symbol}/{name}",
                 revision=0,
@@ -279,5 +262,5 @@ def _fills(record: Record, order: BrokerOrder, read: datetime, fees: Fees) -> It
                 time=instant(fill.get("filled-at")) or order.time or read,
                 key=order.key,
                 reference=order.reference,
-                fees=fees.get(_text(fill.get("ext-exec-id")), fees.get(place) if alone else None),
+                fees=charged(fill, tuple(rows.values()), place(order.reference, row.get("symbol")), fees),
             )

@@ -166,7 +166,7 @@ class Trading:
                 answer = await parts.api.tell("DELETE", f"/accounts/{order.account.number}/orders/{reference}")
                 parts.desk.take(order.account.number, answer)
         except Refused as refused:
-            raise SourceError(f"tastytrade does not cancel it: {refused.said}.") from None
+            raise SourceError(f"tastytrade does not cancel it: {refused}.") from None
         except NotSentError as error:
             raise SourceError(str(error)) from None
         finally:
@@ -193,7 +193,7 @@ class Trading:
         try:
             answer = await parts.api.tell("PUT", f"/accounts/{number}/orders/{was.reference}", body)
         except Refused as refused:
-            raise NotSentError(f"tastytrade keeps the old limit: {refused.said}.") from None
+            raise NotSentError(f"tastytrade keeps the old limit: {refused}.") from None
         finally:
             parts.desk.prompt()
         parts.desk.take(number, answer)

@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 
 from guardrails import logs
+from guardrails.calendar import NEW_YORK
 from guardrails.errors import NotSentError, SourceError
 from guardrails.execution import life
 from guardrails.execution.asked import RefusedError
@@ -43,7 +44,8 @@ class Changing:
             if listed is None:
                 raise RefusedError(f"{venue.name} does not list order {key}: it cannot be cancelled here. Look there.")
             if record.state is not OrderState.UNKNOWN:
-                words = f"{author} asked for its cancellation"
+                at = f"{desk.clock().astimezone(NEW_YORK):%H:%M:%S}"
+                words = f"{author} asked for its cancellation at {at} New York; it is not confirmed yet"
                 desk.do(life.step(record, Event(Step.ASK_CANCEL, words), desk.clock()))
             await self._ask_cancel(venue, listed, key)
         return desk.record(key)
@@ -70,6 +72,8 @@ class Changing:
             record = desk.record(key)
             if listed is None or record.state not in (OrderState.WORKING, OrderState.PARTIAL):
                 raise RefusedError(f"Order {key} is {record.state.value}: its limit cannot be changed.")
+            if refusal := desk.why_not():
+                raise RefusedError(f"The limit of order {key} was not changed: {refusal}.")
             before = record.limit
             await keep(desk, replace(record, limit=limit, changed=desk.clock()), may_use_file=True)
             with logs.correlated(order=key):
@@ -99,6 +103,8 @@ class Changing:
     async def _ask_cancel(self, venue: Venue, listed: BrokerOrder, key: str) -> None:
         desk = self._desk
         try:
+            if refusal := desk.why_not():
+                raise SourceError(refusal)  # noqa: TRY301  # it counts as what the broker could not be asked
             async with asyncio.timeout(desk.waits.ask):
                 await venue.broker.cancel(listed)
         except SourceError as error:

@@ -42,6 +42,10 @@ class Deeds:
         """Whether there is a store at all."""
         return self._store is not None
 
+    def is_lost(self) -> bool:
+        """Whether another program is known to write the book."""
+        return self._store is not None and self._store.is_lost()
+
     def begin(self, sources: Sequence[str], scenario: str) -> None:
         """Be of another book, of which nothing is known yet."""
         self._book = (tuple(sources), scenario)

@@ -42,7 +42,9 @@ class Desk:
         data_dir: Path,
         waits: Waits,
         new_key: Callable[[], str],
+        slept: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        self._slept = slept
         self.clock, self.waits, self.data_dir, self.new_key = clock, waits, data_dir, new_key
         self._matrix = matrix
         self.venues = tuple(Venue(broker, clock, waits) for broker in brokers)
@@ -109,6 +111,14 @@ class Desk:
             if venue.name == home:
                 return venue
         raise RefusedError(f"No orders can be sent for {account}: its source {home or 'is not known and'} takes none.")
+
+    def why_not(self) -> str:
+        """Why this program may send nothing at this moment, in words; empty when it may."""
+        if not self.is_open or self.deeds.is_lost():
+            return "another program watches this book now"
+        if slept := self._slept():
+            return f"this program stood still for {slept:.0f} s, and another one may watch this book"
+        return ""
 
     def venue_that_sends(self, account: AccountId) -> Venue:
         """The same, once orders may be sent at all."""

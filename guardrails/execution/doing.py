@@ -92,10 +92,13 @@ class Doings:
         asked = asyncio.create_task(self.judge.preview(venue, order))
         try:
             await self._first_quotes(order)
-            judged = await self.judge.judge(order)
+            judged, fresh = await self.judge.judge(order), None
+            if judged.impact.kind is not OrderKind.EXIT and _is_blind(judged):
+                fresh = await self.confirming.read(order.account)
+                judged = await self.judge.judge(order, fresh=fresh)
             is_exit = judged.impact.kind is OrderKind.EXIT
             await asyncio.wait({asked}, timeout=self.desk.waits.exit_preview if is_exit else None)
-            return await self.judge.judge(order, asked.result(), venue.name) if asked.done() else judged
+            return await self.judge.judge(order, asked.result(), venue.name, fresh) if asked.done() else judged
         finally:
             asked.cancel()
 
@@ -143,9 +146,10 @@ class Doings:
         if limit is None or old.order.limit is None:
             raise ValueError("Only the limit of a limit order can be replaced, by a number.")
         foreseen = await self._foreseen(old, limit)
-        if foreseen.verdict is Verdict.BLOCK or (foreseen.verdict is Verdict.WARN and not reason):
+        wants_reason = foreseen.verdict is Verdict.WARN and foreseen.kind is not OrderKind.EXIT
+        if foreseen.verdict is Verdict.BLOCK or (wants_reason and not reason):
             worst = foreseen.reasons[0].message if foreseen.reasons else foreseen.verdict.value
-            wants = "a reason is needed against the warning" if foreseen.verdict is Verdict.WARN else "it is blocked"
+            wants = "a reason is needed against the warning" if wants_reason else "it is blocked"
             raise RefusedError(f"Nothing was changed, {wants}: {worst}", sent_json("", "", foreseen))
         await self.changing.cancel(old.key, request.author)
         if not await desk.until(lambda: desk.record(old.key).state.is_over, desk.waits.cancelled):
@@ -175,10 +179,12 @@ class Doings:
         """A person has looked and says that an order in doubt does not live."""
         desk, record, note = self.desk, self.desk.record(of(request, "order")), _short(of(request, "note"))
         venue = desk.venue_of(record.order.account)
-        await self.following.reconcile(venue)
+        answered = await self.following.reconcile(venue)
         record = desk.record(record.key)
         if record.state is not OrderState.UNKNOWN:
             return Done(f"It is known by now: order {record.key} is {record.state.value}.")
+        if not answered:
+            raise ValueError(f"{venue.unknown()}. It may live: order {record.key} stays in doubt until it answers.")
         if any(is_same(order, record) and not order.state.is_over for order in venue.told().orders):
             raise ValueError(f"{venue.name} lists order {record.key} as one that lives: cancel it instead.")
         words = f"{request.author} looked and says that it does not live: {note}"
@@ -243,6 +249,11 @@ class Doings:
         return order, rationale
 
 
+def _is_blind(judged: Judged) -> bool:
+    """Whether the book cannot say what is held of the legs, so that the broker has to: it may be an exit."""
+    return bool(judged.ground.portfolio.gaps) or any(leg.held_before is None for leg in judged.impact.legs)
+
+
 def _rest(old: OrderRecord, limit: float) -> Order:
     """What of `old` is not filled, at another limit."""
     left = int(old.order.quantity - old.filled)
@@ -267,4 +278,4 @@ def of(request: Request, name: str) -> str:
 def _short(text: str) -> str:
     if len(text) > LONGEST:
         raise ValueError(f"That is {len(text)} characters; at most {LONGEST} are kept.")
-    return text.strip()
+    return "".join(char for char in text if char.isprintable() or char in "\n\t").strip()  # no store takes the rest

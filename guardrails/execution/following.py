@@ -7,10 +7,11 @@ import logging
 import random
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from guardrails import logs
 from guardrails.assess import Assessment
+from guardrails.calendar import NEW_YORK
 from guardrails.execution import intents, journaling, life, overrides, reconcile
 from guardrails.execution.desk import Desk
 from guardrails.execution.fills import news_of
@@ -50,8 +51,14 @@ class Following:
     # --- without being asked
 
     async def hear(self, venue: Venue) -> None:
-        """Take over what a broker says as soon as it says something."""
+        """Take over what a broker says as soon as it says something.
+
+        Only while this program watches: to listen is to be connected, and a broker may allow one connection only.
+        """
         while True:
+            if not self._desk.is_open:
+                await self._desk.wait(self._desk.waits.tick)
+                continue
             await venue.broker.ordered()
             if self._desk.is_open:
                 self.absorb(venue)
@@ -119,18 +126,19 @@ class Following:
             )
             pause = desk.waits.retry if has_news else pause * 2
 
-    async def reconcile(self, venue: Venue) -> None:
-        """Ask for everything, and hold our orders of this broker against it."""
+    async def reconcile(self, venue: Venue) -> bool:
+        """Ask for everything, and hold our orders of this broker against it; whether it has answered."""
         desk = self._desk
         read = await venue.read_anew()
         self.absorb(venue)
         if read is None:
-            return
+            return False
         own = [one for one in desk.deeds.records.values() if desk.home_of(one) == venue.name]
         done = reconcile.reconcile(own, read, desk.clock(), tuple(desk.deeds.fills.values()))
         changed = [(old, new) for old, new in zip(own, done.records, strict=True) if new != old]
         if changed:
             self._take_over(changed, ())
+        return True
 
     def _in_doubt(self, venue: Venue) -> set[str]:
         """Keys of orders that this broker may know more of."""
@@ -165,12 +173,18 @@ class Following:
             desk.do(*found)
 
     def _doubt_silent(self) -> None:
-        desk, now = self._desk, self._desk.clock()
-        late = timedelta(seconds=desk.waits.silent)
+        """What was sent, or asked to be cancelled, and of which the broker has said nothing for too long."""
+        desk, now, waits = self._desk, self._desk.clock(), self._desk.waits
         for record in list(desk.deeds.records.values()):
-            if record.state is OrderState.SENT and now - record.changed > late:
-                words = f"{record.order.account.broker} has said nothing of it for {desk.waits.silent:g} s"
-                desk.do(life.doubt(record, words, now))
+            broker = record.order.account.broker
+            if record.state is OrderState.SENT and _is_late(record.changed, now, waits.silent):
+                desk.do(life.doubt(record, f"{broker} has said nothing of it for {waits.silent:g} s", now))
+            elif record.state is OrderState.CANCEL_REQUESTED:
+                since = record.cancel_asked or record.changed
+                if _is_late(since, now, waits.cancelled):
+                    at = f"{since.astimezone(NEW_YORK):%H:%M:%S}"
+                    words = f"{broker} has not confirmed its cancellation, asked for at {at} New York; it may be filled"
+                    desk.do(life.doubt(replace(record, cancel_asked=since), words, now))
 
     def _end_overrides(self) -> None:
         desk, now = self._desk, self._desk.clock()
@@ -234,6 +248,11 @@ class Following:
         if kept is not None and await asyncio.to_thread(kept.wait, desk.waits.keep):
             await asyncio.to_thread(intents.settle, desk.data_dir, keys)
             desk.deeds.unkept -= keys
+
+
+def _is_late(since: datetime, now: datetime, seconds: float) -> bool:
+    """Whether so much has passed; also when the clock was set back, so that nobody knows."""
+    return not -1.0 <= (now - since).total_seconds() <= seconds
 
 
 def _order_of(fill: Fill) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from guardrails.values import finite
 
 _EPSILON = 1e-9
 """of a package: fills are sums of floats"""
+_NOT_CANCELLED = "Its cancellation was asked for, and {broker} still calls it working: cancel it again if it is to go."
 _WORDS = 500
 """characters that are kept of what was said"""
 
@@ -129,7 +130,8 @@ def executed(record: OrderRecord, proof: Executed, now: datetime) -> OrderRecord
         return record if after == record else replace(after, changed=now)
     if state not in LEGAL[record.state]:
         return doubt(after, f"it was {record.state.value} and has executions all the same", now)
-    return replace(after, state=state, changed=now, doubt_since=None)
+    asked = None if state.is_over else after.cancel_asked
+    return replace(after, state=state, changed=now, doubt_since=None, cancel_asked=asked)
 
 
 def is_late_fill(record: OrderRecord, proof: Executed) -> bool:
@@ -155,18 +157,20 @@ def _own(record: OrderRecord, event: Event, now: datetime) -> OrderRecord:
     if event.step is Step.CANCEL_NOT_ASKED:
         if record.state is not _S.CANCEL_REQUESTED:
             return record
-        return replace(record, state=_S.PARTIAL if record.filled else _S.WORKING, changed=now, detail=detail)
+        lives = _S.PARTIAL if record.filled else _S.WORKING
+        return replace(record, state=lives, changed=now, detail=detail, cancel_asked=None)
     if event.step is Step.RESOLVE:
         if record.state is not _S.UNKNOWN:
             raise IllegalTransitionError(f"it is {record.state.value}: only an order in doubt can be resolved.")
         done = _S.FILLED if record.filled >= record.order.quantity - _EPSILON else _S.CANCELLED
-        return replace(record, state=done, changed=now, detail=detail, doubt_since=None)
+        return replace(record, state=done, changed=now, detail=detail, doubt_since=None, cancel_asked=None)
     before, after = _BY_STEP[event.step]
     if record.state not in before:
         raise IllegalTransitionError(f"it is {record.state.value}: to {event.step.value} is not possible then.")
     if event.step is Step.DOUBT:
         return doubt(record, event.words, now)
-    return replace(record, state=after, changed=now, detail=detail)
+    asked = (record.cancel_asked or now) if event.step is Step.ASK_CANCEL else record.cancel_asked
+    return replace(record, state=after, changed=now, detail=detail, cancel_asked=asked)
 
 
 def _told(record: OrderRecord, told: BrokerOrder, now: datetime) -> OrderRecord:
@@ -174,6 +178,10 @@ def _told(record: OrderRecord, told: BrokerOrder, now: datetime) -> OrderRecord:
     record = _identified(record, told)
     if claimed > quantity + _EPSILON:
         words = f"{told.account.broker} says {claimed:g} of {quantity} packages are filled: more than were ordered"
+        return doubt(replace(record, filled=max(record.filled, claimed)), words, now)
+    is_short = _EPSILON < claimed < quantity - _EPSILON and record.filled < quantity - _EPSILON
+    if told.state is _S.FILLED and is_short and record.state not in _ENDS:
+        words = f"{told.account.broker} calls it filled, and says {claimed:g} of {quantity} packages"
         return doubt(replace(record, filled=max(record.filled, claimed)), words, now)
     if record.state is _S.FILLED or (record.state is _S.UNKNOWN and record.filled > quantity + _EPSILON):
         return record
@@ -190,13 +198,17 @@ def _told(record: OrderRecord, told: BrokerOrder, now: datetime) -> OrderRecord:
             f"it was {record.state.value}, and {told.account.broker} says {state.value}"
             f"{': ' + told.words[:200] if told.words else ''}"
         )
+    words = told.words[:_WORDS]
+    if record.cancel_asked is not None and state in (_S.WORKING, _S.PARTIAL):
+        words = f"{_NOT_CANCELLED.format(broker=told.account.broker)} {words}".strip()[:_WORDS]
     return replace(
         record,
         state=state,
         filled=quantity if state is _S.FILLED else filled,
         changed=now,
-        detail=told.words[:_WORDS],
+        detail=words,
         doubt_since=None,
+        cancel_asked=(record.cancel_asked or now) if state is _S.CANCEL_REQUESTED else None,
         limit=_limit(record, told),
     )
 
@@ -210,6 +222,8 @@ def _heard(record: OrderRecord, told: BrokerOrder, claimed: float) -> OrderState
         return _S.FILLED  # whatever it calls the order
     if said in _ENDS:
         return said
+    if known is _S.UNKNOWN and said is _S.CANCEL_REQUESTED and record.cancel_asked is not None:
+        return None  # that it is requested is what has lasted too long
     if known is _S.CANCEL_REQUESTED:
         return known  # it works until the cancellation is confirmed
     if said is _S.CANCEL_REQUESTED:

@@ -28,6 +28,8 @@ class Opening:
         """sources and scenario of the book that is watched; None when another program watches it"""
         self.generation = 0
         """how many times that changed"""
+        self._unread = ""
+        """why the intents in the file are not known"""
         self._reading: asyncio.Task[OpenDeeds] | None = None
 
     def want(self, wanted: tuple[tuple[str, ...], str] | None) -> None:
@@ -61,6 +63,7 @@ class Opening:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     def _begin_book(self, sources: tuple[str, ...], scenario: str) -> None:
+        self._unread = ""
         self._reading = None  # one that is under way is of another book
         self._desk.problem = ""
         self._desk.deeds.begin(sources, scenario)
@@ -92,9 +95,12 @@ class Opening:
         desk, now = self._desk, self._desk.clock()
         known = set() if is_new else set(desk.deeds.records)
         desk.deeds.take_up(before or OpenDeeds())
-        desk.problem = desk.problem if before is None else ""
+        desk.problem = desk.problem if before is None else self._unread
         if is_new:
-            for record in await asyncio.to_thread(self._saved_intents):
+            saved, unread = await asyncio.to_thread(self._saved_intents)
+            self._unread = unread
+            desk.problem = "; ".join(filter(None, (desk.problem, unread)))
+            for record in saved:
                 desk.deeds.unkept.add(record.key)
                 desk.deeds.records.setdefault(record.key, record)
             stored = None if before is None else before.safety
@@ -108,9 +114,10 @@ class Opening:
         desk.is_open, desk.opened = True, desk.opened + 1
         desk.pulse()
 
-    def _saved_intents(self) -> tuple[OrderRecord, ...]:
+    def _saved_intents(self) -> tuple[tuple[OrderRecord, ...], str]:
+        """What stands in the file, and why that is not known."""
         try:
-            return intents.read(self._desk.data_dir)
-        except OSError:
+            return intents.read(self._desk.data_dir), ""
+        except OSError as error:
             log.exception("%s cannot be read", intents.FILE)
-            return ()
+            return (), f"orders may stand in {intents.FILE}, which cannot be read ({error.strerror})"

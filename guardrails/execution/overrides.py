@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from guardrails.gate.overriding import override_name
 from guardrails.gate.values import Impact, Override
 from guardrails.matrix.orders import OrderRules
 from guardrails.requests import Request
@@ -48,5 +49,8 @@ def used_by(impact: Impact, overrides: Iterable[Override], now: datetime) -> tup
     return tuple(
         one
         for one in in_force(overrides, now)
-        if any(one.check in (reason.check, reason.code) and one.subject in ("", reason.subject) for reason in passed)
+        if any(
+            one.check in (override_name(reason), reason.check) and one.subject in ("", reason.subject)
+            for reason in passed
+        )
     )

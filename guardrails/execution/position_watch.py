@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from guardrails.execution.fills import Identity, identity_of
@@ -10,7 +11,7 @@ from guardrails.execution.values import JournalEntry
 from guardrails.findings import Finding
 from guardrails.instruments import Instrument
 from guardrails.journal.assignments import LATE, assignments
-from guardrails.journal.explain import Books, PositionChange, position_change, unexplained
+from guardrails.journal.explain import TOLERANCE, Books, PositionChange, position_change, unexplained
 from guardrails.journal.money import money_of
 from guardrails.orders import Fill
 from guardrails.portfolio import Portfolio
@@ -27,12 +28,15 @@ class PositionWatch:
     def __init__(self) -> None:
         self._explained: dict[AccountId, Mapping[str, float]] = {}
         """the last positions of each account of which all was explained"""
-        self._counted: set[Identity] = set()
-        """executions that are in them"""
+        self._counted: dict[Identity, float] = {}
+        """executions that are in them, with the quantities they had then"""
+        self._first: dict[AccountId, datetime] = {}
+        """when each account was seen for the first time"""
         self._told: set[str] = set()
         """keys of assignments that are in them"""
         self._instruments: dict[str, Instrument] = {}
-        self._since: dict[tuple[AccountId, str], datetime] = {}
+        self._since: dict[tuple[AccountId, str], tuple[datetime, float]] = {}
+        """since when, and how much of a position was unexplained at the last look"""
         self._changes: tuple[PositionChange, ...] = ()
 
     def look(
@@ -44,23 +48,24 @@ class PositionWatch:
         first = {account: book for account, book in books.items() if account not in self._explained}
         if first:
             self._explained |= first
-            self._counted |= {identity_of(fill) for fill in fills if fill.account in first}
-        fresh = [fill for fill in fills if identity_of(fill) not in self._counted]
+            self._first |= dict.fromkeys(first, now)
+            self._count(first, fills)
         known = [entry for entry in entries if entry.key.startswith("assignment:") and entry.key not in self._told]
         late = [entry for entry in entries if entry.key in self._told and now - entry.time <= LATE]
         before = {account: self._explained[account] for account in books}
+        fresh = self._fresh(before, books, fills, known)
         found = assignments(
             before, books, self._instruments, fresh, money_of(portfolio), now, known=known, expired=late
         )
         self._changes = unexplained(before, books, fresh, (*known, *found))
-        self._settle(books, fresh, [*known, *found], now)
+        self._settle(books, fills, [*known, *found], now)
         return found
 
     def findings(self, now: datetime, *, market_open: bool, version: str) -> list[Finding]:
         """One for every change that nothing has explained for `QUIET`."""
         found = []
         for change in self._changes:
-            since = self._since.get((change.account, change.key), now)
+            since, _ = self._since.get((change.account, change.key), (now, 0.0))
             if now - since < QUIET:
                 continue
             held = self._instruments.get(change.key)
@@ -68,17 +73,55 @@ class PositionWatch:
             found.append(position_change(change, since, now, market_open=market_open, label=label, version=version))
         return found
 
-    def _settle(self, books: Books, fresh: Sequence[Fill], entries: Sequence[JournalEntry], now: datetime) -> None:
+    def _stands_since(self, change: PositionChange, now: datetime) -> datetime:
+        """Since when it is unexplained. What shrinks was on its way: while one trades something always is."""
+        since, before = self._since.get((change.account, change.key), (now, change.quantity))
+        is_same = change.quantity * before > 0 and abs(change.quantity) >= abs(before) - TOLERANCE
+        return since if is_same else now
+
+    def _fresh(self, before: Books, books: Books, fills: Sequence[Fill], known: Sequence[JournalEntry]) -> list[Fill]:
+        """Executions that are not in `before` yet; of a corrected one what the correction changed.
+
+        One from before the account was first seen, and told only later, was in that first book if that explains more.
+        """
+        fresh = []
+        for fill in fills:
+            counted = self._counted.get(identity_of(fill))
+            if counted is None:
+                fresh.append(fill)
+            elif abs(fill.quantity - counted) > TOLERANCE:
+                fresh.append(replace(fill, quantity=fill.quantity - counted))
+        late = [fill for fill in fresh if any(_is_in(fill, one) and fill.time <= at for one, at in self._first.items())]
+        if late:
+            rest = [fill for fill in fresh if fill not in late]
+            if len(unexplained(before, books, rest, known)) < len(unexplained(before, books, fresh, known)):
+                self._count(before, late)
+                return rest
+        return fresh
+
+    def _count(self, accounts: Collection[AccountId], fills: Iterable[Fill]) -> None:
+        """From now on these executions are in the books of `accounts`."""
+        self._counted |= {
+            identity_of(fill): fill.quantity for fill in fills if any(_is_in(fill, one) for one in accounts)
+        }
+
+    def _settle(self, books: Books, fills: Sequence[Fill], entries: Sequence[JournalEntry], now: datetime) -> None:
         """Go on from the books in which all is explained."""
         open_accounts = {change.account for change in self._changes}
-        standing = {(change.account, change.key) for change in self._changes}
-        self._since = {place: self._since.get(place, now) for place in standing}
+        self._since = {
+            (change.account, change.key): (self._stands_since(change, now), change.quantity) for change in self._changes
+        }
         for account, book in books.items():
             if account in open_accounts:
                 continue
             self._explained[account] = book
-            self._counted |= {identity_of(fill) for fill in fresh if fill.account in (account, account.hidden)}
+            self._count([account], fills)
             self._told |= {entry.key for entry in entries if entry.account == str(account)}
+
+
+def _is_in(fill: Fill, account: AccountId) -> bool:
+    """Whether `fill` is of `account`; one that was read from the store bears no number."""
+    return fill.account in (account, account.hidden)
 
 
 def books_of(portfolio: Portfolio) -> dict[AccountId, dict[str, float]]:

@@ -72,7 +72,7 @@ def _sought(record: OrderRecord, read: OrdersRead, fills: Sequence[Fill], now: d
     """`record`, in doubt when the broker ought to name it and does not."""
     if record.state.is_over or record.state in _NOTHING_SENT or any(is_same(order, record) for order in read.orders):
         return record
-    if read.time - record.changed < LISTED_WITHIN:
+    if abs(read.time - record.changed) < LISTED_WITHIN:  # further back it is the clock that was set
         return record
     if read.missing and record.state not in (OrderState.UNKNOWN, OrderState.INTENT_SAVED):
         return record  # it lived when the broker last spoke of it, and what is missing proves nothing

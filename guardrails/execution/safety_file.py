@@ -91,11 +91,19 @@ class SafetyFile:
     ) -> SafetyChange:
         """Do what a person asks; ValueError with a sentence when it cannot be. It writes a file: not for a loop."""
         with self._guard:
+            if new is not SafetyState.STOPPED and self.now.state is not SafetyState.STOPPED:
+                self._obey_first(now, cooling_off)
             made = safety_rules.set_by_person(self.now, new, author, reason, now, cooling_off, why_not_normal)
             if new is not SafetyState.STOPPED:
                 self._put_stop_file_away(now)
             self._apply(made)
             return made
+
+    def _obey_first(self, now: datetime, cooling_off: timedelta) -> None:
+        """A file STOP that came a moment ago counts before what a person asks for, who cannot have known of it."""
+        made = self.look(now, cooling_off)
+        if made is not None:
+            raise ValueError(f"It is STOPPED: {made.new.reason} (a file {STOP_FILE}). Ask again if you still want to.")
 
     def tighten(
         self, new: SafetyState, cause: Cause, reason: str, now: datetime, cooling_off: timedelta
@@ -179,6 +187,7 @@ class SafetyFile:
         try:
             self._kept = replace(self._kept, heard=path.stat().st_mtime_ns)
             path.rename(path.with_name(f"{STOP_FILE}-obeyed-{now:%Y%m%dT%H%M%S}"))
+            self._kept = replace(self._kept, heard=0)  # also the same one counts when it is put back
         except OSError:
             return
 

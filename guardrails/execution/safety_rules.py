@@ -10,6 +10,8 @@ from guardrails.safety import Cause, Safety, SafetyChange, SafetyState
 PROGRAM = "the program"
 _PASSING = (Cause.UNRECONCILED,)
 """ends by itself, so it needs no cooling-off and gives way to any other cause"""
+_STAYING = (Cause.DAILY_LOSS,)
+"""remains the cause until NORMAL, whoever sets another state meanwhile: no override ever passes it"""
 _LEAVE = {
     SafetyState.NO_NEW_RISK: "Exits and hedges pass. Under Stop, on every page, a person sets NORMAL",
     SafetyState.REDUCE_ONLY: "Exits and hedges pass. Under Stop, on every page, a person sets NORMAL",
@@ -27,17 +29,18 @@ def set_by_person(
     """
     if not reason.strip():
         raise ValueError("Say why: the reason is kept in the journal.")
-    if new is safety.state and safety.cause is Cause.PERSON:
+    if new is safety.state and safety.cause in (Cause.PERSON, *_STAYING):
         raise ValueError(f"It is {new.value} already.")
+    cause = safety.cause if safety.cause in _STAYING and new is not SafetyState.NORMAL else Cause.PERSON
     if new.rank >= safety.state.rank:
-        return _changed(safety, new, Cause.PERSON, author, reason, now, _later(safety, now, cooling_off))
+        return _changed(safety, new, cause, author, reason, now, _later(safety, now, cooling_off))
     if new is SafetyState.NORMAL:
         if safety.until is not None and now < safety.until:
             raise ValueError(f"NORMAL is open again at {_clock(safety.until)}: the cooling-off has not ended.")
         if why_not:
             raise ValueError(f"NORMAL is not open: {why_not}")
         return _changed(safety, new, Cause.PERSON, author, reason, now, None)
-    return _changed(safety, new, Cause.PERSON, author, reason, now, safety.until)
+    return _changed(safety, new, cause, author, reason, now, safety.until)
 
 
 def set_by_program(
@@ -72,7 +75,7 @@ def _changed(
     if leave and cause in _PASSING:
         leave = "It ends by itself once it is known what became of every order; the blotter names them"
     elif leave and until is not None and now < until:
-        leave += f", NORMAL not before {_clock(until)}"
+        leave += f", {'NORMAL ' if new is SafetyState.STOPPED else ''}not before {_clock(until)}"
     after = Safety(new, now, cause, author, reason.strip(), until, f"{leave}." if leave else "")
     return SafetyChange(now, safety.state, after)
 

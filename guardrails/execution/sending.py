@@ -155,9 +155,8 @@ class Sending:
     async def _send(self, venue: Venue, record: OrderRecord) -> None:
         """Hand the order to the broker, once."""
         desk, key = self._desk, record.key
-        refusal = venue.broker.refusal(record.order.account)
-        if refusal or not desk.is_open:
-            self._not_sent(key, refusal or "another program watches this book now")
+        if refusal := venue.broker.refusal(record.order.account) or desk.why_not() or self._shut(record):
+            self._not_sent(key, refusal)
             raise RefusedError(f"Nothing was sent: {desk.record(key).detail}")
         try:
             async with asyncio.timeout(desk.waits.send):
@@ -173,6 +172,16 @@ class Sending:
         else:
             desk.do(life.step(desk.record(key), Event(Step.SEND), desk.clock()))
         self._following.absorb(venue)
+
+    def _shut(self, record: OrderRecord) -> str:
+        """What a safety state that came while the order was being kept has against it; empty when nothing."""
+        state = self._desk.safety.now.state
+        if state is SafetyState.STOPPED:
+            return "the safety state is STOPPED now"
+        if record.kind != OrderKind.NEW_RISK or state is SafetyState.NORMAL:
+            return ""
+        passes = state is SafetyState.NO_NEW_RISK and record.overrides
+        return "" if passes else f"the safety state is {state.value} now"
 
     def _not_sent(self, key: str, words: str) -> None:
         desk, record = self._desk, self._desk.record(key)

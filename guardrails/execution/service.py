@@ -71,10 +71,15 @@ class Execution:
         judge: Simulate = simulate,
         waits: Waits | None = None,
         keys: Callable[[], str] = new_key,
+        slept: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`rules` gives the matrix in force; `judge` and `keys` are others in tests alone."""
+        """`rules` gives the matrix in force; `judge` and `keys` are others in tests alone.
+
+        Nothing is sent while `slept` (`guardrails.awake.Awake.slept`) says that this program stood still so long that
+        another one may watch.
+        """
         waits = waits or Waits()
-        self._desk = Desk(brokers, store, clock, rules, data_dir, waits, keys)
+        self._desk = Desk(brokers, store, clock, rules, data_dir, waits, keys, slept)
         self._judge = Judge(self._desk, judge)
         self._following = Following(self._desk)
         self._looking = Looking(clock, waits.lapse)

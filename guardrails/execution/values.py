@@ -54,6 +54,8 @@ class OrderRecord:
     """the book when it was approved"""
     doubt_since: datetime | None = None
     """since when it is not known what became of it"""
+    cancel_asked: datetime | None = None
+    """since when its cancellation is asked for and not confirmed"""
     flatten: str = ""
     """key of the flatten run it belongs to"""
     replaces: str = ""

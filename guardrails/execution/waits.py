@@ -30,7 +30,7 @@ class Waits:
     silent: float = 10.0
     """an order that was sent and of which the broker says nothing is in doubt after this"""
     cancelled: float = 30.0
-    """for a cancellation to be confirmed before an order is replaced"""
+    """for a cancellation to be confirmed: before an order is replaced, and before the order is in doubt"""
     reconcile: float = 60.0
     """between two reads when nothing is in doubt"""
     retry: float = 1.0

@@ -33,6 +33,7 @@ from guardrails.flatten.walking import (
     Withdraw,
     Working,
     answered,
+    is_unsent,
 )
 from guardrails.instruments import Instrument
 from guardrails.orders import PriceRule
@@ -176,7 +177,7 @@ class Carrying:
         taken = {line.key for line in self.state.lines}
         made = [
             one.key for one in self._execution.records.values()
-            if one.flatten == self.state.key and one.key not in before | taken
+            if one.flatten == self.state.key and one.key not in before | taken and not is_unsent(one)
             and (one.order.account, one.order.legs) == (action.order.account, action.order.legs)
         ]  # fmt: skip
         return made[-1] if made else ""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from guardrails import wording
 from guardrails.calendar import NEW_YORK
-from guardrails.flatten.cover import Holding
 from guardrails.flatten.scope import UNORDERED, named
 from guardrails.flatten.values import Scope
 from guardrails.flatten.walking import Held, WalkState
+from guardrails.gate.cover import Holding
 from guardrails.products import group_of
 from guardrails.values import AccountId
 

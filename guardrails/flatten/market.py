@@ -7,10 +7,10 @@ from datetime import datetime
 
 from guardrails import calendar, symbols
 from guardrails.errors import SymbolError
-from guardrails.flatten.cover import Holding
 from guardrails.flatten.hours import closed
 from guardrails.flatten.pricing import Quoted
 from guardrails.flatten.scope import lines_of
+from guardrails.gate.cover import Holding
 from guardrails.instruments import Instrument, Kind
 from guardrails.portfolio import Portfolio
 from guardrails.values import AccountId

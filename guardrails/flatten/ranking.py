@@ -15,10 +15,10 @@ import numpy as np
 from guardrails import calendar, wording
 from guardrails.checks.expiry import in_the_money
 from guardrails.columns import Array
-from guardrails.flatten.cover import Cover, Holding
 from guardrails.flatten.packages import Bundle
 from guardrails.flatten.pricing import Priced
 from guardrails.flatten.scope import Line
+from guardrails.gate.cover import Cover, Holding
 from guardrails.instruments import Right
 from guardrails.portfolio import Portfolio
 from guardrails.products import is_american

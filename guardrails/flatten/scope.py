@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from guardrails.flatten.cover import Holding
 from guardrails.flatten.values import Scope, Wish
+from guardrails.gate.cover import Holding
 from guardrails.instruments import Instrument, Kind
 from guardrails.orders import BrokerOrder
 from guardrails.portfolio import Portfolio

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from math import floor
 
-from guardrails.flatten.cover import Cover, Holding
 from guardrails.flatten.pricing import Quoted, prices, usual_rule
 from guardrails.flatten.walking import At, Held, Line, Send, Told, WalkState, with_line
+from guardrails.gate.cover import Cover, Holding
 from guardrails.matrix.orders import FlattenRules
 from guardrails.orders import Leg, Order, PriceRule
 from guardrails.values import AccountId
@@ -17,7 +17,7 @@ from guardrails.values import AccountId
 AGAIN = timedelta(seconds=5)
 """between two attempts of the same thing that was refused or not answered"""
 TRIES = 3
-"""times an order is handed to the gate that refused it; nothing of it was sent then"""
+"""times an order is handed over when the gate refuses it, or it is certain that nothing of it reached the broker"""
 FOR_COVER = "waits for the short that it covers"
 _EPSILON = 1e-9
 
@@ -27,7 +27,7 @@ def turn_of(
 ) -> tuple[WalkState, Send | None]:
     """`line` handed to the gate, or why it waits, or that it will not be sent."""
     if line.tries >= TRIES:
-        return with_line(run, replace(line, at=At.OVER, why=f"not sent: {line.why}")), None
+        return with_line(run, replace(line, at=At.OVER, why=f"not sent: {line.why.removeprefix('not sent: ')}")), None
     if not is_due(line.tried, now):
         return run, None
     shut = next((why for leg in line.order.legs if (why := told.shut.get(leg.instrument.key))), "")

@@ -95,11 +95,19 @@ def _cancel(run: WalkState, told: Told, now: datetime) -> _Step:
     cancels = []
     for one in run.cancels:
         after = _settled(one, told, now)
-        if not after.settled and after.asked is None:
-            after = replace(after, asked=now)
+        if not after.settled and (after.asked is None or _still_works(after, told, now)):
+            after = replace(after, asked=after.asked or now, again=now)
             actions.append(Cancel(one.account, one.reference))
         cancels.append(after)
     return replace(run, cancels=tuple(cancels)), tuple(actions)
+
+
+def _still_works(one: Cancelling, told: Told, now: datetime) -> bool:
+    """Whether its broker lists it, a while after it was asked, as if it had not been: the request may be lost."""
+    known = told.working.get(one.account)
+    mine = () if known is None else [order for order in known.orders if order.reference == one.reference]
+    lives = any(order.remaining > 0 and order.state is not OrderState.CANCEL_REQUESTED for order in mine)
+    return lives and is_due(one.again, now)
 
 
 def _settled(one: Cancelling, told: Told, now: datetime) -> Cancelling:
@@ -127,7 +135,7 @@ def _send(run: WalkState, told: Told, quotes: Quoted, now: datetime, rules: Flat
             continue
         held = told.held.get(account)
         if held is None or _is_old(held, run, told, account, now):
-            if is_due(run.asked.get(account), now):
+            if is_due(run.asked.get(account), now, _last_fill(run, told, account)):
                 run = replace(run, asked={**run.asked, account: now})
                 actions.append(Read(account))
             continue
@@ -143,11 +151,17 @@ def _is_old(held: Held | None, run: WalkState, told: Told, account: AccountId, n
     """Whether the positions were asked for too long ago, or before the last fill of the run."""
     if held is None:
         return True
+    filled = _last_fill(run, told, account)
+    return now - held.time > FRESH or (filled is not None and filled > held.time)
+
+
+def _last_fill(run: WalkState, told: Told, account: AccountId) -> datetime | None:
+    """When an order of the run that has fills last changed: what is held may be another since."""
     fills = (
         record.changed for line in run.lines
         if line.order.account == account and (record := told.records.get(line.key)) is not None and record.filled
     )  # fmt: skip
-    return now - held.time > FRESH or any(changed > held.time for changed in fills)
+    return max(fills, default=None)
 
 
 def _walk(run: WalkState, told: Told, now: datetime, rules: FlattenRules) -> _Step:

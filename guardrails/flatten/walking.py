@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from guardrails.execution.life import Step
 from guardrails.execution.values import FlattenRun, OrderRecord, RunState
-from guardrails.flatten.cover import Holding
 from guardrails.flatten.values import Plan, PlannedClose
+from guardrails.gate.cover import Holding
 from guardrails.memory import account_key
 from guardrails.orders import BrokerOrder, Order, OrderState, PriceRule
 from guardrails.values import AccountId
@@ -61,6 +62,9 @@ class Cancelling:
     reference: str
     cancellable: bool
     asked: datetime | None = None
+    """for the first time"""
+    again: datetime | None = None
+    """for the last time"""
     settled: bool = False
     why: str = ""
     """why it may still work"""
@@ -209,7 +213,7 @@ def adopted(state: WalkState, records: Sequence[OrderRecord]) -> WalkState:
     """`state` in which every record of the run belongs to a line."""
     lines = {line.number: line for line in state.lines}
     known = {line.key for line in state.lines if line.key}
-    strays = [one for one in records if one.flatten == state.key and one.key not in known]
+    strays = [one for one in records if one.flatten == state.key and one.key not in known and not is_unsent(one)]
     for record in sorted(strays, key=lambda one: one.created):
         owner = record.owner or account_key(record.order.account)  # one read back may have no number yet
         free = [line for line in lines.values() if not line.key and account_key(line.order.account) == owner]
@@ -226,8 +230,14 @@ def adopted(state: WalkState, records: Sequence[OrderRecord]) -> WalkState:
 def answered(state: WalkState, number: int, now: datetime, key: str = "", refused: str = "") -> WalkState:
     """`state` once the gate has answered a Send: with the `key` of the record, or why nothing was sent."""
     line = next(one for one in state.lines if one.number == number)
-    after = replace(line, at=At.LIVE, key=key, why="") if key else replace(line, at=At.WAITING, why=refused)
+    after = replace(line, at=At.LIVE, key=key, why="") if key else replace(line, at=At.WAITING, key="", why=refused)
     return with_line(replace(state, changed=now), after)
+
+
+def is_unsent(record: OrderRecord) -> bool:
+    """Whether it is certain that nothing of it reached its broker: another may be made in its place."""
+    never = record.state is OrderState.REJECTED and record.detail.startswith(Step.NOT_SENT.value)
+    return never and not record.references and not record.filled
 
 
 def with_line(state: WalkState, line: Line) -> WalkState:
@@ -262,6 +272,8 @@ def _ended(line: Line, record: OrderRecord | None) -> Line:
         return replace(line, why=IN_DOUBT)
     if not record.state.is_over:
         return replace(line, why="") if line.why == IN_DOUBT else line
+    if is_unsent(record):
+        return replace(line, at=At.WAITING, key="", why=record.detail)
     if record.state is OrderState.FILLED:
         return replace(line, at=At.OVER, why="")
     rest = f", {record.filled:g} of {record.order.quantity} filled" if record.filled else ""

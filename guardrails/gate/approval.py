@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from guardrails import wording
 from guardrails.gate.ground import Ground
-from guardrails.gate.package_price import TICKS, priced
+from guardrails.gate.package_price import TICKS, price_of
 from guardrails.gate.values import Impact
 from guardrails.instruments import Kind
 from guardrails.orders import Order
@@ -48,7 +48,7 @@ def basis_of(order: Order, ground: Ground, impact: Impact) -> Basis:
         safety=ground.safety.state,
         positions=_positions(order, ground),
         mid=impact.mid,
-        tick=priced(order, ground.portfolio).tick,
+        tick=price_of(order, ground.portfolio).tick,
     )
 
 
@@ -77,7 +77,7 @@ def _other_positions(basis: Basis, ground: Ground) -> str:
 
 
 def _other_price(basis: Basis, ground: Ground) -> str:
-    mid = priced(basis.order, ground.portfolio).mid
+    mid = price_of(basis.order, ground.portfolio).mid
     if basis.mid is None:
         return ""  # it was approved without one, as an exit may be
     if mid is None:

@@ -12,13 +12,14 @@ from typing import Any
 from guardrails.findings import Finding
 from guardrails.gate.ground import Ground
 from guardrails.gate.moves import Reach, changes_of, counted, reach_of
-from guardrails.gate.package_price import PackagePrice, priced
+from guardrails.gate.package_price import PackagePrice, price_of
 from guardrails.gate.projection import Projected, project
 from guardrails.gate.stress_worst import Worst, worst_of
 from guardrails.gate.subsets import subsets
 from guardrails.gate.values import FindingChange, MarginChange
 from guardrails.gate.working import Resting, resting
 from guardrails.orders import Order, Preview, Trade
+from guardrails.redaction import redact
 from guardrails.stress.standing import Standing
 from guardrails.values import Position, finite
 
@@ -26,6 +27,9 @@ Project = Callable[..., Projected]
 """`projection.project`, or what answers as it does"""
 
 log = logging.getLogger(__name__)
+
+_CENTS = 0.01
+"""below zero: what rounding may leave of a margin"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def case_of(
     `filled` is kept between cases of one order that differ in quantity only.
     A book that cannot be computed is no error here: the case says why, and the guards refuse what needs it.
     """
-    price = priced(order, ground.portfolio)
+    price = price_of(order, ground.portfolio)
     reach = reach_of(order)
     try:
         rests = () if alone else resting(ground)
@@ -104,6 +108,12 @@ def case_of(
         why = f"what the order would do cannot be computed ({type(error).__name__}); see the log"
         return Case(order, ground, margin, price, reach, (), failed=why)
     return Case(order, ground, margin, price, reach, worlds, after)
+
+
+def unjudged(order: Order, ground: Ground, margin: MarginChange) -> Case:
+    """The case of an order of which nothing can be computed."""
+    why = "what the order would do cannot be computed; see the log"
+    return Case(order, ground, margin, price_of(order, ground.portfolio), reach_of(order), (), failed=why)
 
 
 def _worlds(
@@ -147,22 +157,23 @@ def margin_of(preview: Preview | None, source: str) -> MarginChange:
     """A broker's answer as the gate reads it; what is missing or no number makes all of it unknown."""
     if preview is None:
         return MarginChange(source, unknown="the broker has not said what the order does to the margin")
-    first, kept, equity = preview.initial_margin, preview.maintenance_margin, finite(preview.equity_with_loan.after)
+    first, kept, excess = preview.initial_margin, preview.maintenance_margin, finite(preview.excess_after)
     after, held = finite(first.after), finite(kept.after)
-    why = preview.unknown
-    if not why and (after is None or held is None or equity is None):
-        why = "the broker's answer lacks the margin or the equity after the order"
+    why = redact(preview.unknown)
+    if not why and (after is None or held is None or excess is None or after < 0 or held < 0):
+        why = "the broker's answer lacks the margin or the excess after the order"
     return MarginChange(
         source=source,
         initial_before=finite(first.before),
         initial_after=after,
         maintenance_before=finite(kept.before),
         maintenance_after=held,
-        excess_after=None if why or equity is None or held is None else equity - held,
+        excess_after=None if why else excess,
         commission=finite(preview.commission),
         currency=preview.currency,
         unknown=why,
-        words=preview.warnings,
+        words=tuple(redact(one) for one in preview.warnings),
+        at_least=finite(preview.equity_with_loan.after) is None,
     )
 
 
@@ -181,7 +192,7 @@ def scaled(margin: MarginChange, part: float) -> MarginChange:
     unknown = "" if excess is not None else "the margin of a part of the order has to be asked for"
     return MarginChange(
         margin.source, margin.initial_before, at(margin.initial_before, margin.initial_after),
-        margin.maintenance_before, kept, excess, None, margin.currency, unknown, (),
+        margin.maintenance_before, kept, excess, None, margin.currency, unknown, (), margin.at_least,
     )  # fmt: skip
 
 

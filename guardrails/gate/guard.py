@@ -29,14 +29,14 @@ class Guard:
         return self.look.__name__
 
 
-def block(code: str, message: str, check: str = "", subject: str = "") -> Reason:
+def block(code: str, message: str, check: str = "", subject: str = "", follows: str = "") -> Reason:
     """A reason that refuses new risk."""
-    return Reason(code, Verdict.BLOCK, _sentence(message), check, subject)
+    return Reason(code, Verdict.BLOCK, _sentence(message), check, subject, follows=follows)
 
 
-def warn(code: str, message: str, check: str = "", subject: str = "") -> Reason:
+def warn(code: str, message: str, check: str = "", subject: str = "", follows: str = "") -> Reason:
     """A reason that asks a person for a reason."""
-    return Reason(code, Verdict.WARN, _sentence(message), check, subject)
+    return Reason(code, Verdict.WARN, _sentence(message), check, subject, follows=follows)
 
 
 def _sentence(words: str) -> str:

@@ -33,8 +33,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard(state.drawdown),
     Guard(state.throttle),
     Guard(order.expired_leg, exits=_WARN, hedges=_WARN),
-    Guard(order.leg_unknown, hedges=_WARN),
     Guard(order.no_quote, exits=_ALLOW, hedges=_WARN),
+    Guard(order.leg_unknown, hedges=_WARN),
     Guard(order.quote_stale, exits=_ALLOW, hedges=_WARN),
     Guard(order.price_absurd, exits=_WARN, hedges=_WARN),
     Guard(order.price_collar, exits=_WARN, hedges=_WARN),
@@ -43,10 +43,10 @@ GUARDS: tuple[Guard, ...] = (
     Guard(order.duplicate, exits=_WARN, hedges=_WARN),
     Guard(order.market_hours, exits=_WARN, hedges=_WARN),
     Guard(state.overlay, hedges=_WARN),
-    Guard(limits.margin_unknown, hedges=_WARN),
-    Guard(limits.excess_gone, exits=_ALLOW, hedges=_WARN, by_size=True),
     Guard(limits.limit_newly_breached, exits=_WARN, hedges=_WARN, by_size=True),
     Guard(limits.limit_worsened, exits=_WARN, hedges=_WARN, by_size=True),
+    Guard(limits.margin_unknown, hedges=_WARN),
+    Guard(limits.excess_gone, exits=_ALLOW, hedges=_WARN, by_size=True),
     Guard(limits.limit_unknown, hedges=_WARN, by_size=True),
     Guard(limits.share_unknown, by_size=True),
     Guard(limits.limit_near, by_size=True),
@@ -72,14 +72,15 @@ def _told(guard: Guard, case: Case, kind: OrderKind) -> Iterator[Reason]:
     most = {OrderKind.EXIT: guard.exits, OrderKind.HEDGE: guard.hedges, OrderKind.NEW_RISK: Verdict.BLOCK}[kind]
     if most is None:
         return
-    for reason in _safely(guard, case):
+    for reason in _safely(guard, case, kind):
         yield reason if _RANK[reason.verdict] <= _RANK[most] else replace(reason, verdict=most)
 
 
-def _safely(guard: Guard, case: Case) -> tuple[Reason, ...]:
+def _safely(guard: Guard, case: Case, kind: OrderKind) -> tuple[Reason, ...]:
     try:
         return tuple(guard.look(case))
     except Exception as error:  # a guard that cannot compute objects, whatever went wrong
         log.exception("guard %s failed", guard.name)
         text = f"{guard.name} could not be computed ({type(error).__name__}); see the log, and treat it as not passed."
-        return (block(guard.name, text),)
+        objection = block(guard.name, text)
+        return (replace(objection, verdict=_WARN) if kind is OrderKind.EXIT else objection,)

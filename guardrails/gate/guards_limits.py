@@ -10,6 +10,7 @@ from guardrails.gate.case import Case, World
 from guardrails.gate.guard import block, warn
 from guardrails.gate.measures import Weight, weight_of
 from guardrails.gate.moves import newly_breached, newly_unknown, unknown, worsened
+from guardrails.gate.projected_margin import UNASKED
 from guardrails.gate.values import FindingChange, Reason
 
 
@@ -32,7 +33,7 @@ def limit_unknown(case: Case) -> Iterator[Reason]:
     hard = ((world, change) for world, change in _first(case, unknown) if weight_of(change.check) is Weight.HARD)
     for world, change in hard:
         text = f"whether {wording.plain(change.check)} is kept is not known: {_said(change, world)}"
-        yield block("limit_unknown", text, change.check, change.subject)
+        yield block("limit_unknown", text, change.check, change.subject, _cause(world, change))
 
 
 def share_unknown(case: Case) -> Iterator[Reason]:
@@ -40,7 +41,7 @@ def share_unknown(case: Case) -> Iterator[Reason]:
     for world, change in _first(case, newly_unknown):
         if weight_of(change.check) is not Weight.HARD:
             text = f"{wording.plain(change.check)} is no longer known with it: {_said(change, world)}"
-            yield warn("share_unknown", text, change.check, change.subject)
+            yield warn("share_unknown", text, change.check, change.subject, _cause(world, change))
 
 
 def limit_near(case: Case) -> Iterator[Reason]:
@@ -79,6 +80,15 @@ def _first(case: Case, test: Callable[[FindingChange], bool]) -> Iterator[tuple[
             if name not in seen and test(change):
                 seen.add(name)
                 yield world, change
+
+
+def _cause(world: World, change: FindingChange) -> str:
+    """Code of the reason why it is not known, where the order is what makes it so."""
+    if UNASKED in change.message:
+        return "margin_unknown"
+    if not newly_unknown(change):
+        return ""
+    return "leg_unknown" if world.unknown else "no_quote"
 
 
 def _nearer(change: FindingChange) -> bool:

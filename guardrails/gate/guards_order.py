@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -37,14 +38,16 @@ def leg_unknown(case: Case) -> Iterator[Reason]:
     """Contract, multiplier, price or Greeks of a leg are not known, or those of a working order."""
     names = dict.fromkeys(text for world in case.worlds for text in world.unknown)
     if names:
+        blind = tuple(_blind(case))
+        follows = "no_quote" if all(text.startswith(blind) for text in names) else ""
         said = wording.names(list(names), 3)
         text = f"what the order would do is not known: {said}; wait for its data, or check the symbol."
-        yield block("leg_unknown", text)
+        yield block("leg_unknown", text, follows=follows)
 
 
 def no_quote(case: Case) -> Iterator[Reason]:
     """Nobody quotes the side of a leg that would be traded: not listed, or no market."""
-    blind = [each.leg.instrument.label for each in case.price.legs if each.at_once is None or _unquoted(each)]
+    blind = _blind(case)
     if blind:
         text = f"no quote of {wording.names(blind)}: is it listed? New risk needs a bid and an ask."
         yield block("no_quote", text)
@@ -57,9 +60,12 @@ def quote_stale(case: Case) -> Iterator[Reason]:
         age = None if each.time is None else (now - each.time).total_seconds()
         if each.at_once is None or closed(each.leg.instrument, now, told_open=case.ground.portfolio.market.open):
             continue
-        if age is None or age > most:
+        if age is None or not -most <= age <= most:
             label = each.leg.instrument.label
-            text = f"the quote of {label} is {wording.age(age)} old, at most {wording.age(most)}; wait for another."
+            said = f"is {wording.age(age)} old, at most {wording.age(most)}; wait for another."
+            if age is not None and age < 0:
+                said = f"is of {wording.age(-age)} from now; set the clock of this machine."
+            text = f"the quote of {label} {said}"
             yield block("quote_stale", text)
 
 
@@ -81,9 +87,11 @@ def price_collar(case: Case) -> Iterator[Reason]:
     if limit is None or natural is None or slack is None:
         return
     if limit > natural + slack + 1e-9:
+        tick = case.price.tick
+        most = math.floor((natural + slack + 1e-9) / tick) * tick
         text = (
-            f"the limit {limit:g} is {limit - natural:.2f} beyond natural ({natural:.2f}), at most {slack:.2f}; "
-            f"write {natural + slack:.2f} or better."
+            f"the limit {limit:g} ({_worded(limit)}) gives away {limit - natural:.2f} against natural "
+            f"({_worded(natural)}), at most {slack:.2f}; write {most:.2f} ({_worded(most)}) or less."
         )
         yield block("price_collar", text)
 
@@ -142,9 +150,23 @@ def market_hours(case: Case) -> Iterator[Reason]:
             return
 
 
+def _worded(price: float) -> str:
+    """A package's price as people say it."""
+    side = "even" if abs(price) < 1e-9 else "debit" if price > 0 else "credit"
+    return f"{abs(price):.2f} {side}"
+
+
+def _blind(case: Case) -> list[str]:
+    """Labels of legs that nobody quotes."""
+    return [each.leg.instrument.label for each in case.price.legs if each.at_once is None or _unquoted(each)]
+
+
 def _unquoted(each: LegPrice) -> bool:
-    """Whether an option is not quoted on both sides."""
-    return each.leg.instrument.is_option and (each.bid is None or each.ask is None)
+    """Whether an option is not quoted on both sides, or anything so that no market can be."""
+    if each.bid is None or each.ask is None:
+        return each.leg.instrument.is_option
+    future = each.leg.instrument.kind is Kind.FUTURE  # has traded below zero
+    return each.ask < each.bid or (not future and (each.bid < 0 or each.ask <= 0))
 
 
 def _notional(case: Case) -> float | None:

@@ -38,9 +38,9 @@ def safety_state(case: Case) -> Iterator[Reason]:
     """NO_NEW_RISK and REDUCE_ONLY let no new risk through."""
     safety = case.ground.safety
     if safety.state in (SafetyState.NO_NEW_RISK, SafetyState.REDUCE_ONLY):
-        leave = safety.leave or "a person can leave it on the Safety page when the cooling-off is over."
+        leave = safety.leave or "Under Stop, on every page, a person leaves it when the cooling-off is over."
         why = f" ({safety.reason})" if safety.reason else ""
-        yield block("safety_state", f"the safety state is {safety.state}{why}: no new risk; {leave}")
+        yield block("safety_state", f"the safety state is {safety.state}{why}: no new risk. {leave}")
 
 
 def restriction(case: Case) -> Iterator[Reason]:

@@ -10,9 +10,12 @@ from guardrails.errors import SymbolError
 from guardrails.gate.ground import Ground
 from guardrails.gate.new_legs import multiplier_of
 from guardrails.gate.working import Resting
-from guardrails.instruments import Instrument
+from guardrails.instruments import Instrument, Kind
 from guardrails.orders import Order
 from guardrails.values import AccountId
+
+_NO_OPTIONS = tuple(f"{kind.value}:" for kind in (Kind.CASH, Kind.EQUITY, Kind.FUTURE, Kind.CRYPTO, Kind.BOND))
+"""keys of what is short without needing cover; cash that is owed among it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Holdings:
         return tuple(
             key
             for key, quantity in self.quantities.items()
-            if key not in self.instruments and (quantity is None or quantity < 0)
+            if key not in self.instruments and not key.startswith(_NO_OPTIONS) and (quantity is None or quantity < 0)
         )
 
 
@@ -70,6 +73,6 @@ def _read(key: str, ground: Ground) -> Instrument | None:
     """The contract of a key that nothing in the book bears; None when it cannot be read."""
     try:
         found = symbols.parse(key.partition(":")[2], calendar.exchange_date(ground.now))
-    except SymbolError:
+    except (SymbolError, ValueError):
         return None
     return found if found.key == key else None

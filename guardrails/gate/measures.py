@@ -59,6 +59,9 @@ WEIGHTS: Mapping[str, Weight] = {
     "account_data": Weight.DATA,
     "source_state": Weight.DATA,
     "clock_skew": Weight.DATA,
+    "position_change": Weight.DATA,
+    "order_state": Weight.DATA,
+    "orders_read": Weight.DATA,
     "risk_matrix": Weight.DATA,
     "engine": Weight.DATA,
 }

@@ -43,9 +43,16 @@ def overridden(reasons: Sequence[Reason], ground: Ground) -> tuple[Reason, ...]:
     return tuple(found)
 
 
+def override_name(reason: Reason) -> str:
+    """What an override of `reason` is called in the matrix: the limit, else the guard itself; empty when nothing is."""
+    if reason.code in _LIMITS:
+        return reason.check
+    return "" if reason.check else _NAMES.get(reason.code, reason.code)
+
+
 def override_for(reason: Reason, ground: Ground) -> Override | None:
     """The override in force that lets `reason` pass; None when there is none or the matrix does not allow it."""
-    name = reason.check if reason.code in _LIMITS else "" if reason.check else _NAMES.get(reason.code, reason.code)
+    name = override_name(reason)
     if name not in OVERRIDABLE or name not in ground.limits.matrix.orders.overridable:
         return None
     return next((one for one in ground.overrides if one.check == name and _fits(one, reason, ground)), None)

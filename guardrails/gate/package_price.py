@@ -7,6 +7,7 @@ bought at the ask, what is sold at the bid.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ from guardrails.orders import Leg, Order
 from guardrails.portfolio import Portfolio
 from guardrails.products import FUTURES, product_root
 from guardrails.values import Position, finite
+
+log = logging.getLogger(__name__)
 
 _TICKS = {Kind.OPTION: 0.01, Kind.INDEX_OPTION: 0.05, Kind.EQUITY: 0.01}
 _FALLBACK_TICK = 0.05
@@ -93,6 +96,15 @@ def priced(order: Order, portfolio: Portfolio) -> PackagePrice:
     units = [each.multiplier for each in legs]
     known = [unit for unit in units if unit is not None]
     return PackagePrice(legs, max(known) if len(known) == len(units) else None, tick_of(order.legs))
+
+
+def price_of(order: Order, portfolio: Portfolio) -> PackagePrice:
+    """The same, and one of which nothing is known when it cannot be computed: an exit needs none."""
+    try:
+        return priced(order, portfolio)
+    except Exception:  # whatever the market holds: without a price new risk is refused
+        log.exception("an order cannot be priced")
+        return PackagePrice(tuple(LegPrice(leg, None) for leg in order.legs), None, _FALLBACK_TICK)
 
 
 def tick_of(legs: Sequence[Leg]) -> float:

@@ -35,7 +35,8 @@ def with_margin(account: Account, told: MarginChange, instruments: Iterable[Inst
         return account
     start = now.maintenance if told.maintenance_before is None else told.maintenance_before
     taken = told.maintenance_after - start
-    lost = taken if told.excess_after is None or now.excess is None else now.excess - told.excess_after
+    said = None if told.at_least else told.excess_after
+    lost = taken if said is None or now.excess is None else now.excess - said
     traded = list(instruments)
     segments = {_segment(one) for one in traded}
     return replace(

@@ -41,6 +41,8 @@ from guardrails.stress.standing import Standing
 from guardrails.summary.totals import totals_of
 from guardrails.values import AccountId, Greeks
 
+MOST_WORLDS = 32
+"""books that one cycle remembers; a few working orders have sixteen"""
 _MADE_BY_CHECKS = frozenset(check.__name__ for check in checks.CHECKS)
 
 
@@ -56,6 +58,8 @@ class Prepared:
     """rows of each instrument by key and account"""
     before: Before = field(compare=False)
     """what the stress of this cycle has computed already"""
+    worlds: dict[tuple[Trade, ...], Projected] = field(default_factory=dict, compare=False, repr=False)
+    """books after trades that are asked about again and again: what working orders would make of the book"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,25 @@ def project(
     there is none, the middle of the quote or the mark counts. `margin` is the broker's what-if of all the trades in
     `account`.
     """
-    portfolio, limits, given = prepared.portfolio, prepared.limits, prices or {}
+    plain = not prices and margin is None and account is None
+    if plain and (known := prepared.worlds.get(tuple(trades))) is not None:
+        return known
+    found = _project(prepared, trades, prices or {}, margin, account)
+    if plain and len(prepared.worlds) < MOST_WORLDS:
+        if not isinstance(found.stress, str):
+            found.stress.book.priced.clear()  # the checks have asked; what nobody asks again need not be held
+        prepared.worlds[tuple(trades)] = found
+    return found
+
+
+def _project(
+    prepared: Prepared,
+    trades: Sequence[Trade],
+    given: Mapping[str, float],
+    margin: MarginChange | None,
+    account: AccountId | None,
+) -> Projected:
+    portfolio, limits = prepared.portfolio, prepared.limits
     changes = changes_of(portfolio, trades, prepared.held)
     if not changes:
         return _unchanged(prepared, account)

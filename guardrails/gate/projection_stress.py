@@ -18,7 +18,7 @@ from guardrails.columns import Array, Columns, Index, Mask
 from guardrails.exposures import measure_exposures
 from guardrails.gate.projected_book import Rows
 from guardrails.gate.projected_terms import joined_terms
-from guardrails.gate.projection_accounts import Parts, accounts_after
+from guardrails.gate.projection_accounts import Parts, Required, accounts_after
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.stress import COMPILING
@@ -27,7 +27,7 @@ from guardrails.stress.gaps import single_name_gaps
 from guardrails.stress.outcome import Outcome, joined, outcome, picked, prices_after, vague
 from guardrails.stress.response import level_of
 from guardrails.stress.scenarios import named_shocks
-from guardrails.stress.shocks import Shock, moves
+from guardrails.stress.shocks import Moves, Shock, moves
 from guardrails.stress.spreads import spreads_widened
 from guardrails.stress.standing import Standing, doubts_of, share_of, standing_of
 from guardrails.stress.trough import trough_of
@@ -50,6 +50,9 @@ class Before:
     """of shocks beside those of the cycle"""
     prices: dict[tuple[tuple[Shock, ...], float], Array] = field(default_factory=dict)
     """unit prices by (row, shock), by shocks and blend"""
+    gaps: tuple[Moves, Array] | None = None
+    required: Required = field(default_factory=Required)
+    """of its accounts"""
 
     def outcome(self, book: Book, shocks: Sequence[Shock]) -> Outcome:
         """The book of the cycle under `shocks`, priced together as a book that has priced nothing would."""
@@ -57,6 +60,14 @@ class Before:
         if key not in self.outcomes:
             self.outcomes[key] = outcome(replace(book), shocks)
         return self.outcomes[key]
+
+    def gapped(self, book: Book) -> tuple[Moves, Array]:
+        """Where the rows of the book of the cycle stand when names gap, and their unit prices there."""
+        if self.gaps is None:
+            told: list[Moves] = []
+            single_name_gaps(book, told.append)
+            self.gaps = told[0], prices_after(book, told[0])
+        return self.gaps
 
     def priced(self, book: Book, shocks: Sequence[Shock], blend: float) -> Array:
         """Unit prices (rows, shocks) of the book of the cycle."""
@@ -133,7 +144,7 @@ class _Joint:
         both = outcome(self.part, returns)
         curve = self.spliced(now.curve, picked(both, range(len(curve_shocks))))
         rungs = None if ladder is None else picked(both, [returns.index(shock) for shock in ladder])
-        gaps, unvalued = single_name_gaps(book), ~book.valued
+        gaps, unvalued = single_name_gaps(book, self.gapped), ~book.valued
         before_named = picked(now.scenarios, range(len(named)))
         found = Standing(
             book=book,
@@ -144,7 +155,9 @@ class _Joint:
             ),
             gaps=gaps,
             ladder=None if now.ladder is None or rungs is None else self.spliced(now.ladder, rungs),
-            accounts=accounts_after(now, Parts(book, self.part, self.names, self.mine, self.origin)),
+            accounts=accounts_after(
+                now, Parts(book, self.part, self.names, self.mine, self.origin), self.before.required
+            ),
             unvalued=unvalued,
             unvalued_share=share_of(book, unvalued),
             doubts=doubts_of(book),
@@ -170,6 +183,20 @@ class _Joint:
         columns = self.book.columns
         return Outcome(own.shocks, columns.accounts, columns.underlyings, units.account, units.underlying,
                        low, high, missing)  # fmt: skip
+
+    def gapped(self, where: Moves) -> None:
+        """Give the book after its unit prices when names gap, unless what is not traded gaps by more or less now."""
+        was, value = self.before.gapped(self.now.book)
+        kept, traded = np.flatnonzero(~self.mine), np.flatnonzero(self.mine)
+        origin = self.origin[kept]
+        for mine, before in zip(where.columns, was.columns, strict=True):
+            if not np.array_equal(mine[kept], before[origin], equal_nan=True):
+                return
+        own = prices_after(self.part, Moves(*(column[traded] for column in where.columns)))
+        for place in range(where.spot.shape[1]):
+            found = np.empty(len(self.origin))
+            found[kept], found[traded] = value[origin, place], own[:, place]
+            self.book.priced[where.key(place)] = found
 
     def remember(self, shocks: Sequence[Shock], blend: float) -> None:
         """Give the book after the unit prices that its checks will ask for."""

@@ -7,11 +7,13 @@ Pure: no clock, no broker, no store. Every order goes through here, and again wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from guardrails import wording
 from guardrails.findings import Level
-from guardrails.gate.case import Case, Project, World, case_of, margin_of
+from guardrails.gate.case import Case, Project, World, case_of, margin_of, unjudged
 from guardrails.gate.flags import flags_of
 from guardrails.gate.ground import Ground
 from guardrails.gate.guards_limits import if_filled
@@ -25,14 +27,22 @@ from guardrails.gate.values import (
     FindingChange,
     Impact,
     LegLine,
+    MarginChange,
     Measures,
+    OrderKind,
+    Reason,
     StressChange,
     Verdict,
 )
 from guardrails.gate.verdict import Judgement, judged
 from guardrails.gate.working import resting
 from guardrails.orders import Order, Preview
+from guardrails.safety import SafetyState
 from guardrails.stress.standing import CURVE, Standing
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 def simulate(order: Order, ground: Ground, preview: Preview | None, source: str, *, by: Project = project) -> Impact:
@@ -40,33 +50,56 @@ def simulate(order: Order, ground: Ground, preview: Preview | None, source: str,
 
     Never raises for a bad book or order: what cannot be computed refuses new risk by name, and lets exits pass.
     """
-    margin = margin_of(preview, source)
+    margin = _tried(lambda: margin_of(preview, source), MarginChange(source, unknown="the answer cannot be read"))
     test = exit_of(order, ground)
-    case = case_of(order, ground, margin, alone=test.holds, by=by)
-    found = judged(case, test)
+    case = _tried(lambda: case_of(order, ground, margin, alone=test.holds, by=by), None)
+    if case is None:
+        case = unjudged(order, ground, margin)
+    found = _judged(case, test)
     blocked = found.verdict is Verdict.BLOCK
-    most = largest(order, ground, margin, test, by=by) if blocked else None
     return Impact(
         time=ground.now,
         order=order,
-        title=title_of(order),
+        title=_tried(lambda: title_of(order), "an order that cannot be put in words"),
         verdict=found.verdict,
         kind=found.kind,
         reasons=found.reasons,
-        legs=tuple(_lines(case)),
-        findings=shown(case.worlds[0]) if case.worlds else (),
-        before=measures_of(ground.portfolio, order.account),
+        legs=_tried(lambda: tuple(_lines(case)), ()),
+        findings=_tried(lambda: shown(case.worlds[0]) if case.worlds else (), ()),
+        before=_tried(lambda: measures_of(ground.portfolio, order.account), Measures()),
         after=Measures() if case.after is None else case.after.measures,
         margin=margin,
-        stress=_stress(case),
-        max_quantity=most,
-        mid=case.price.mid,
-        natural=case.price.natural,
-        flags=flags_of(order, ground),
-        working=_working(case, found),
+        stress=_tried(lambda: _stress(case), StressChange()),
+        max_quantity=_tried(lambda: largest(order, ground, margin, test, by=by), None) if blocked else None,
+        mid=_tried(lambda: case.price.mid, None),
+        natural=_tried(lambda: case.price.natural, None),
+        flags=_tried(lambda: flags_of(order, ground), ("what happens in its life cannot be computed",)),
+        working=_tried(lambda: _working(case, found), ""),
         matrix_version=ground.limits.matrix.version,
         evidence=_evidence(test, found),
     )
+
+
+def _tried(what: Callable[[], _T], instead: _T) -> _T:
+    """`what`, or `instead` where it cannot be computed: nothing that only tells a person may refuse an order."""
+    try:
+        return what()
+    except Exception:  # whatever the book holds
+        log.exception("a part of what an order would do cannot be computed")
+        return instead
+
+
+def _judged(case: Case, test: ExitTest) -> Judgement:
+    """The verdict; where even that cannot be computed, an exit passes unless the program is STOPPED."""
+    try:
+        return judged(case, test)
+    except Exception as error:  # a gate that cannot judge says so
+        log.exception("an order cannot be judged")
+        words = f"The order cannot be judged ({type(error).__name__}); see the log."
+        open_to_exits = case.ground.safety.state is not SafetyState.STOPPED
+        verdict = Verdict.WARN if test.holds and open_to_exits else Verdict.BLOCK
+        kind = OrderKind.EXIT if test.holds else OrderKind.NEW_RISK
+        return Judgement(kind, verdict, (Reason("failed", verdict, words),))
 
 
 def shown(world: World) -> tuple[FindingChange, ...]:

@@ -58,7 +58,7 @@ def _price(order: Order) -> str:
     if order.limit is None:
         return "at the close" if order.at_close else "at market"
     price = Decimal(str(abs(order.limit)))
-    text = format(price if -price.as_tuple().exponent > _PAIR else price.quantize(Decimal("0.01")), "f")  # type: ignore[operator]  # the exponent of a finite price is a number
+    text = format(price, "f" if -price.as_tuple().exponent > _PAIR else ".2f")  # type: ignore[operator]  # the exponent of a finite price is a number
     if len(order.legs) == 1 and (order.limit > 0) == (order.legs[0].ratio > 0):
         return f"at {text} limit"
     return f"at {text} {'debit' if order.limit > 0 else 'credit' if order.limit < 0 else 'even'}"

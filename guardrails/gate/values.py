@@ -28,7 +28,8 @@ class OrderKind(StrEnum):
     """every leg only shrinks a position, none crosses zero, no short option loses cover"""
     HEDGE = "HEDGE"
     """the worst stress loss improves, no hard measure newly breaches, none that is breached worsens, and the broker
-    says that excess stays above zero"""
+    says that excess stays above zero; options sold without cover are none, as what they may lose lies beyond every
+    shock"""
     NEW_RISK = "NEW_RISK"
 
 
@@ -47,6 +48,8 @@ class Reason:
     subject: str = ""
     overridden: bool = False
     """it would block, but an override that the matrix allows is in force"""
+    follows: str = ""
+    """code of the reason that this one follows from; empty when it stands for itself"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class MarginChange:
     """why the margin is not known; empty when it is"""
     words: tuple[str, ...] = ()
     """the broker's own"""
+    at_least: bool = False
+    """whether `excess_after` is the buying power left, of a broker that does not say the excess: never more than it"""
 
 
 @dataclass(frozen=True, slots=True)

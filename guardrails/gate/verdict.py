@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from guardrails import wording
 from guardrails.gate.case import Case, World
+from guardrails.gate.folding import traced
 from guardrails.gate.guard import Guard, block
 from guardrails.gate.guards import GUARDS, objections, worst_of
-from guardrails.gate.kinds import ExitTest
+from guardrails.gate.kinds import ExitTest, uncovers
 from guardrails.gate.measures import Weight, weight_of
 from guardrails.gate.moves import TOLERANCE, newly_breached, newly_unknown, worsened
 from guardrails.gate.overriding import overridden
@@ -33,7 +34,7 @@ class Judgement:
 def judged(case: Case, exit_test: ExitTest, guards: Sequence[Guard] = GUARDS) -> Judgement:
     """Kind, verdict and reasons of `case`."""
     if exit_test.holds or exit_test.resting:
-        reasons = objections(case, OrderKind.EXIT, guards)
+        reasons = traced(objections(case, OrderKind.EXIT, guards))
         if exit_test.holds:
             return Judgement(OrderKind.EXIT, worst_of(reasons), reasons)
         reasons = (_resting_close(exit_test), *reasons)
@@ -42,15 +43,15 @@ def judged(case: Case, exit_test: ExitTest, guards: Sequence[Guard] = GUARDS) ->
     kind = OrderKind.NEW_RISK if no_hedge else OrderKind.HEDGE
     reasons = objections(case, kind, guards)
     if kind is OrderKind.NEW_RISK:
-        told = overridden(reasons, case.ground)
-        reasons = tuple(sorted(told, key=lambda reason: reason.verdict is not Verdict.BLOCK))
-    return Judgement(kind, worst_of(reasons), reasons, no_hedge)
+        reasons = overridden(reasons, case.ground)
+    return Judgement(kind, worst_of(reasons), traced(reasons), no_hedge)
 
 
 def why_no_hedge(case: Case) -> str:
     """Why the case is no hedge, in words; empty when it is one, whichever of the working orders fill.
 
-    What is paid above the middle of the quotes is lost at once, so it counts against the improvement.
+    Options sold without cover are none: shocks end somewhere, and what they lose does not. What is paid above the
+    middle of the quotes is lost at once, so it counts against the improvement.
     """
     try:
         return _why_no_hedge(case)
@@ -69,7 +70,13 @@ def _why_no_hedge(case: Case) -> str:
     paid = _above_mid(case)
     if paid is None:
         return "what it costs above mid is not known"
-    return next((why for world in case.worlds if (why := _worse_in(world, case, paid))), "")
+    return next((why for world in case.worlds if (why := _worse_in(world, case, paid))), "") or _opens(case)
+
+
+def _opens(case: Case) -> str:
+    """Which options it sells that nothing covers: what they may lose lies beyond every shock that is tried."""
+    words = uncovers(case.order, case.ground)
+    return f"{words}, and what that may lose lies beyond every shock" if words else ""
 
 
 def _worse_in(world: World, case: Case, paid: float) -> str:

@@ -13,7 +13,7 @@ from guardrails.gate.ground import Ground
 from guardrails.orders import Leg, OrderState, Trade
 from guardrails.values import AccountId
 
-_NOT_SENT = (OrderState.DRAFT, OrderState.APPROVED)
+NOT_SENT = (OrderState.DRAFT, OrderState.APPROVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def resting(ground: Ground) -> tuple[Resting, ...]:
             _name(one.order.legs, one.remaining, one.key, ""),
         )
         for one in ground.sent
-        if one.remaining > 0 and one.state not in _NOT_SENT and one.key not in seen
+        if one.remaining > 0 and one.state not in NOT_SENT and one.key not in seen
     ]
     return (*told, *ours)
 

@@ -3,7 +3,7 @@
 P option price, U underlying, K strike, otm / itm the out-of-the-money / in-the-money amount; percentages by `rates`.
 
     naked              P + max(20 % U - otm, 10 % of U for a call, of K for a put)
-    straddle           the greater of the two sides, plus P of the other
+    straddle           the greater of the two sides, plus P of the other (of the dearer one where they are equal)
     covered call       25 % min(U, K) + itm             K and U exchanged in the sense for a short put on short stock
     protective put     min(10 % K + otm, 25 % U)        likewise a long call on short stock
     collar             min(10 % K put + put otm, 25 % K call) + call itm
@@ -30,6 +30,9 @@ from numpy.typing import NDArray
 from guardrails.columns import Array
 from guardrails.margin.legs import Leg
 from guardrails.margin.rates import SHORT_STOCK, rates
+
+_ALIKE = 1e-9
+"""relative: by so little two sides do not differ"""
 
 
 class Kind(StrEnum):
@@ -110,8 +113,13 @@ def naked(c: Columns, price: Array, spot: Array) -> Array:
 
 
 def straddle(first: Array, second: Array, first_price: Array, second_price: Array) -> Array:
-    """A short call and a short put, from what each costs alone and its price."""
-    return np.where(first >= second, first + second_price, second + first_price)
+    """A short call and a short put, from what each costs alone and its price.
+
+    Where both cost the same the rule leaves open which is "the other": it is the dearer one, whatever their order.
+    """
+    greater = np.where(first >= second, first + second_price, second + first_price)
+    alike = np.abs(first - second) <= _ALIKE * np.maximum(first, second)  # sums of prices differ in their last digits
+    return np.where(alike, np.maximum(first, second) + np.maximum(first_price, second_price), greater)
 
 
 def stock(kind: Kind, c: Columns, spot: Array) -> Array:

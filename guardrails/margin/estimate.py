@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -76,6 +76,20 @@ class Estimate:
     """the broker's figure for futures and their options, a part of `amount`; None when it is not known"""
     words: str
     """convention, and why this rule"""
+    by_strategy: strategy.Requirement | None = field(default=None, compare=False, repr=False)
+    """of its shares and their options, whichever rule was taken"""
+    by_scenario: portfolio_margin.Requirement | None = field(default=None, compare=False, repr=False)
+    """likewise; None when it was not estimated"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is known already of an account that differs in a few underlyings from one that was estimated."""
+
+    lines: Mapping[int, strategy.Line]
+    """by the place of their package in the pairing"""
+    groups: Mapping[str, portfolio_margin.ClassGroup]
+    """by name; each lacks nothing"""
 
 
 def estimate(
@@ -84,10 +98,11 @@ def estimate(
     values: Array | None = None,
     usd_per_unit: float | None = None,
     pairing: Pairing | None = None,
+    settled: Settled | None = None,
 ) -> Estimate:
     """Margin of `account`, whose positions are `legs`, at their own prices.
 
-    The `pairing` of its shares and their options is searched unless one is given.
+    The `pairing` of its shares and their options is searched unless one is given; what is `settled` is not made anew.
 
     `values` (n, 10) are unit prices at `portfolio_margin.prices`; without them only the strategy rule is estimated.
     `usd_per_unit` converts the account's currency, in which the broker's figures are; it is 1 for US dollars.
@@ -97,8 +112,12 @@ def estimate(
     rows = [row for row, leg in enumerate(legs) if leg.instrument.kind not in FUTURES]
     securities = [legs[row] for row in rows]
     futures, futures_parts = _futures(told, [leg for leg in legs if leg.instrument.kind in FUTURES and leg.quantity])
-    by_strategy = strategy.requirement(securities, pairing)
-    by_scenario = None if values is None else portfolio_margin.requirement(securities, values[rows])
+    by_strategy = strategy.requirement(securities, pairing, settled.lines if settled else None)
+    by_scenario = (
+        None
+        if values is None
+        else portfolio_margin.requirement(securities, values[rows], settled.groups if settled else None)
+    )
     rule, why = _choose(by_strategy.total, None if by_scenario is None else by_scenario.total, told.securities(futures))
     if rule is Rule.PORTFOLIO and by_scenario is not None:
         parts, known, unknown, offset = (
@@ -120,7 +139,7 @@ def estimate(
     return Estimate(
         account=account.id, rule=rule, amount=None if lacking else known, known=known, broker_amount=told.total,
         by_underlying=(*parts, *futures_parts), unknown=lacking, offset=offset, futures=futures,
-        words=f"{CONVENTION} {why}",
+        words=f"{CONVENTION} {why}", by_strategy=by_strategy, by_scenario=by_scenario,
     )  # fmt: skip
 
 

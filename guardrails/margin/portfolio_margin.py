@@ -10,7 +10,7 @@ The caller gives the theoretical prices: his own model stands for the OCC's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,12 +70,18 @@ def prices(legs: Sequence[Leg]) -> Array:
     return np.array([leg.spot * (1.0 + moves(leg.instrument)) for leg in legs]).reshape(len(legs), POINTS)
 
 
-def requirement(legs: Sequence[Leg], values: Array) -> Requirement:
-    """What `legs`, all of one account, require; `values` (n, 10) are unit prices of the legs at `prices`."""
-    groups = _groups(legs)
+def requirement(legs: Sequence[Leg], values: Array, settled: Mapping[str, ClassGroup] | None = None) -> Requirement:
+    """What `legs`, all of one account, require; `values` (n, 10) are unit prices of the legs at `prices`.
+
+    Class groups that are `settled`, by name, are known to lack nothing and to be described as they are there.
+    """
+    groups, had = _groups(legs), settled or {}
     price = np.array([[leg.price] for leg in legs], dtype=np.float64).reshape(-1, 1)
     profits = _profits(groups, price, values[:, None, :])
-    lacking = [[_lacks(legs[row], values[row]) for row in rows] for rows in groups.rows]
+    lacking = [
+        [] if name in had else [_lacks(legs[row], values[row]) for row in rows]
+        for name, rows in zip(groups.names, groups.rows, strict=True)
+    ]
     bad = np.array([any(words) for words in lacking], dtype=bool)
     alone = np.where(bad, math.nan, _alone(groups, profits)[:, 0])
     saved = _saved(groups, profits, alone[:, None])[0]
@@ -83,7 +89,12 @@ def requirement(legs: Sequence[Leg], values: Array) -> Requirement:
     return Requirement(
         total=math.nan if bad.any() else known,
         groups=tuple(
-            ClassGroup(name, rows, float(amount), _words(legs, rows, profit[0], float(least)))
+            ClassGroup(
+                name,
+                rows,
+                float(amount),
+                had[name].words if name in had else _words(legs, rows, profit[0], float(least)),
+            )
             for name, rows, amount, profit, least in zip(
                 groups.names, groups.rows, alone, profits, groups.least, strict=True
             )

@@ -14,8 +14,8 @@ applied.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class Line:
     """US dollars"""
     words: str
     """the rule as applied"""
+    long_options: float = 0.0
+    """market value of the long options in it"""
+    short_options: float = 0.0
+    """of the short ones, not negative"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +68,24 @@ class Requirement:
     """whether no pairing is cheaper by more than a hundredth"""
 
 
-def requirement(legs: Sequence[Leg], pairing: Pairing | None = None) -> Requirement:
-    """What `legs`, all of one account, require at their prices, by the cheapest pairing unless one is given."""
-    chosen = pair(legs) if pairing is None else pairing
-    price, spot = _own(legs)
-    c = charges.columns(legs)
-    lines = tuple(
-        Line(legs[p.legs[0]].underlying, p.kind, p.legs, amount, describe(p, legs))
-        for p, amount in zip(chosen.packages, _amounts(legs, c, chosen.packages, price, spot), strict=True)
-    )
-    known = math.fsum(line.amount for line in lines)
-    values = [
-        amount * legs[row].price * legs[row].scale
-        for p in chosen.packages
-        for row, amount in zip(p.legs, p.amounts, strict=True)
-        if legs[row].is_option
-    ]
+def requirement(
+    legs: Sequence[Leg], pairing: Pairing | None = None, known: Mapping[int, Line] | None = None
+) -> Requirement:
+    """What `legs`, all of one account, require at their prices, by the cheapest pairing unless one is given.
+
+    `known` are lines that need not be made anew, by the place of their package in that pairing.
+    """
+    chosen, had = pair(legs) if pairing is None else pairing, known or {}
+    fresh = [place for place in range(len(chosen.packages)) if place not in had]
+    made = dict(zip(fresh, _lines(legs, [chosen.packages[place] for place in fresh]), strict=True))
+    lines = tuple(made[place] if place in made else had[place] for place in range(len(chosen.packages)))
+    total = math.fsum(line.amount for line in lines)
     return Requirement(
-        total=math.nan if chosen.unknown else known,
+        total=math.nan if chosen.unknown else total,
         lines=lines,
-        known=known,
-        long_options=math.fsum(value for value in values if value > 0.0),
-        short_options=-math.fsum(value for value in values if value < 0.0),
+        known=total,
+        long_options=math.fsum(line.long_options for line in lines),
+        short_options=math.fsum(line.short_options for line in lines),
         unknown=chosen.unknown,
         proven=chosen.proven,
     )
@@ -104,11 +104,44 @@ def at(legs: Sequence[Leg], price: Array, spot: Array, pairing: Pairing | None =
     return _sum(legs, charges.columns(legs), chosen.packages, price, spot)
 
 
+def by_underlying(legs: Sequence[Leg], price: Array, spot: Array, packages: Sequence[Package]) -> Mapping[str, Array]:
+    """The requirement (M,) of each underlying as `at` adds them up; of those without a package there is none."""
+    names = [legs[package.legs[0]].underlying for package in packages]
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    owner = np.array([places[name] for name in names], dtype=np.intp)
+    total = np.zeros((len(places), price.shape[1]))
+    with np.errstate(invalid="ignore"):
+        for some, units, each in _by_kind(legs, charges.columns(legs), packages, price, spot):
+            np.add.at(total, owner[some], units[:, None] * each)
+    return {name: total[place] for name, place in places.items()}
+
+
 def option_value(legs: Sequence[Leg], price: Array) -> Array:
     """Market value (M,) of the options, shorts negative, at unit prices `price` (n, M)."""
     held = np.array([leg.quantity * leg.scale if leg.is_option else 0.0 for leg in legs])
     rows = np.flatnonzero(held)
     return np.asarray(held[rows] @ price[rows])
+
+
+def _lines(legs: Sequence[Leg], packages: Sequence[Package]) -> Iterator[Line]:
+    """Each of the packages at the prices of now."""
+    rows = sorted({row for package in packages for row in package.legs})
+    place = {row: at for at, row in enumerate(rows)}
+    held = [legs[row] for row in rows]
+    among = [replace(package, legs=tuple(place[row] for row in package.legs)) for package in packages]
+    price, spot = _own(held)
+    amounts = _amounts(held, charges.columns(held), among, price, spot)
+    for package, amount in zip(packages, amounts, strict=True):
+        values = [
+            each * legs[row].price * legs[row].scale
+            for row, each in zip(package.legs, package.amounts, strict=True)
+            if legs[row].is_option
+        ]
+        yield Line(
+            legs[package.legs[0]].underlying, package.kind, package.legs, amount, describe(package, legs),
+            long_options=math.fsum(value for value in values if value > 0.0),
+            short_options=-math.fsum(value for value in values if value < 0.0),
+        )  # fmt: skip
 
 
 def _own(legs: Sequence[Leg]) -> tuple[Array, Array]:

@@ -116,6 +116,10 @@ class Leases:
         """Whether this program held the lease of `book` at its last look."""
         return book in self._tokens
 
+    def has_lost(self, book: str) -> bool:
+        """Whether this program held the lease of `book` once, and not at its last look; from any thread."""
+        return book in self._had and book not in self._tokens
+
     def confirmed(self) -> frozenset[str]:
         """The books whose lease is still held; from any thread."""
         mine = dict(self._tokens)

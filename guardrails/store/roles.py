@@ -99,6 +99,12 @@ class Roles:
         """Whether another program writes."""
         return self._role is not None and not self._role.writes
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the database has said that another program writes the book that this one wrote."""
+        book = self._book
+        return book is not None and (self.reads or self.leases.has_lost(book.key))
+
     def seconds_to_look(self) -> float:
         """Until the next look is due."""
         return max(self._due - time.monotonic(), 0.0) if self._book is not None else self._beat_seconds

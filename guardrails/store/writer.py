@@ -243,6 +243,10 @@ class Writer:
             self._lost_deeds += len(deeds)
         return place or Nowhere()
 
+    def is_lost(self) -> bool:
+        """Whether another program is known to write the book that this one wrote; asks nobody. From any thread."""
+        return self._roles.is_lost
+
     def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
         """What is open in the book of these sources and what was done since `since`, rows that wait in memory or in a
         spool included.

@@ -17,8 +17,9 @@ What is not known gives no number: the excess is then only known to be below wha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ from guardrails.columns import Array, Index, Mask
 from guardrails.exposures import Interval
 from guardrails.instruments import Kind
 from guardrails.margin import Estimate, Leg, portfolio_margin, rates, strategy
-from guardrails.margin.estimate import Rule
+from guardrails.margin.estimate import Rule, Settled
 from guardrails.margin.legs import FUTURES
 from guardrails.margin.packages import Pairing
 from guardrails.margin.steady import steady
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 LEAST_ESTIMATE = 1.0
 """dollars; below it the broker's figure is no multiple of ours"""
+
+
+Required = Callable[[Sequence[Shock], float], tuple[Array, Array]]
+"""`required_after` of one account, by shocks and blend"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Margined:
     """`securities` or `commodities`: only that segment of the account; empty: all of it"""
     segments: tuple[Margined, ...] = ()
     """its segments that hold anything and are reported: what one has to spare covers no other"""
+    required: Required | None = field(default=None, compare=False, repr=False)
+    """where somebody knows a part of it already"""
 
     @property
     def parts(self) -> tuple[Margined, ...]:
@@ -155,7 +162,7 @@ def accounts_after(standing: Standing, returns: Sequence[float]) -> tuple[Accoun
 
 def margined(book: Book) -> tuple[Margined, ...]:
     """Every account of the portfolio, in its order."""
-    return tuple(_margined(book, account) for account in book.portfolio.accounts)
+    return tuple(margined_of(held_of(book, account.id), account) for account in book.portfolio.accounts)
 
 
 def after(one: Margined, cells: Sequence[Cell]) -> AccountAfter:
@@ -199,7 +206,7 @@ def excess_after(one: Margined, shocks: Sequence[Shock], pnl: Sequence[Interval]
     """Margin at least and at most, excess at least and at most (M,) each, after `shocks` that make `pnl`."""
     required, taken = [], []
     for blend in BLENDS[::2] if one.vague else BLENDS[:1]:
-        by_rule, options = _required(one, moves(one.book, shocks, blend))
+        by_rule, options = (one.required or partial(required_after, one))(shocks, blend)
         for margin_after in _by_house(one, by_rule):
             required.append(margin_after)
             taken.append(margin_after + options)
@@ -217,28 +224,70 @@ def excess_after(one: Margined, shocks: Sequence[Shock], pnl: Sequence[Interval]
     return np.where(known, least, 0.0), np.where(known, most, math.inf), np.minimum(*ends), np.maximum(*ends)
 
 
-def _required(one: Margined, where: Moves) -> tuple[Array, Array]:
+def required_after(one: Margined, shocks: Sequence[Shock], blend: float) -> tuple[Array, Array]:
     """Estimated margin (M,) before the house factor, and by how much more the options count as no equity than now."""
+    where = moves(one.book, shocks, blend)
     price = _prices(one, where)
     spot = where.spot[one.rows]
-    rows = [row for row, leg in enumerate(one.legs) if leg.instrument.kind not in FUTURES]
+    rows = _securities(one.legs)
     securities = [one.legs[row] for row in rows]
-    futures = futures_after(
-        one.made.by_underlying,
-        one.legs,
-        (np.array([leg.price for leg in one.legs]).reshape(-1, 1), one.values[:, None, :]),
-        price,
-        lambda some: _stacked(one, some, where),
-    )
+    futures = _futures(one, where, price)
     if one.made.rule is Rule.STRATEGY:
         required = strategy.at(securities, price[rows], spot[rows], one.pairing) + futures
-        now = np.array([leg.price for leg in one.legs]).reshape(-1, 1)
-        options = strategy.option_value(one.legs, price) - strategy.option_value(one.legs, now)
+        options = strategy.option_value(one.legs, price) - strategy.option_value(one.legs, _now(one))
     else:
         values = _stacked(one, np.array(rows, dtype=np.intp), where)
         required = portfolio_margin.at(securities, price[rows], values) + futures
         options = np.zeros(spot.shape[1])
     return required, options
+
+
+@dataclass(frozen=True, slots=True)
+class ByUnderlying:
+    """What `required_after` adds up of shares and their options under the strategy rule, (M,) by underlying."""
+
+    required: Mapping[str, Array]
+    options: Mapping[str, Array]
+
+
+def by_underlying(held: Held | Margined, shocks: Sequence[Shock], blend: float) -> ByUnderlying:
+    """Of positions whose pairing is known."""
+    where = moves(held.book, shocks, blend)
+    price, spot = _prices(held, where), where.spot[held.rows]
+    rows = _securities(held.legs)
+    required = strategy.by_underlying([held.legs[row] for row in rows], price[rows], spot[rows], held.pairing.packages)
+    names = [leg.underlying for leg in held.legs]
+    worth = np.array([leg.quantity * leg.scale if leg.is_option else 0.0 for leg in held.legs]).reshape(-1, 1)
+    gained = np.where(worth != 0.0, worth * (price - _now(held)), 0.0)
+    options = {name: np.zeros(len(shocks)) for name in names}
+    for name, gain in zip(names, gained, strict=True):
+        options[name] += gain
+    return ByUnderlying(required, options)
+
+
+def futures_required(one: Margined, shocks: Sequence[Shock], blend: float) -> Array:
+    """What `required_after` adds up of futures and their options (M,)."""
+    where = moves(one.book, shocks, blend)
+    return _futures(one, where, _prices(one, where))
+
+
+def _futures(one: Margined, where: Moves, price: Array) -> Array:
+    return futures_after(
+        one.made.by_underlying,
+        one.legs,
+        (_now(one), one.values[:, None, :]),
+        price,
+        lambda some: _stacked(one, some, where),
+    )
+
+
+def _securities(legs: Sequence[Leg]) -> list[int]:
+    return [row for row, leg in enumerate(legs) if leg.instrument.kind not in FUTURES]
+
+
+def _now(held: Held | Margined) -> Array:
+    """Unit prices (n, 1) of the legs."""
+    return np.array([leg.price for leg in held.legs]).reshape(-1, 1)
 
 
 def _stacked(one: Margined, some: Index, where: Moves) -> Array:
@@ -265,14 +314,13 @@ def _by_house(one: Margined, required: Array) -> tuple[Array, ...]:
     return factor * required, asked + required - now
 
 
-def _prices(one: Margined, where: Moves) -> Array:
+def _prices(one: Held | Margined, where: Moves) -> Array:
     """Unit prices of the legs (n, M): the market's of now, moved as far as the model's."""
     only = np.zeros(len(one.book.weight), dtype=bool)
     only[one.rows] = True
     by_model = prices_after(one.book, where, only)[one.rows]
-    now = np.array([leg.price for leg in one.legs]).reshape(-1, 1)
     option = one.book.columns.is_option[one.rows, None]
-    return np.where(option, np.maximum(now + by_model - one.book.base[one.rows, None], 0.0), by_model)
+    return np.where(option, np.maximum(_now(one) + by_model - one.book.base[one.rows, None], 0.0), by_model)
 
 
 def _values(book: Book, rows: Index, legs: Sequence[Leg], points: Array, where: Moves, place: int) -> Array:
@@ -284,10 +332,10 @@ def _values(book: Book, rows: Index, legs: Sequence[Leg], points: Array, where: 
     return np.where(book.columns.is_option[rows, None], anchored, spots)
 
 
-def _margined(book: Book, account: Account) -> Margined:
-    portfolio = book.portfolio
-    legs = margin.legs_of(portfolio, account.id)
-    rows = _rows_of(book, account.id)
+def held_of(book: Book, account: AccountId) -> Held:
+    """What `account` holds of `book`."""
+    legs = margin.legs_of(book.portfolio, account)
+    rows = _rows_of(book, account)
     price = np.where(np.isfinite(book.quoted), book.quoted, book.base)[rows]
     legs = tuple(
         replace(leg, price=float(known)) if leg.is_option or leg.instrument.kind is Kind.FUTURE_OPTION else leg
@@ -296,7 +344,7 @@ def _margined(book: Book, account: Account) -> Margined:
     points = 1.0 + np.array([rates.moves(leg.instrument) for leg in legs]).reshape(len(legs), rates.POINTS)
     values = _values(book, rows, legs, points, moves(book, [Shock("now")]), 0)
     pairing = steady([leg for leg in legs if leg.instrument.kind not in FUTURES])
-    return margined_of(Held(book, legs, rows, points, values, pairing), account)
+    return Held(book, legs, rows, points, values, pairing)
 
 
 def margined_of(held: Held, account: Account) -> Margined:
@@ -322,6 +370,8 @@ class Held:
     points: Array
     values: Array
     pairing: Pairing
+    settled: Settled | None = None
+    """what the estimate of its margin need not make anew"""
 
 
 def _part(held: Held, account: Account, mine: Mask) -> Margined:
@@ -330,6 +380,7 @@ def _part(held: Held, account: Account, mine: Mask) -> Margined:
     legs = tuple(leg for leg, kept in zip(held.legs, mine, strict=True) if kept)
     securities = any(leg.instrument.kind not in FUTURES for leg in legs)
     pairing = held.pairing if securities else Pairing((), (), proven=True)
+    settled = held.settled if securities else None
     rows, values = held.rows[mine], held.values[mine]
     uncertain = portfolio.exposures.beta_low != portfolio.exposures.beta_high
     return Margined(
@@ -340,7 +391,7 @@ def _part(held: Held, account: Account, mine: Mask) -> Margined:
         legs=legs,
         points=held.points[mine],
         values=values,
-        made=margin.estimate(account, legs, values, portfolio.usd(1.0, account.currency), pairing),
+        made=margin.estimate(account, legs, values, portfolio.usd(1.0, account.currency), pairing, settled),
         pairing=pairing,
         vague=bool(uncertain[book.underlying[rows]].any()),
     )

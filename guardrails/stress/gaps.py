@@ -13,6 +13,7 @@ report, the published 30-day implied volatility counts, if the report falls with
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -79,13 +80,19 @@ class Gaps:
     proven_rising: bool = False
 
 
-def single_name_gaps(book: Book) -> Gaps:
-    """All gaps of `book` in two revaluations: all may move at once, because names do not touch each other."""
+def single_name_gaps(book: Book, remember: Callable[[Moves], None] | None = None) -> Gaps:
+    """All gaps of `book` in two revaluations: all may move at once, because names do not touch each other.
+
+    `remember` is told where the rows will stand: it may know their prices there and give them to the book.
+    """
     exposures, named = book.portfolio.exposures, _of_names(book)
     gaps = tuple(single_name_gap(book, group) for group in exposures.groups if _is_name(book, group, named))
     sizes = {gap.group: gap.size for gap in gaps}
     size = np.where(named, np.array([sizes.get(group, 0.0) for group in exposures.groups])[exposures.group], 0.0)
-    low, high = (np.where(size[:, None] > 0, side, 0.0) for side in bounds(book, _gapped(book, size)))
+    where = _gapped(book, size)
+    if remember is not None:
+        remember(where)
+    low, high = (np.where(size[:, None] > 0, side, 0.0) for side in bounds(book, where))
     chosen = [named & (exposures.group == exposures.groups.index(gap.group)) for gap in gaps]
     totals = [[_total(low, high, rows, column) for rows in chosen] for column in (0, 1)]
     none = np.zeros((len(size), 1))

@@ -47,12 +47,21 @@ def done(tws: Tws, told: dict[str, Any]) -> Any:
         return [asdict(one) for one in tws.sent]
     if what == "positions":
         return [[account, number, *held] for (account, number), held in tws.book.positions.items()]
+    if what == "executions":
+        return [dict(row) for row in tws.book.executions]
+    if what == "orders":
+        return {row.get("orderRef", ""): _row(row) for row in (*tws.book.completed_orders, *tws.book.open_orders)}
     if what == "refs":
         return {row["orderRef"]: row["status"] for row in tws.book.open_orders if row.get("orderRef")}
     if what not in PLAIN:
-        message = f"{what!r}: choose one of desk, sent, positions, refs, {', '.join(PLAIN)}"
+        message = f"{what!r}: choose one of desk, sent, positions, refs, orders, executions, {', '.join(PLAIN)}"
         raise ValueError(message)
     return getattr(tws, what)(*args, **more)
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    told = {name: row.get(name) for name in ("status", "filled", "totalQuantity", "clientId", "permId", "lmtPrice")}
+    return told | {"filled": row.get("filled", row.get("filledQuantity"))}
 
 
 class Control:
