@@ -133,7 +133,8 @@ def worst(book: Book) -> float:
 
 
 def uncovered(book: Book) -> dict[tuple[object, ...], float]:
-    """Contracts short beyond every strike of every line, that no long of the same right and life and no share covers.
+    """Contracts short beyond every strike of every line, that no long of the same right and life and no share covers;
+    without the rights of which nothing is short.
 
     Of the shares and futures here only QQQ is what options are struck on.
     """
@@ -146,10 +147,13 @@ def uncovered(book: Book) -> dict[tuple[object, ...], float]:
             ]  # fmt: skip
             shares = book.get("equity:QQQ", 0.0) / 100 if group == "QQQ" else 0.0
             cover = max(shares if right is Right.CALL else -shares, 0.0)
+            held = [(one, n) for one, n in mine if n]
+            if all(n > 0 for _, n in held):
+                continue  # nothing is short
             for level, _ in mine:
                 for life, _ in mine:
                     net = sum(
-                        -n for one, n in mine
+                        -n for one, n in held
                         if (one.strike <= level.strike if right is Right.CALL else one.strike >= level.strike)
                         and one.expiry >= life.expiry
                     )  # fmt: skip
@@ -168,7 +172,7 @@ def opens(book: Book, trades: Book) -> bool:
             if k in OPTIONS and n < 0
         }  # fmt: skip
     old, new = uncovered(book), uncovered(then)
-    return any(new[name] > old[name] + 1e-9 for name in new if (name[0], name[1], name[3]) in lives)
+    return any(new[name] > old.get(name, 0.0) + 1e-9 for name in new if (name[0], name[1], name[3]) in lives)
 
 
 def after(book: Book, trades: Book) -> dict[str, float]:

@@ -195,6 +195,11 @@ def test_an_app_that_only_reads_asks_the_watch_and_gets_the_whole_answer(
     assert set(told) <= {"demo-orders.json"}, "only the exchange that stands for the brokers knows numbers"
 
 
+def records(engine: Engine) -> tuple[OrderRecord, ...]:
+    """What pages see of our orders; it follows the answer to a request by a moment."""
+    return () if engine.orders is None else engine.orders.records
+
+
 def test_an_order_in_doubt_is_a_finding_and_keeps_new_risk_out_until_a_person_has_looked(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,8 +212,8 @@ def test_an_order_in_doubt_is_a_finding_and_keeps_new_risk_out_until_a_person_ha
     told = {"rationale": "", "origin": "ticket", "tag": "MANUAL"}
     asked(engine, Kind.SUBMIT, order=BACK, token=impact.approval.token, **told)
     assert engine.orders is not None
-    [doubted] = engine.orders.records
-    assert doubted.state is OrderState.UNKNOWN
+    assert eventually(lambda: [one.state for one in records(engine)] == [OrderState.UNKNOWN])
+    [doubted] = records(engine)
 
     def found() -> list[str]:
         findings = () if engine.latest is None else engine.latest.findings

@@ -214,17 +214,20 @@ def test_what_lies_in_its_life_and_what_works_beside_it_is_told() -> None:
     assert "0 → −5" in said
 
 
+KNOWN = ((-0.3, -50_000.0, -60_000.0), (-0.2, -35_000.0, -40_000.0))
+
+
 def test_a_curve_that_moves_by_a_dollar_is_not_drawn_anew() -> None:
     one, other = (
-        curve(told(stress=StressChange(curve=((-0.1, -20_000.0, -24_000.0 - off), (0.0, 0.0, None)))))
+        curve(told(stress=StressChange(curve=(*KNOWN, (-0.1, -20_000.0, -24_000.0 - off), (0.0, 0.0, None)))))
         for off in (0.0, 1.0)
     )
     assert one is not None
     assert other is not None
     assert one.to_json() == other.to_json()
     assert [trace.name for trace in one.data] == ["without the order", "with the order"]
-    assert list(one.data[0].x) == [-10.0, 0.0]
-    assert list(one.data[1].y) == [-24_000.0, None]
+    assert list(one.data[0].x) == [-30.0, -20.0, -10.0, 0.0]
+    assert list(one.data[1].y) == [-60_000.0, -40_000.0, -24_000.0, None]
 
 
 @pytest.mark.parametrize("points", [(), ((0.0, None, None),)])
