@@ -54,7 +54,9 @@ def freed(closes: Sequence[PlannedClose]) -> str:
     if not known:
         return "margin freed: no broker has said"
     asked = "" if len(known) == len(told) else f", {len(told) - len(known)} not told"
-    return f"margin freed, as the brokers say of each by itself: {wording.money(sum(known))}{asked}"
+    amount = sum(known)
+    what = "margin freed" if amount >= 0 else "more margin taken"
+    return f"{what}, as the brokers say of each by itself: {wording.money(abs(amount))}{asked}"
 
 
 def _freed(close: PlannedClose) -> float | None:
@@ -84,7 +86,7 @@ def closes(plan: Plan) -> str:
         money = f"{_cost(one.cost_at_mid)}, at once {_cost(one.cost_at_natural)}; {_margin(one)}"
         rows.append(
             f"<li><b>{one.number}.</b><div>{said(one.account)}: {said(one.title)}; {said(worst)}.{hand}"
-            f'<div class="pg-soft">{money}. {said(one.why_here)}</div></div></li>'
+            f'<div class="pg-soft">{money}. {said(f"{one.why_here[:1].upper()}{one.why_here[1:]}")}</div></div></li>'
         )
     return _listed("Closed, in this order", rows)
 
@@ -166,7 +168,8 @@ def _of(record: OrderRecord, close: PlannedClose, note: str, now: datetime) -> I
 def _margin(close: PlannedClose) -> str:
     amount = _freed(close)
     if amount is not None:
-        return f"frees {wording.money(amount)} of margin, says the broker"
+        moved = f"frees {wording.money(amount)} of" if amount >= 0 else f"takes {wording.money(-amount)} more"
+        return f"{moved} margin, says the broker"
     unknown = close.preview.unknown if close.preview is not None else "the broker was not asked"
     return f"margin freed is not known ({said(unknown or 'the broker did not say')})"
 

@@ -21,7 +21,10 @@ from pages._engine import Wiring
 from tests.books import IBKR, NOW, ROOT, TASTY, account, market, option, stock, view
 
 SHELL = str(ROOT / "pages" / "_shell.py")
-PAGES = ("risk.py", "positions.py", "scenarios.py", "alerts.py", "limits.py", "history.py", "connections.py", "data.py")
+PAGES = (
+    "risk.py", "positions.py", "ticket.py", "scenarios.py", "alerts.py", "limits.py", "history.py", "journal.py",
+    "connections.py", "data.py",
+)  # fmt: skip
 MATRIX_FILE = MatrixFile.open(ROOT / "risk_matrix.yaml")
 GREEKS = "-0.20 0.001 0.50 -0.10 0.20"
 

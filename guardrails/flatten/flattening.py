@@ -37,6 +37,8 @@ LONGEST = timedelta(minutes=2)
 """a plan that is older is not carried out: its prices are of another market"""
 RULES_SECONDS, PREVIEWS_SECONDS = 2.0, 5.0
 """for all that brokers are asked while a plan is made: their rules of prices, then what each order would free"""
+ACCOUNTS_PATIENCE = timedelta(seconds=60)
+"""a run of before a restart waits so long for all its accounts; then those that are known are closed"""
 _KEPT_SECONDS = 2.0
 _MOST_PLANS = 20
 
@@ -66,6 +68,8 @@ class Flattening:
         self._made: dict[str, _Made] = {}
         self._rules: dict[str, PriceRule] = {}
         self._carried: dict[str, Carrying] = {}
+        self._awaited: dict[str, datetime] = {}
+        """since when the accounts of a run are awaited"""
         self._beginning = False
         """one confirmation at a time is looked at"""
         self._news = asyncio.Event()
@@ -261,6 +265,10 @@ class Flattening:
         except ValueError as error:
             log.warning("flatten %s cannot be taken up yet: %s", run.key, error)
             return
+        known, now = {account.id for account in seen.portfolio.accounts}, self._clock()
+        missing = any(one.order.account not in known for one in plan.closes)
+        if missing and now - self._awaited.setdefault(run.key, now) < ACCOUNTS_PATIENCE:
+            return  # nothing can be sent for an account before its source has named it
         state = resumed(run, plan, self._orders(), tuple(self._execution.records.values()))
         log.info("flatten %s is taken up again", run.key)
         self._carried[run.key] = self._carrying(state, run.author)

@@ -192,6 +192,9 @@ def _finish(run: WalkState, told: Told, now: datetime) -> _Step:
         return run, ()
     if any(_is_old(told.held.get(line.order.account), run, told, line.order.account, now) for line in waiting):
         return run, ()  # it waits by positions of before the last fill
+    filled = (_last_fill(run, told, line.order.account) for line in waiting)
+    if any(last is not None and now - last < LAG for last in filled):
+        return run, ()  # a position may still be shown that was closed: it is read again
     for line in waiting:
         why = "not sent: it covers a short that stays, or of which it is not known what became"
         run = with_line(run, replace(line, at=At.OVER, why=why))

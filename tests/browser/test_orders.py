@@ -257,6 +257,7 @@ def test_a_flatten_killed_in_the_middle_goes_on_by_itself_and_ends_flat(
         venues.ibkr.do("fault", "fill_orders")
         venues.tasty.do("fills_by_itself", "always")
         with venues.program() as server:
+            until_ready(server)
             page = enter(chromium, server.url, "")
             opened.append(page)
             page.get_by_role("button", name="Flatten runs …").click(timeout=ASK_MS)

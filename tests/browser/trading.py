@@ -63,13 +63,23 @@ def main() -> None:
         _tasty(clock)
 
 
+class _Emptied(Tws):
+    """A stand-in whose figures say that an account holds nothing, once that is so: else an empty list is doubted."""
+
+    def set_position(self, account: str, con_id: int, quantity: float, avg_cost: float | None = None) -> None:
+        super().set_position(account, con_id, quantity, avg_cost)
+        if all(owner != account for owner, _ in self.book.positions):
+            for tag in ("GrossPositionValue", "MaintMarginReq"):
+                self.set_value(account, tag, "0.00")
+
+
 def _tws(clock: Hands) -> None:
     book = Book.load(MIXED, clock().date())
     for chain in tws_strikes.SHIPPED:
         tws_strikes.add_chain(book, **chain)
     # a person's order at TWS, which only that person can cancel, would keep a position from being closed whole
     book.open_orders[:] = [{**row, "filled": 0.0} for row in book.open_orders if row.get("clientId") != 0]
-    with Tws(book, clock=clock, takes_orders=True) as tws:
+    with _Emptied(book, clock=clock, takes_orders=True) as tws:
         tws.stream(1)
         _say(tws.port, tws_control.listen(tws, 0))
 
