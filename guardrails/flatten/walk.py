@@ -192,8 +192,7 @@ def _finish(run: WalkState, told: Told, now: datetime) -> _Step:
         return run, ()
     if any(_is_old(told.held.get(line.order.account), run, told, line.order.account, now) for line in waiting):
         return run, ()  # it waits by positions of before the last fill
-    filled = (_last_fill(run, told, line.order.account) for line in waiting)
-    if any(last is not None and now - last < LAG for last in filled):
+    if any(_may_yet_go(line, run, told, now) for line in waiting):
         return run, ()  # a position may still be shown that was closed: it is read again
     for line in waiting:
         why = "not sent: it covers a short that stays, or of which it is not known what became"
@@ -201,6 +200,15 @@ def _finish(run: WalkState, told: Told, now: datetime) -> _Step:
     if waiting:
         run = replace(run, changed=now)
     return _spoken(run, told, now)
+
+
+def _may_yet_go(line: Line, run: WalkState, told: Told, now: datetime) -> bool:
+    """Whether what it waits for may be closed already: positions lag behind the last fill, and longer where the broker
+    does not confirm them."""
+    account = line.order.account
+    last, held = _last_fill(run, told, account), told.held.get(account)
+    patience = LAG if held is not None and held.confirmed else SILENCE
+    return now - (last or run.begun) < patience
 
 
 def _is_given_up(line: Line, run: WalkState, told: Told) -> bool:

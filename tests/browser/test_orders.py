@@ -264,7 +264,7 @@ def test_a_flatten_killed_in_the_middle_goes_on_by_itself_and_ends_flat(
             for key in at_death:
                 fill(venues, key)
             dialog = page.get_by_role("dialog")
-            expect(dialog).to_contain_text(FLAT, timeout=90_000)
+            expect(dialog).to_contain_text(FLAT, timeout=180_000)
             assert venues.ibkr.positions() == venues.tasty.positions() == {}
         assert len(at_death) < sent(venues)
         venues.assert_nothing_twice()
