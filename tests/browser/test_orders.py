@@ -23,7 +23,7 @@ from tests.browser.test_browser import WAIT_MS, WIDTHS, assert_fits
 from tests.browser.test_ibkr import wait_for
 from tests.browser.trading import Desk, desk, enter, pick_from_chain, pictures, settled, ticket, until_ready, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser orders")]
 
 EXPIRY = resolve("+30d friday", MONDAY.date())
 VEGA_FLOOR = -600.0
@@ -31,7 +31,7 @@ VEGA_FLOOR = -600.0
 ASKED = 20
 ASK_MS = 40_000
 """a broker's answer, on a machine that is busy with a browser"""
-FLAT = re.compile(r"\bFlat:")
+FLAT = re.compile(r"Flat: fresh positions")
 CONDOR = ((5500, "Put ask"), (5550, "Put bid"), (6400, "Call bid"), (6450, "Call ask"))
 
 
@@ -264,7 +264,7 @@ def test_a_flatten_killed_in_the_middle_goes_on_by_itself_and_ends_flat(
             for key in at_death:
                 fill(venues, key)
             dialog = page.get_by_role("dialog")
-            expect(dialog).to_contain_text(FLAT, timeout=180_000)
+            expect(dialog).to_contain_text(FLAT, timeout=120_000)
             assert venues.ibkr.positions() == venues.tasty.positions() == {}
         assert len(at_death) < sent(venues)
         venues.assert_nothing_twice()

@@ -10,6 +10,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -377,14 +378,24 @@ def pick_from_chain(page: Page, underlying: str, month: str, root: str, cells: S
 
 def click_quote(page: Page, grid: Locator, strike: int, column: str) -> None:
     """Click a cell of the chain: the grid is a canvas, its text is in the table kept for screen readers."""
-    rows = [row.locator("td").nth(4).inner_text() for row in grid.locator("tbody tr").all()]
-    place = rows.index(str(strike))
+    place = row_of(grid, str(strike))
     height = 2.1875 * float(page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)"))
     page.wait_for_timeout(1000)
     box = grid.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + CELLS[column] * box["width"], box["y"] + (place + 1.5) * height)
     settled(page)
+
+
+def row_of(grid: Locator, strike: str) -> int:
+    """The row of a strike, once the table for screen readers has it: it is written anew with every row that comes."""
+    end = time.monotonic() + WAIT_MS / 1000
+    while True:
+        rows = grid.evaluate("it => [...it.querySelectorAll('tbody tr')].map(row => row.cells[4]?.textContent)")
+        if strike in rows:
+            return int(rows.index(strike))
+        assert time.monotonic() < end, f"no row of {strike} among {rows}"
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
