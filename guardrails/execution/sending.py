@@ -111,7 +111,10 @@ class Sending:
         """Make the intent durable."""
         desk, now, order = self._desk, self._desk.clock(), proposal.order
         used = overrides.used_by(impact, desk.deeds.overrides.values(), now)
-        words = [proposal.rationale, f"Against the warning: {proposal.reason}" if proposal.reason else ""]
+        rationale = proposal.rationale.strip()
+        if proposal.reason:
+            against = f"Against the warning: {proposal.reason}"
+            rationale = f"{rationale.rstrip('.')}. {against}" if rationale else against
         record = OrderRecord(
             key=proposal.key or desk.new_key(),
             order=order,
@@ -121,7 +124,7 @@ class Sending:
             author=proposal.author,
             origin=proposal.origin,
             tag=proposal.tag,
-            rationale=" ".join(filter(None, words)),
+            rationale=rationale,
             verdict=impact.verdict.value,
             kind=impact.kind.value,
             reasons=tuple(reason.code for reason in impact.reasons),

@@ -344,6 +344,8 @@ def pictures(page: Page, folder: Path, name: str) -> None:
     page.set_viewport_size({"width": was["width"], "height": min(int(height) + 40, 2400)})
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of two words
+        # as the app itself says at the first run in a theme: a dialog stands beside it in the body
+        page.add_style_tag(content=f"body {{ color-scheme: {theme} !important; }}")
         settled(page)
         page.wait_for_timeout(600)
         page.screenshot(path=folder / f"{name}-{theme}.png")
