@@ -29,7 +29,7 @@ from pages._wishes import answers, look, pending, wish
 
 OF_ORDERS = (Kind.CANCEL, Kind.REPLACE, Kind.RESOLVE)
 _ASKING, _MOST_SHOWN = "blotter_asking", 30
-_STATES = {
+STATES = {
     OrderState.DRAFT: ("not sent", "–", Level.NOT_APPLICABLE),
     OrderState.APPROVED: ("approved, not sent", "–", Level.NOT_APPLICABLE),
     OrderState.INTENT_SAVED: ("saved, about to be sent", "…", Level.NOT_APPLICABLE),
@@ -127,7 +127,7 @@ def legs_words(legs: tuple[Leg, ...], packages: float) -> str:
 
 def state_pill(state: OrderState) -> str:
     """HTML of a state: sign, words and colour."""
-    words, sign, level = _STATES[state]
+    words, sign, level = STATES[state]
     return f'<span class="pg-pill pg-{LOOKS[level].name}"><span aria-hidden="true">{sign}</span> {words}</span>'
 
 

@@ -160,7 +160,7 @@ def _planned(service: Engine, now_open: Opening, chosen: Wish) -> None:
     if asked is None:
         return
     if asked.answer is None or asked.answer.said is not Said.DONE:
-        _waiting(service, now_open)
+        _waiting(service, Kind.FLATTEN_PLAN, now_open.target, "Plan")
         return
     try:
         plan = plan_from(asked.answer.content)
@@ -175,19 +175,19 @@ def _planned(service: Engine, now_open: Opening, chosen: Wish) -> None:
         _confirm(service, now_open, plan)
 
 
-def _waiting(service: Engine, now_open: Opening) -> None:
-    """Say that a plan is on its way or did not come; the dialog is drawn anew once it is there."""
+def _waiting(service: Engine, kind: Kind, target: str, name: str) -> None:
+    """Say what becomes of a wish, a plan or its confirmation; the dialog is drawn anew once it is done."""
 
     @st.fragment(run_every=service.settings.refresh_seconds)
     def ticking() -> None:
         look(service)
-        asked = last(Kind.FLATTEN_PLAN, now_open.target)
+        asked = last(kind, target)
         if asked is None:
             return
         if asked.answer is not None and asked.answer.said is Said.DONE:
             st.rerun()
         told = outcome(asked, service.now(), watcher_of(service.health().watched_by))
-        st.html(f'<div class="pg-answers" role="status">Plan: {said(told)}</div>')
+        st.html(f'<div class="pg-answers" role="status">{said(name)}: {said(told)}</div>')
 
     ticking()
 
@@ -213,7 +213,7 @@ def _confirm(service: Engine, now_open: Opening, plan: Plan) -> None:
         st.session_state[_OPENING] = Opening(now_open.nonce, now_open.plans, json.loads(begun.answer.content)["run"])
         st.rerun()
     if begun is not None:
-        _begun(service, plan)
+        _waiting(service, Kind.FLATTEN, plan.key, plan.phrase)
         if begun.answer is not None or not begun.pends(service.now(), PATIENCE):
             st.caption("Make the plan anew to try again.")
         return
@@ -229,23 +229,6 @@ def _confirm(service: Engine, now_open: Opening, plan: Plan) -> None:
     body = {"plan": plan.key, "phrase": plan.phrase}
     wish(service, Kind.FLATTEN, plan.key, plan.phrase, body, name)
     st.rerun()
-
-
-def _begun(service: Engine, plan: Plan) -> None:
-    """Say what became of the confirmation; the dialog is drawn anew once the run is there."""
-
-    @st.fragment(run_every=service.settings.refresh_seconds)
-    def ticking() -> None:
-        look(service)
-        asked = last(Kind.FLATTEN, plan.key)
-        if asked is None:
-            return
-        if asked.answer is not None and asked.answer.said is Said.DONE:
-            st.rerun()
-        told = outcome(asked, service.now(), watcher_of(service.health().watched_by))
-        st.html(f'<div class="pg-answers" role="status">{said(plan.phrase)}: {said(told)}</div>')
-
-    ticking()
 
 
 def _watch(service: Engine, key: str) -> None:

@@ -13,22 +13,8 @@ from guardrails.flatten.values import Plan, PlannedClose
 from guardrails.orders import OrderState
 from guardrails.orders_now import OrdersNow
 from pages._alerts import past_words, said
+from pages._blotter import STATES
 from pages._parts import counted, pill
-
-STATES = {
-    OrderState.DRAFT: ("–", "not sent"),
-    OrderState.APPROVED: ("–", "approved, not sent"),
-    OrderState.INTENT_SAVED: ("…", "saved, about to be sent"),
-    OrderState.SENT: ("…", "sent, no word yet"),
-    OrderState.WORKING: ("▶", "working"),
-    OrderState.PARTIAL: ("◔", "partly filled, the rest works"),
-    OrderState.FILLED: ("✓", "filled"),
-    OrderState.CANCEL_REQUESTED: ("◐", "cancel requested, may still fill"),
-    OrderState.CANCELLED: ("■", "cancelled"),
-    OrderState.REJECTED: ("✖", "rejected"),
-    OrderState.UNKNOWN: ("?", "UNKNOWN: it may live at the broker"),
-}
-"""sign and words of what an order is at, as in the blotter"""
 
 
 def summary(plan: Plan) -> str:
@@ -146,7 +132,7 @@ def _line(close: PlannedClose, run: FlattenRun, record: OrderRecord | None, now:
         sent = str(close.number) in run.orders
         sign, words = ("?", "its record is not here") if sent else ("·", note or "waits for its turn")
     else:
-        sign, words = STATES[record.state][0], "; ".join(_of(record, close, note, now))
+        sign, words = STATES[record.state][1], "; ".join(_of(record, close, note, now))
     return (
         f'<li><span class="pg-pill pg-none"><span aria-hidden="true">{sign}</span> {close.number}</span>'
         f'<div>{said(close.title)}<div class="pg-soft">{said(words)}</div></div></li>'
@@ -154,7 +140,7 @@ def _line(close: PlannedClose, run: FlattenRun, record: OrderRecord | None, now:
 
 
 def _of(record: OrderRecord, close: PlannedClose, note: str, now: datetime) -> Iterator[str]:
-    yield f"{STATES[record.state][1]}, {wording.quantity(record.filled)} of {record.order.quantity} filled"
+    yield f"{STATES[record.state][0]}, {wording.quantity(record.filled)} of {record.order.quantity} filled"
     if record.average is not None:
         yield f"{limit_words(record.order, record.average).removeprefix('limit ')} on average"
     if not record.state.is_over and record.limit is not None:
