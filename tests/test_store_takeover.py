@@ -320,6 +320,22 @@ def test_a_full_disk_is_logged_once(tmp_path: Path, begin: Begin, caplog: pytest
     assert writer.settled(10)
 
 
+def test_a_full_disk_is_told_beside_whatever_the_database_failed_at_first(
+    tmp_path: Path, begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.touch()
+    writer = begin(busy_seconds=0.01, spool=blocked, beat_seconds=0.1, dead_seconds=NEVER, retry_seconds=0.5)
+    assert part(writer).watches
+    lock = Lock(tmp_path)
+    assert eventually(lambda: "does not say who writes" in writer.health().problem)
+    hand(writer, BREACH, 0)
+    assert eventually(lambda: "does not say who writes (it is locked by another program); nor can" in caplog.text)
+    assert not eventually(lambda: caplog.text.count("nor can") > 1, 0.7)  # also once it has been tried again
+    lock.release()
+    assert writer.settled(10)
+
+
 def test_the_upkeep_outlives_a_database_that_is_down(tmp_path: Path, kind: str) -> None:
     database, is_down = opened(tmp_path), threading.Event()
     asked: list[bool] = []

@@ -431,15 +431,18 @@ class Writer:
         try:
             self._spool.append([row for one in news for row in one.rows])
         except (OSError, StoreError) as error:
-            first = self._wrong.get("bring", "").partition(";")[0]
-            said = f"{first}; nor can {self._spool.path.name} be written ({reason(error)})"
-            self._log_once("spool", logging.CRITICAL, said)
+            why = reason(error)
+            # while the database is left alone after another job failed, "bring" itself was not tried
+            first = (self._wrong.get("bring") or next(iter(self._wrong.values()), "")).partition(";")[0]
+            said = f"{first or 'the database is left alone'}; nor can {self._spool.path.name} be written ({why})"
+            self._log_once("spool", logging.CRITICAL, said, about=why)
             self._wrong["bring"] = said
             return False
         self._logged.pop("spool", None)
         return True
 
-    def _log_once(self, name: str, level: int, said: str, error: Exception | None = None) -> None:
-        if self._logged.get(name) != said:
+    def _log_once(self, name: str, level: int, said: str, error: Exception | None = None, about: str = "") -> None:
+        """Log it unless `about`, else the whole sentence, is what was last logged of this job."""
+        if self._logged.get(name) != (about or said):
             log.log(level, "%s", said, exc_info=error)
-        self._logged[name] = said
+        self._logged[name] = about or said
