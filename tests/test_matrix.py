@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import re
 from copy import deepcopy
 from pathlib import Path
+from random import Random
+from textwrap import dedent
 
 import pytest
 import yaml
@@ -23,6 +26,7 @@ from tests.healthy import DUMPER
 FILE = Path(__file__).resolve().parents[1] / "risk_matrix.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 RAW = yaml.safe_load(TEXT)
+reading = importlib.import_module("guardrails.matrix.load")  # `guardrails.matrix.load` is the function of that name
 
 
 def edited(old: str, new: str) -> str:
@@ -328,6 +332,9 @@ def test_override_needs_regime_reason_and_an_end_with_time_zone() -> None:
         ("a: 1\n---\nb: 2\n", "another document"),
         ("a: 2026-99-99\n", "cannot read"),
         ("a: " + "9" * 5000, "cannot read"),
+        ("a: !!int\n", "cannot read"),
+        ("a: !!bool maybe\n", "cannot read"),
+        ("a: !!timestamp soon\n", "cannot read"),
         ("a: \x00", "not valid YAML"),
         ("1: 2\n", "a key must be plain text"),
         ("? [a]\n: 1\n", "a key must be plain text"),
@@ -345,6 +352,29 @@ def test_unreadable_files_are_refused_in_words(text: str | bytes, reason: str) -
     found = problems(text)
     assert any(reason in problem for problem in found), found
     assert all("Traceback" not in problem and problem.startswith("risk_matrix.yaml") for problem in found)
+
+
+def test_the_quick_reader_of_yaml_reads_and_refuses_as_the_thorough_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, lines = Random(3), TEXT.splitlines(keepends=True)  # noqa: S311  # seeded, for tests
+    texts = ["a: 0.2\t# low\n", "a\tb: 1\n", "a: [b, c? d]\n", TEXT]
+    for _ in range(150):
+        start = rng.randrange(len(lines) - 8)
+        damaged = dedent("".join(lines[start : start + 8]))
+        for _ in range(rng.randint(0, 3)):
+            at, sign = rng.randrange(len(damaged)), rng.choice(":-#'\"\t \n[]{},&*!|>%@`?~\\0é\x85")
+            damaged = damaged[:at] + sign + damaged[at + rng.randint(0, 1) :]
+        texts.append(damaged)
+    quick = [read_as_values(text) for text in texts]
+    monkeypatch.setattr(reading, "_QUICK", yaml.SafeLoader)
+    assert quick == [read_as_values(text) for text in texts]
+
+
+def read_as_values(text: str) -> object:
+    """Values and lines, or why not."""
+    try:
+        return repr(reading._read(text.encode(), "matrix"))  # .nan is not itself
+    except MatrixError as error:
+        return error.problems
 
 
 def test_a_nested_duplicate_names_its_path() -> None:

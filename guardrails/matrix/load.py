@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +26,10 @@ MAX_DEPTH = 12
 FORMATS = (1, 2)
 """formats of the file: 2 has the `stress` section in every regime; in 1 it may be left out and is then not set"""
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.(inf|nan)", re.IGNORECASE)
+_QUICK: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, ten times as quick, where PyYAML was built with it; the words about a mistake are those of SafeLoader"""
+_SLOW = frozenset("\t?")
+"""characters in which the two differ: SafeLoader refuses tabs, and a `?` in a list, where libyaml takes them"""
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "seq", "map")}
 
 
@@ -128,27 +133,36 @@ def _read(content: bytes, name: str) -> tuple[dict[str, Any], dict[Key, int]]:
         line = content.count(b"\n", 0, error.start) + 1
         raise MatrixError([f"{name}:{line}: byte {error.start} is not UTF-8 text; save the file as UTF-8"]) from None
     try:
-        problems = [f"{name}:{line}: {reason}" for line, reason in _refused(text)]
-        if problems:
-            raise MatrixError(problems)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if not isinstance(node, yaml.MappingNode):
-            raise MatrixError([f"{name}:1: " + ("is not a list of `key: value` lines" if node else "is empty")])
-        lines: dict[Key, int] = {}
-        problems = [f"{name}:{line}: {reason}" for line, reason in _walk(node, (), lines)]
-        if problems:
-            raise MatrixError(problems)
-        return yaml.SafeLoader("").construct_document(node), lines
+        if not _SLOW & set(text):
+            with suppress(yaml.YAMLError):
+                return _values(text, name, _QUICK)
+        return _values(text, name, yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise MatrixError([_syntax(error, name)]) from None
-    except ValueError as error:  # a date that does not exist, an integer of 5,000 digits
+    except (ValueError, LookupError, AttributeError) as error:
+        # a date that does not exist, an integer of 5,000 digits, `!!int` before nothing, `!!bool` before no yes or no
         raise MatrixError([f"{name}: holds a value YAML cannot read: {str(error).partition(';')[0]}"]) from None
 
 
-def _refused(text: str) -> Iterator[tuple[int, str]]:
+def _values(text: str, name: str, loader: Any) -> tuple[dict[str, Any], dict[Key, int]]:
+    """What `_read` gives, as `loader` reads it; YAMLError when it cannot."""
+    problems = [f"{name}:{line}: {reason}" for line, reason in _refused(text, loader)]
+    if problems:
+        raise MatrixError(problems)
+    node = yaml.compose(text, Loader=loader)
+    if not isinstance(node, yaml.MappingNode):
+        raise MatrixError([f"{name}:1: " + ("is not a list of `key: value` lines" if node else "is empty")])
+    lines: dict[Key, int] = {}
+    problems = [f"{name}:{line}: {reason}" for line, reason in _walk(node, (), lines)]
+    if problems:
+        raise MatrixError(problems)
+    return yaml.SafeLoader("").construct_document(node), lines
+
+
+def _refused(text: str, loader: Any) -> Iterator[tuple[int, str]]:
     """Anchors, aliases and deep nesting: a matrix needs none, and they can make a small file enormous."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
