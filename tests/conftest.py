@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -15,6 +16,11 @@ from guardrails import redaction
 from guardrails.pricing import compiled
 from tests.postgres import Server, start_server
 from tests.stored import OnServer
+
+# also where a machine is told to write none: else every worker rewrites every assert, 20 seconds each, and every
+# program that a test starts compiles the whole house again
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from random import Random
 
@@ -132,33 +132,39 @@ def worst(book: Book) -> float:
     return min(0.0, *(math.fsum(n * THINGS[key].brings[name] for key, n in book.items()) for name in SHOCKS))
 
 
-def uncovered(book: Book) -> dict[tuple[object, ...], float]:
+Cell = tuple[str, Right | None, float | None, date | None]
+
+
+def _cells() -> dict[str, tuple[Cell, ...]]:
+    """Where a line of options counts: the strikes it lies beyond and the lives it lasts for, of all that are listed."""
+    found = {}
+    for key in OPTIONS:
+        one, group, call = THINGS[key].instrument, THINGS[key].group, THINGS[key].instrument.right is Right.CALL
+        side = [THINGS[k].instrument for k in OPTIONS if THINGS[k].group == group]
+        found[key] = tuple({
+            (group, one.right, at.strike, at.expiry): None for at in side
+            if at.right is one.right and at.expiry <= one.expiry
+            and (one.strike <= at.strike if call else one.strike >= at.strike)
+        })  # fmt: skip
+    return found
+
+
+_CELLS = _cells()
+
+
+def uncovered(book: Book) -> dict[Cell, float]:
     """Contracts short beyond every strike of every line, that no long of the same right and life and no share covers;
-    without the rights of which nothing is short.
+    at a strike and a life that no line reaches nothing is short.
 
     Of the shares and futures here only QQQ is what options are struck on.
     """
-    found: dict[tuple[object, ...], float] = {}
-    for right in Right:
-        for group in ("SPX", "QQQ"):
-            mine = [
-                (one.instrument, book.get(key, 0.0)) for key, one in THINGS.items()
-                if one.greeks and one.group == group and one.instrument.right is right
-            ]  # fmt: skip
-            shares = book.get("equity:QQQ", 0.0) / 100 if group == "QQQ" else 0.0
-            cover = max(shares if right is Right.CALL else -shares, 0.0)
-            held = [(one, n) for one, n in mine if n]
-            if all(n > 0 for _, n in held):
-                continue  # nothing is short
-            for level, _ in mine:
-                for life, _ in mine:
-                    net = sum(
-                        -n for one, n in held
-                        if (one.strike <= level.strike if right is Right.CALL else one.strike >= level.strike)
-                        and one.expiry >= life.expiry
-                    )  # fmt: skip
-                    found[group, right, level.strike, life.expiry] = max(net - cover, 0.0)
-    return found
+    found: dict[Cell, float] = {}
+    for key, n in book.items():
+        for cell in _CELLS.get(key, ()):
+            found[cell] = found.get(cell, 0.0) - n
+    shares = book.get("equity:QQQ", 0.0) / 100
+    cover = {("QQQ", Right.CALL): max(shares, 0.0), ("QQQ", Right.PUT): max(-shares, 0.0)}
+    return {cell: max(n - cover.get(cell[:2], 0.0), 0.0) for cell, n in found.items()}
 
 
 def opens(book: Book, trades: Book) -> bool:

@@ -21,7 +21,7 @@ from psycopg import sql
 
 ADMINISTRATOR, USER = "postgres", "guardian"
 """the program is no superuser: it owns its database and no more"""
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0
 _MEMORY, _ROOM = Path("/dev/shm"), 2**30  # noqa: S108  # mkdtemp makes a folder of its own in it
 """where files are in memory, and the bytes that must be free there: to copy a database on a disk takes half a second"""
 

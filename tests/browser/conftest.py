@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 PROGRAM = ("streamlit", "run", "app.py")
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 """where this process keeps its compiled kernels, so that no program started here need compile its own"""
