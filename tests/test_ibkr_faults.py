@@ -10,7 +10,9 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.ibkr import conditions
 from adapters.ibkr.source import Gateway, IbkrSource
+from adapters.ibkr.supervisor import Supervisor
 from guardrails.findings import Level
 from guardrails.values import SourceState, View
 from tests.brokers.tws import Tws
@@ -48,6 +50,15 @@ def test_nothing_listens() -> None:
         await source.close()
 
     run(work())
+
+
+def test_a_client_id_that_stays_taken_is_tried_again_every_few_seconds() -> None:
+    """Until TWS lets go of a program that died nothing can be sent: ten seconds more of that are too many."""
+    kept = Supervisor(Gateway(), clock)
+    kept.retries = 20
+    taken = conditions.of_handshake({326: ""}, closed=True, host="127.0.0.1", port=4002, client_id=17)
+    assert 1.0 <= kept._pause(taken) <= 4.0
+    assert "close positions in TWS" in taken.action
 
 
 @pytest.mark.parametrize(

@@ -294,6 +294,16 @@ def test_a_rejected_order_is_rejected_in_ibkrs_words(status: bool) -> None:  # n
     assert new(on_desk(work, reject_order={"status": status})) == [KEY]
 
 
+def test_an_order_that_is_inactive_without_a_word_was_rejected_where_it_is_listed_as_over() -> None:
+    """Inactive alone may come back."""
+
+    async def work(_: Tws, source: IbkrSource) -> None:
+        await source.submit(spread(), KEY)
+        await state(source, KEY, "REJECTED")
+
+    on_desk(work, reject_order={"quiet": True})
+
+
 def test_an_order_that_worked_and_is_rejected_later() -> None:
     async def work(tws: Tws, source: IbkrSource) -> None:
         await source.submit(spread(), KEY)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime
 
 import ib_async
 import pytest
 
 from adapters.ibkr import order_states
+from adapters.ibkr.directory import Directory
+from adapters.ibkr.gateway import Gateway
 from adapters.ibkr.heard_orders import HeardOrder, HeardOrders, identity
+from adapters.ibkr.lookup import Lookup
+from adapters.ibkr.orders import Orders
+from adapters.ibkr.session import Session
 from guardrails.instruments import Instrument, Kind
-from guardrails.orders import OrderState
+from guardrails.orders import Leg, OrderState
 from guardrails.symbols import occ
 
 NOW = datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
@@ -203,6 +209,60 @@ def test_a_number_that_is_used_again_is_another_order() -> None:
     heard.error(17, 5, 201, "no", NOW)
     orders = order_states.broker_orders(heard, KNOWN.get, 17)
     assert [(one.key, one.state.value) for one in orders] == [("old", "WORKING"), ("new", "REJECTED")]
+
+
+def test_an_order_told_under_the_number_of_one_just_sent_is_another() -> None:
+    """TWS began its numbers anew: the resting order must not take the key, nor its legs, of the new one."""
+    heard = HeardOrders()
+    heard.placed(HeardOrder(17, 5, NOW, key="new", contract=bag((2, 1, "BUY")), action="BUY", quantity=4))
+    rests = told(heard, bag((1, 1, "BUY")), permId=1, orderRef="old")
+    heard.error(17, 5, 103, "Duplicate order id", NOW)
+    orders = order_states.broker_orders(heard, KNOWN.get, 17)
+    assert [(one.key, one.state.value, one.legs) for one in orders] == [
+        ("new", "UNKNOWN", (Leg(SHORT, 1),)), ("old", "WORKING", (Leg(LONG, 1),)),
+    ]  # fmt: skip
+    assert heard.is_taken(17, 5)
+    assert not heard.is_taken(17, 6)
+    assert told(heard, bag((1, 1, "BUY")), permId=1, orderRef="old") is rests
+
+
+def test_an_order_that_becomes_inactive_without_a_word_is_looked_up_once() -> None:
+    """Among the completed orders it was rejected; else it may come back. Lists that repeat it are not asked again."""
+
+    async def work() -> None:
+        session = Session(Gateway(), lambda: NOW, lambda: None)
+        Orders(Lookup(Directory()), lambda: NOW, 17).listen(session)
+        order = ib_async.Order(orderId=5, clientId=17, permId=900, action="BUY", totalQuantity=4.0, orderRef="K")
+        looked = []
+        for status in ("Submitted", "Inactive"):
+            session.moved.clear()
+            session.ib.wrapper.openOrder(5, bag((1, 1, "BUY")), order, ib_async.OrderState(status=status))
+            looked.append(session.moved.is_set())
+        session.moved.clear()
+        session.on_listing()
+        session.ib.wrapper.openOrder(5, bag((1, 1, "BUY")), order, ib_async.OrderState(status="Inactive"))
+        assert [*looked, session.moved.is_set()] == [False, True, False]
+
+    asyncio.run(work())
+
+
+def test_a_status_of_what_was_never_ordered_makes_no_order_of_it() -> None:
+    """A preview may be told with a status and a number of IBKR's own; no list would ever end the doubt about it."""
+    heard = HeardOrders()
+    assert heard.order_status(9, "PreSubmitted", 0.0, 901, 17, "", NOW) is None
+    assert heard.orders == []
+
+
+def test_an_execution_without_its_account_is_one_of_the_orders_account() -> None:
+    heard, memory = HeardOrders(), {}  # type: ignore[var-annotated]  # filled by what is tested
+    executed(heard, "x.01", 1, 1.0, acctNumber="", orderRef="")
+    assert order_states.fills_of(heard, KNOWN.get, memory) == ((), 1)  # whose it is nobody has said
+    told(heard, bag((1, 1, "BUY")))
+    (fill,), unread = order_states.fills_of(heard, KNOWN.get, memory)
+    assert (fill.account.number, fill.key, fill.quantity, unread) == ("DU1234567", "K", 1.0, 0)
+    executed(heard, "x.01", 1, 1.0, acctNumber="DU7654321")  # read again, it names one
+    (fill,), _ = order_states.fills_of(heard, KNOWN.get, memory)
+    assert (fill.account.number, len(heard.fills)) == ("DU7654321", 1)
 
 
 def test_an_order_nobody_answered_for_loses_its_number_with_the_connection() -> None:

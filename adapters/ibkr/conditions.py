@@ -126,7 +126,8 @@ def of_handshake(codes: Mapping[int, str], *, closed: bool, host: str, port: int
     if CLIENT_ID_IN_USE in codes:
         return Condition(
             "client_id_in_use", SourceState.DOWN, f"Client id {client_id} is used by another connection to TWS.",
-            "Close the other program, or set IBKR_CLIENT_ID to another number; after a restart of TWS wait a moment.",
+            "Close the other program, or set IBKR_CLIENT_ID to another number if it is to stay. TWS may keep that "
+            "of a program that died for minutes; it is tried every few seconds. Until then close positions in TWS.",
         )  # fmt: skip
     if closed:
         return Condition(

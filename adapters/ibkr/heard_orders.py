@@ -122,14 +122,18 @@ class HeardOrders:
         if self._by_id.get((order.client, order.order_id)) is order:
             del self._by_id[order.client, order.order_id]
 
-    def find(self, client: int, order_id: int, perm_id: int = 0) -> HeardOrder | None:
-        """The order of this identity. Numbers of a client may be used again, IBKR's own are not."""
+    def find(self, client: int, order_id: int, perm_id: int = 0, key: str = "") -> HeardOrder | None:
+        """The order of this identity. Numbers of a client may be used again, IBKR's own and our keys are not."""
         found = self._by_perm.get(perm_id) if perm_id else None
         if found is None and order_id > 0:
             found = self._by_id.get((client, order_id))
-            if found is not None and perm_id and found.perm_id not in (0, perm_id):
+            if found is not None and ((perm_id and found.perm_id not in (0, perm_id)) or _is_other(key, found.key)):
                 return None
         return found
+
+    def is_taken(self, client: int, order_id: int) -> bool:
+        """Whether an order of that number was ever sent or told of."""
+        return any(one.client == client and one.order_id == order_id for one in self.orders)
 
     def of_key(self, key: str) -> HeardOrder | None:
         """The last order that bears `key`."""
@@ -144,9 +148,9 @@ class HeardOrders:
         now: datetime,
     ) -> HeardOrder:
         """An order that IBKR lists as open, or tells about anew."""
-        if self.find(order.clientId, order_id, order.permId) is None:
+        if self.find(order.clientId, order_id, order.permId, order.orderRef) is None:
             self._adopt(order.clientId, order_id, order.orderRef)
-        found = self._made(order.clientId, order_id, order.permId, now)
+        found = self._made(order.clientId, order_id, order.permId, now, order.orderRef)
         _describe(found, contract, order)
         told = finite(order.totalQuantity)
         found.quantity, found.is_least = told or found.quantity, found.is_least and not told
@@ -160,8 +164,11 @@ class HeardOrders:
     def order_status(
         self, order_id: int, status: str, filled: float, perm_id: int, client: int, why_held: str, now: datetime
     ) -> HeardOrder | None:
-        """The status of an order, which may repeat and may skip; None for one of which nothing else is known."""
-        if not perm_id and self.find(client, order_id) is None:
+        """The status of an order, which may repeat and may skip; None for one of which nothing else is known.
+
+        It may be that of a preview, which never was an order: the lists tell of all that are.
+        """
+        if self.find(client, order_id, perm_id) is None:
             return None
         found = self._made(client, order_id, perm_id, now)
         found.filled = max(finite(filled) or 0.0, found.filled)
@@ -201,13 +208,20 @@ class HeardOrders:
         root, revision = identity(execution.execId)
         before = self.fills.get(root)
         if before is not None and before.revision >= revision:
-            return False
+            is_whole = before.revision > revision or before.execution.acctNumber or not execution.acctNumber
+            if is_whole:  # else it was told without its account before
+                return False
         self.fills[root] = HeardFill(revision, contract, execution)
         return True
 
     def commission(self, report: ib_async.CommissionReport) -> None:
         """What an execution cost."""
         self.reports[report.execId] = report
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether the open orders of every client are being told."""
+        return self._listed is not None
 
     def listing_begins(self) -> None:
         """From now on the open orders of every client are told."""
@@ -255,8 +269,8 @@ class HeardOrders:
         if found is not None and not found.is_told and (found.client, found.order_id) == (client, order_id):
             self._by_id[client, order_id] = found
 
-    def _made(self, client: int, order_id: int, perm_id: int, now: datetime) -> HeardOrder:
-        found = self.find(client, order_id, perm_id)
+    def _made(self, client: int, order_id: int, perm_id: int, now: datetime, key: str = "") -> HeardOrder:
+        found = self.find(client, order_id, perm_id, key)
         if found is None:
             found = HeardOrder(client, order_id, now)
             self.orders.append(found)
@@ -266,8 +280,17 @@ class HeardOrders:
             found.perm_id = perm_id
             self._by_perm[perm_id] = found
         if found.order_id > 0:
-            self._by_id[found.client, found.order_id] = found
+            place = found.client, found.order_id
+            holder = self._by_id.get(place)
+            # one that was sent a moment ago keeps its number: errors that bear it are about that one
+            if holder is None or holder.is_told:
+                self._by_id[place] = found
         return found
+
+
+def _is_other(key: str, known: str) -> bool:
+    """Whether two keys name two orders; one that is not told says nothing."""
+    return bool(key and known) and key != known
 
 
 def identity(exec_id: str) -> tuple[str, int]:

@@ -109,6 +109,8 @@ def _words(heard: HeardOrder, state: OrderState) -> str:
         words.insert(0, f"order type {heard.order_type}")
     if state is OrderState.UNKNOWN and heard.doubt and heard.doubt not in " ".join(words):
         words.append(heard.doubt)
+    elif state is OrderState.UNKNOWN and heard.status == order_errors.INACTIVE:
+        words.append("IBKR calls it Inactive: it was rejected, or is held and may come back")
     return "; ".join(words)
 
 
@@ -171,7 +173,7 @@ def contracts_of(heard: HeardOrders) -> dict[int, ib_async.Contract | None]:
     return found
 
 
-Memory = dict[str, tuple[HeardFill, ib_async.CommissionReport | None, str, Fill]]
+Memory = dict[str, tuple[HeardFill, ib_async.CommissionReport | None, tuple[str, str], Fill]]
 """executions that were translated, with what they were made from"""
 
 
@@ -180,21 +182,21 @@ def fills_of(heard: HeardOrders, instruments: Instruments, memory: Memory) -> tu
 
     `memory` is brought up to date: only what is new is translated again.
     """
-    keys = {order.perm_id: order.key for order in heard.orders if order.perm_id}
+    owners = {order.perm_id: (order.key, order.account) for order in heard.orders if order.perm_id}
     found, unread = [], 0
     for root, fill in heard.fills.items():
         if fill.contract.secType == _BAG:
             continue
-        report, key = heard.reports.get(fill.execution.execId), keys.get(fill.execution.permId, "")
+        report, owner = heard.reports.get(fill.execution.execId), owners.get(fill.execution.permId, ("", ""))
         known = memory.get(root)
-        if known is not None and known[0] is fill and known[1] is report and known[2] == key:
+        if known is not None and known[0] is fill and known[1] is report and known[2] == owner:
             found.append(known[3])
             continue
-        told = _fill(root, fill, report, instruments(fill.contract.conId), key)
+        told = _fill(root, fill, report, instruments(fill.contract.conId), owner)
         if told is None:
             unread += 1
         else:
-            memory[root] = fill, report, key, told
+            memory[root] = fill, report, owner, told
             found.append(told)
     return tuple(sorted(found, key=lambda one: (one.time, one.execution))), unread
 
@@ -204,23 +206,24 @@ def _fill(
     fill: HeardFill,
     report: ib_async.CommissionReport | None,
     instrument: Instrument | None,
-    key: str,
+    owner: tuple[str, str],
 ) -> Fill | None:
-    told = fill.execution
+    """One execution; `owner` is key and account of the order it belongs to, for what it does not say itself."""
+    told, account = fill.execution, fill.execution.acctNumber or owner[1]
     price, shares = finite(told.price), finite(told.shares)
-    if instrument is None or price is None or shares is None or told.side not in ("BOT", "SLD"):
+    if instrument is None or price is None or shares is None or told.side not in ("BOT", "SLD") or not account:
         return None
     currency = fill.contract.currency or "USD"
     fees = None if report is None or report.currency not in ("", currency) else finite(report.commission)
     return Fill(
         execution=root,
         revision=fill.revision,
-        account=AccountId(rows.BROKER, told.acctNumber),
+        account=AccountId(rows.BROKER, account),
         instrument=instrument,
         quantity=shares if told.side == "BOT" else -shares,
         price=price,
         time=_utc(told.time),
-        key=told.orderRef or key,
+        key=told.orderRef or owner[0],
         reference=str(told.permId) if told.permId else "",
         fees=fees,
         currency=currency,

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import ib_async
 
-from adapters.ibkr import order_states
+from adapters.ibkr import order_errors, order_states
 from adapters.ibkr.conditions import DATA_LOST, LINK_BACK
 from adapters.ibkr.heard_orders import HeardOrder, HeardOrders
 from adapters.ibkr.lookup import Lookup
@@ -200,7 +200,9 @@ class Orders:
         """Something was said of `order`: what is unclear about it is asked soon."""
         if order is None:
             return
-        if order.doubt or order.contract is None:
+        # what is Inactive stands among the completed orders when it was rejected; asked once, not at every listing
+        is_idle = order.status == order_errors.INACTIVE and not (order.completed or order.refused)
+        if order.doubt or order.contract is None or (is_idle and not self.heard.is_listing):
             self._look_again()
         else:
             self._must_know(order.contract)
@@ -228,7 +230,10 @@ class Orders:
         last_price: float, client: int, why_held: str, cap: float = 0.0,
     ) -> None:  # fmt: skip
         del remaining, average, parent, last_price, cap
-        self._heard(self.heard.order_status(order_id, status, filled, perm_id, client, why_held, self.clock()))
+        found = self.heard.order_status(order_id, status, filled, perm_id, client, why_held, self.clock())
+        self._heard(found)
+        if found is None and not self.heard.is_listing:
+            self._look_again()
 
     def _completed_order(self, contract: ib_async.Contract, order: ib_async.Order, state: ib_async.OrderState) -> None:
         self._heard(self.heard.completed_order(contract, order, state, self.clock()))

@@ -69,6 +69,9 @@ def _check_key(orders: Orders, key: str) -> None:
 def _place(session: Session, orders: Orders, contract: ib_async.Contract, sent: ib_async.Order) -> None:
     """Write the order to the socket, known by its number before the first answer can come."""
     sent.orderId = session.ib.client.getReqId()
+    while orders.heard.is_taken(orders.client, sent.orderId):
+        # TWS may begin its numbers anew, and under the number of an order that rests this would change that one
+        sent.orderId = session.ib.client.getReqId()
     heard = HeardOrder(
         client=orders.client, order_id=sent.orderId, heard=orders.clock(), key=sent.orderRef, account=sent.account,
         contract=contract, action=sent.action, quantity=sent.totalQuantity, order_type=sent.orderType,

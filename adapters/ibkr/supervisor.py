@@ -26,8 +26,9 @@ from guardrails.values import SourceState
 log = logging.getLogger(__name__)
 
 BACKOFF = (1.0, 2.0, 5.0, 10.0)
-KNOCK_SECONDS = 0.5
-"""a port on which nothing listens is tried again at once: it costs nobody anything"""
+KNOCK_SECONDS, TAKEN_SECONDS = 0.5, 3.0
+"""a port on which nothing listens is tried again at once: it costs nobody anything; a client id that is taken soon, as
+TWS keeps that of a program that died for a while, and until it is free nothing can be sent"""
 LEARN_SECONDS, CLOSE_SECONDS = 0.5, 2.0
 HISTORY_EVERY, HISTORY_RETRY = timedelta(minutes=30), timedelta(minutes=1)
 _ACCOUNTS = (
@@ -101,6 +102,8 @@ class Supervisor:
         seconds = BACKOFF[min(self.retries, len(BACKOFF)) - 1]
         if condition.name in ("refused", "dropped") or condition is conditions.NOT_ANSWERING:
             seconds = KNOCK_SECONDS
+        elif condition.name == "client_id_in_use":
+            seconds = min(seconds, TAKEN_SECONDS)
         elif condition.name == "account_unanswered":
             self._fetch = (self._fetch + 1) % len(_ACCOUNTS)
         return seconds * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, not a secret

@@ -56,6 +56,7 @@ class Desk:
         row = self._find(client, order.order_id)
         what = "new" if row is None else "modify"
         self.log.append(Sent(what, client, order.order_id, order.ref, order.quantity, order.limit))
+        self.tws.next_id = max(self.tws.next_id, order.order_id + 1)  # TWS tells whoever comes back an unused number
         if self.tws.hit("lose_order"):  # the link breaks before TWS has read it
             self.log[-1] = replace(self.log[-1], what="lost")
             session.drop()
@@ -79,11 +80,7 @@ class Desk:
             "status": "PreSubmitted" if tws.hit("hold_order") else "Submitted",
         }  # fmt: skip
         if rejected is not None:
-            words = str(rejected.get("words", REJECTED)).format(account=order.account)
-            session.send(messages.error(order.order_id, int(rejected.get("code", 201)), words))
-            row["status"] = "Inactive"
-            if rejected.get("status", True):
-                self._tell(row)
+            self._reject(session, row, order, rejected)
             return
         tws.book.open_orders.append(row)
         if tws.hit("lose_reply"):  # taken, but nobody is told
@@ -106,6 +103,17 @@ class Desk:
         if fill is not None:
             left = float(row["totalQuantity"])
             self._fill(row, min(float(fill.get("quantity", left)), left), None)
+
+    def _reject(self, session: Session, row: Row, order: PlacedOrder, how: Row) -> None:
+        is_quiet = how.get("quiet", False)
+        if not is_quiet:
+            words = str(how.get("words", REJECTED)).format(account=order.account)
+            session.send(messages.error(order.order_id, int(how.get("code", 201)), words))
+        row["status"] = "Inactive"
+        if how.get("status", True):
+            self._tell(row)
+        if is_quiet:
+            self._over(row, "Inactive")
 
     def _change(self, session: Session, row: Row, order: PlacedOrder) -> None:
         refused = self.tws.hit("reject_change")

@@ -32,7 +32,7 @@ FAULTS = {
     "lose_reply": "an order is taken and the link reset before anything is said of it",
     "mute_order": "nothing is said of orders that are taken or changed",
     "hold_order": "an order is PreSubmitted",
-    "reject_order": "error `code` (201) with `words`, then Inactive unless `status` is false",
+    "reject_order": "error `code` (201) with `words`, unless `quiet`, then Inactive unless `status` is false",
     "duplicate_id": "error 103 for a new order, which is not taken",
     "tif_preset": "error 10349 before the first word about an order, which lives",
     "tif_preset_only": "with tif_preset: nothing is said after it",
