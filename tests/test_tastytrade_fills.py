@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.tastytrade.fees import fees_of
-from adapters.tastytrade.fills import instant, joined, told
+from adapters.tastytrade.fills import instant, told
+from adapters.tastytrade.replaced import joined
+from adapters.tastytrade.sheets import Sheet
 from guardrails.orders import OrderState
 
 NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
@@ -74,6 +76,9 @@ def test_packages_are_in_lowest_terms_and_filled_as_far_as_the_slowest_leg() -> 
     part = told(record(1, legs=legs), "5WT00001", NOW)
     assert (part.order.state, part.order.filled, part.order.remaining) == (OrderState.PARTIAL, 1.0, 1.0)
     assert [(each.quantity, each.price) for each in part.fills] == [(-1.0, 4.5), (-1.0, 4.5), (-2.0, 4.5)]
+    assert part.order.words == "legs filled: 2 of 2 SPXW 18Dec26 5650P, 2 of 4 SPXW 18Dec26 6300C"
+    alone = told(record(1, "Cancelled", [legs[0], leg(CALL, "Sell to Open", 4)]), "5WT00001", NOW).order
+    assert (alone.filled, alone.words) == (0.0, "legs filled: 2 of 2 SPXW 18Dec26 5650P, 0 of 4 SPXW 18Dec26 6300C")
     assert part.fills[0].time == datetime(2026, 11, 23, 15, 59, 58, 123000, tzinfo=UTC)
     twice = told(record(1, legs=[leg(PUT, "Sell to Open", 2, 1, fill("a", 1), fill("a", 1))]), "5WT00001", NOW)
     assert (twice.order.filled, len(twice.fills)) == (1.0, 1)
@@ -185,3 +190,26 @@ def test_what_ended_unfilled_has_nothing_remaining_and_nothing_filled(status: st
     begun = [leg(PUT, "Sell to Open", 2, "0", fill("a", 1)), leg(CALL, "Sell to Open", 4, "0", fill("b", 2))]
     assert told(record(1, status, begun), "5WT00001", NOW).order.filled == 1
     assert told(record(1, "Filled", legs), "5WT00001", NOW).order.filled == 2
+
+
+def test_two_executions_under_one_fill_id_are_two_and_one_listed_twice_is_one() -> None:
+    first, second = (fill("F", 1, price) | {"ext-exec-id": name} for name, price in (("11", 30.0), ("12", 30.2)))
+    second["filled-at"] = "2026-11-23T15:59:59.000+00:00"
+    before = told(record(7, legs=[leg(PUT, "Sell to Open", 2, 1, first)]), "5WT00001", NOW)
+    after = told(record(7, "Filled", legs=[leg(PUT, "Sell to Open", 2, 0, second, first, first)]), "5WT00001", NOW)
+    assert sorted((each.quantity, each.price) for each in after.fills) == [(-1.0, 30.0), (-1.0, 30.2)]
+    assert [each for each in after.fills if each.execution == before.fills[0].execution] == [before.fills[0]]
+
+
+@pytest.mark.parametrize("listed_before", [0, 1])
+def test_an_order_that_comes_back_without_its_key_is_ours_by_the_number_we_were_answered(listed_before: int) -> None:
+    bare = {name: value for name, value in record(7).items() if name != "external-identifier"}
+    sheet = Sheet("5WT00001")
+    if listed_before:
+        sheet.keep({**bare, "updated-at": 1795449600500})
+    sheet.own("7", "pg-7")
+    for later in (bare, {**bare, "status": "Cancelled", "updated-at": 1795449601000}):
+        sheet.keep(later)
+        (found,), _ = sheet.said(NOW)
+        assert (found.key, found.sender) == ("pg-7", "")
+    assert found.state is OrderState.CANCELLED

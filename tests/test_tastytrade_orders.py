@@ -246,8 +246,12 @@ def test_a_dry_run_that_does_not_add_up_is_unknown(tasty: Tasty, clock: Clock) -
                 assert words in found.unknown, odd
                 assert found.excess_after is None
             tasty.fault("server_error", paths=["dry_run"])
-            assert "500" in (await source.preview(condor())).unknown
+            failed = (await source.preview(condor())).unknown
+            assert "500" in failed
+            assert "is not known" not in failed  # nothing can have come of it
             tasty.mend()
+            tasty.fault("rate_limited", paths=["dry_run"], times=1)
+            assert (await source.preview(condor())).unknown.startswith("tastytrade answers 429")
             refused = await source.preview(order(("AAPL  261218C00999000", 1), limit=1.0))
             assert "Instruments not found" in refused.unknown
 
@@ -406,6 +410,24 @@ def test_a_position_that_turned_since_it_was_shown_stops_the_order(tasty: Tasty,
             with pytest.raises(NotSentError, match=r"-2 were held when the order was checked, \+0 are now"):
                 await source.submit(order((AAPL_CALL, 1), limit=1.06, quantity=2), "pg-1")
             assert tasty.orders == []
+
+    run(work())
+
+
+def test_an_exit_is_sent_by_the_last_known_positions_when_none_can_be_read_and_stays_strict(
+    tasty: Tasty, clock: Clock
+) -> None:
+    async def work() -> None:
+        async with trading(tasty, clock) as source:
+            tasty.fault("server_error", paths=["positions"])
+            await source.submit(order((AAPL_CALL, 1), limit=1.06, quantity=2), "pg-1")
+            [sent] = tasty.posts
+            assert sent["legs"][0]["action"] == "Buy to Close"
+            assert sent["advanced-instructions"] == {"strict-position-effect-validation": True}
+            for opens in (order((AAPL_CALL, 1), limit=1.06, quantity=3), order((AAPL_CALL, -1), limit=1.06)):
+                with pytest.raises(NotSentError, match="positions"):
+                    await source.submit(opens, "pg-2")
+            assert len(tasty.posts) == 1
 
     run(work())
 

@@ -6,11 +6,11 @@ tried again; a write goes out once, and what became of it is told apart: refused
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -19,13 +19,15 @@ from adapters.skew import Skew
 from adapters.tastytrade import conditions
 from adapters.tastytrade.access import Access
 from adapters.tastytrade.login import Login, Session, jitter, retry_after, shortened
-from guardrails.errors import NotSentError
+from guardrails.errors import NotSentError, SourceError
 from guardrails.redaction import redact
 
 Record = Mapping[str, Any]
+_Read = TypeVar("_Read")
 
 READ_SECONDS = 10.0
 """longest wait for one answer, all of it"""
+LOOK_UP_SECONDS = 20.0  # for what takes several answers
 TRIES = 3
 PATIENCE_SECONDS = 5.0
 """longest pause within one read; a longer Retry-After ends it"""
@@ -54,7 +56,8 @@ class Unheard(Exception):  # noqa: N818  # as above
     """What became of a write is not known: its answer was lost, or says that something failed on the way."""
 
     def __init__(self, said: str) -> None:
-        super().__init__(redact(said))
+        self.said = redact(said)
+        super().__init__(f"{self.said}: what tastytrade did is not known.")
 
 
 class Incomplete(Exception):  # noqa: N818  # as above
@@ -121,15 +124,15 @@ class Api:
         try:
             await self.login.enter()
         except Lost as lost:
-            raise NotSentError(f"nothing was sent: {lost.condition.sentence}") from None
+            raise NotSentError(f"{lost.condition.sentence.rstrip('.')}; nothing was sent.") from None
         token, sent = self.session.session_token, self._clock()
         try:
             async with asyncio.timeout(WRITE_SECONDS):
                 answer = await self.session.tell(method, path, body)
         except _UNSENT as error:
-            raise NotSentError(f"nothing was sent: tastytrade cannot be reached ({type(error).__name__}).") from None
+            raise NotSentError(f"tastytrade cannot be reached ({type(error).__name__}); nothing was sent.") from None
         except (httpx2.TransportError, TimeoutError) as error:
-            raise Unheard(f"the answer was lost ({type(error).__name__}): what tastytrade did is not known.") from None
+            raise Unheard(f"the answer was lost ({type(error).__name__})") from None
         self._heard(answer, sent)
         status, content = answer.status_code, _content(answer)
         if status // 100 == 2:  # HTTP
@@ -141,7 +144,7 @@ class Api:
                 await self.login.enter(refused=token)
         if status in _TOOK_NOTHING:
             raise Refused(status, said)
-        raise Unheard(f"tastytrade answered {status} ({said}): what it did is not known.")
+        raise Unheard(f"tastytrade answered {status} ({said})")
 
     async def _json(self, path: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
         """The whole answer; reads that may succeed later are tried again."""
@@ -204,6 +207,15 @@ class Api:
         if not isinstance(data, dict) or not data:
             raise Incomplete(f"{path} has no data")
         return data
+
+
+async def bounded(read: Coroutine[Any, Any, _Read], what: str, seconds: float = LOOK_UP_SECONDS) -> _Read:
+    """The answer to a read of more than one part; SourceError when it takes too long."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await read
+    except TimeoutError:
+        raise SourceError(f"{what} could not be read within {seconds:g} s.") from None
 
 
 class _Later(Exception):  # noqa: N818  # an answer, not always a fault

@@ -16,8 +16,8 @@ from adapters.condition import Lost
 from adapters.tastytrade.api import PAGE, Api, Incomplete, Record, Refused
 from adapters.tastytrade.due import Due
 from adapters.tastytrade.fees import fees_of
-from adapters.tastytrade.fills import chains
 from adapters.tastytrade.ledger import Ledger
+from adapters.tastytrade.replaced import chains
 from adapters.tastytrade.rows import BROKER
 from adapters.tastytrade.sheets import Sheet
 from adapters.tastytrade.ticks import SOURCE
@@ -101,10 +101,13 @@ class Desk:
         self._prompted = True
         self._due.again("orders")
 
-    def take(self, number: str, record: object) -> None:
-        """A record that answered a request of ours."""
+    def take(self, number: str, record: object, key: str = "") -> None:
+        """A record that answered a request of ours, of the order that was sent under `key`."""
         if isinstance(record, dict) and _is_numbered(record):
-            self._sheet(number).keep(record)
+            sheet = self._sheet(number)
+            if key:
+                sheet.own(str(record["id"]).strip(), key)
+            sheet.keep(record)
             self._tell()
 
     def refuse(self, order: BrokerOrder) -> None:

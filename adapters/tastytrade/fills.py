@@ -1,14 +1,13 @@
 """What tastytrade's order records say: orders, their state and their fills; pure.
 
 There is no status for a part that is filled: that is said by the legs. Fills of a package arrive leg by leg, so it is
-filled as far as the leg that lags behind. An order whose price was changed is a new record that replaces the old one:
-here they are one order, under one key, whose fills are those of all its records (tastytrade facts 5).
+filled as far as the leg that lags behind (tastytrade facts 5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import gcd
 
@@ -24,6 +23,8 @@ from guardrails.orders import BrokerOrder, Fill, Leg, OrderState
 from guardrails.redaction import redact
 from guardrails.values import AccountId
 
+KEY = "external-identifier"
+"""field of a record that bears the key under which it was sent"""
 SENDER = "tastytrade"
 """of an order that bears no key: the platform, a phone, another program"""
 _ALIVE = ("received", "routed", "in flight", "contingent", "live", "replace requested")
@@ -61,7 +62,7 @@ def told(record: Record, number: str, read: datetime, fees: Fees | None = None) 
     if state is OrderState.FILLED:
         filled = quantity
     limit = _limit(record)
-    key = text_of(record.get("external-identifier"))
+    key = text_of(record.get(KEY))
     order = BrokerOrder(
         account=AccountId(BROKER, number),
         reference=reference,
@@ -74,7 +75,7 @@ def told(record: Record, number: str, read: datetime, fees: Fees | None = None) 
         time_in_force=_TIMES.get(in_force := text_of(record.get("time-in-force")), in_force),
         sender="" if key else SENDER,
         cancellable=not state.is_over and record.get("cancellable") is not False,
-        words=_words(record, status),
+        words=_words(record, status, _parts_filled(record, legs, done, ended=state is OrderState.FILLED)),
         time=instant(record.get("updated-at")) or read,
         unread=unread,
     )
@@ -92,69 +93,6 @@ def instant(value: object) -> datetime | None:
         return datetime.fromtimestamp(milliseconds / 1000.0, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def joined(parts: Iterable[Told]) -> tuple[list[BrokerOrder], list[Fill]]:
-    """The orders and fills of all records of one account, those that replace one another as one order."""
-    orders: list[BrokerOrder] = []
-    fills: list[Fill] = []
-    for chain in chains(parts):
-        key = next((part.order.key for part in chain if part.order.key), "")
-        sender = "" if key else SENDER
-        orders.append(replace(_one(chain), key=key, sender=sender))
-        fills += [replace(fill, key=key) for part in chain for fill in part.fills]
-    return orders, fills
-
-
-def chains(parts: Iterable[Told]) -> list[list[Told]]:
-    """Records in groups of which each replaces the one before it."""
-    by_reference = {part.order.reference: part for part in parts}
-    after = {part.replaced_by: part.order.reference for part in by_reference.values() if part.replaced_by}
-    before = {
-        part.order.reference: part.replaces or after.get(part.order.reference, "") for part in by_reference.values()
-    }
-    later = {old: new for new, old in before.items() if old in by_reference and old != new}
-    found, seen = [], set()
-    for reference in by_reference:
-        if before[reference] in by_reference and before[reference] != reference:
-            continue
-        chain: list[Told] = []
-        here: str | None = reference
-        while here is not None and here not in seen:
-            seen.add(here)
-            chain.append(by_reference[here])
-            here = later.get(here)
-        found.append(chain)
-    circular = [[by_reference[reference]] for reference in by_reference if reference not in seen]
-    return found + circular
-
-
-def _one(chain: Sequence[Told]) -> BrokerOrder:
-    """The order a chain of records stands for: the first of them that is not over, for only that can be filled now.
-
-    When all are over: the filled one, else the last that was not rejected: a rejected replacement changed nothing.
-    """
-    last = chain[-1]
-    missing = last.replaced_by and last.order.state is OrderState.CANCELLED
-    if missing:  # it lives on under another number that has not been told of yet
-        waits = replace(last.order, state=OrderState.UNKNOWN, words="replaced by an order that is not listed yet")
-        return _summed(waits, chain)
-    alive = [part.order for part in chain if not part.order.state.is_over]
-    ended = [part.order for part in chain if part.order.state is OrderState.FILLED]
-    rest = [part.order for part in reversed(chain) if part.order.state is not OrderState.REJECTED]
-    order = (*alive, *ended, *rest, last.order)[0]
-    if order is not last.order and last.order.words and last.order.state.is_over:
-        order = replace(order, words=f"the new price was not taken: {last.order.words}")
-    return _summed(order, chain)
-
-
-def _summed(order: BrokerOrder, chain: Sequence[Told]) -> BrokerOrder:
-    """`order` with what the other records of its chain filled before."""
-    others = sum(part.order.filled for part in chain if part.order.reference != order.reference)
-    if not others:
-        return order
-    state = OrderState.PARTIAL if order.state is OrderState.WORKING else order.state
-    return replace(order, quantity=order.quantity + others, filled=order.filled + others, state=state)
 
 
 def _rows(record: Record) -> list[Record]:
@@ -227,21 +165,38 @@ def _limit(record: Record) -> float | None:
     return None if size is None or effect not in ("debit", "credit") else abs(size) * (1 if effect == "debit" else -1)
 
 
-def _words(record: Record, status: str) -> str:
-    """Why it was rejected or is held back, or what ended it."""
+def _words(record: Record, status: str, parts: str) -> str:
+    """Why it was rejected or is held back, what ended it, and which `parts` of it are filled."""
     reason = text_of(record.get("reject-reason")) or text_of(record.get("contingent-status"))
     word = _plain(status)
     quiet = word in _QUIET and word != "contingent"
-    return redact(" ".join((reason or ("" if quiet else status)).split()))[:160]
+    said = redact(" ".join((reason or ("" if quiet else status)).split()))
+    return "; ".join(filter(None, (parts, said)))[:160]
+
+
+def _parts_filled(record: Record, legs: Sequence[Leg], done: Sequence[float], *, ended: bool) -> str:
+    """How far each leg of a package is filled: packages do not say it, and a leg may stand alone by then."""
+    if len(legs) < 2 or ended or not any(done):
+        return ""
+    wholes = (number_of(row.get("quantity")) or 0.0 for row in _rows(record))
+    return "legs filled: " + ", ".join(
+        f"{units:g} of {whole:g} {leg.instrument.label}" for leg, units, whole in zip(legs, done, wholes, strict=True)
+    )
 
 
 def _fill_rows(leg: Record) -> dict[str, Record]:
-    """The fills of a leg by their identity; one that is listed twice counts once."""
+    """The fills of a leg by their identity; one that is listed twice counts once, two executions under one id do not.
+
+    The earliest keeps the bare id, so that it has the same name in every reading.
+    """
     raw = leg.get("fills")
     rows = [row for row in raw if isinstance(row, dict)] if isinstance(raw, list) else []
     named: dict[str, Record] = {}
-    for number, row in enumerate(rows):
-        named[text_of(row.get("fill-id")) or text_of(row.get("ext-exec-id")) or f"#{number}"] = row
+    for number, row in sorted(enumerate(rows), key=lambda each: text_of(each[1].get("filled-at"))):
+        execution = text_of(row.get("ext-exec-id"))
+        name = text_of(row.get("fill-id")) or execution or f"#{number}"
+        other = text_of(named[name].get("ext-exec-id")) if name in named else ""
+        named[f"{name} {execution}" if execution and other and execution != other else name] = row
     return named
 
 

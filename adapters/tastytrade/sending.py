@@ -7,20 +7,20 @@ positions read just before; where they say something else than those last shown 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from datetime import date, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime
+from typing import Protocol
 
 from adapters.tastytrade import conditions, dry_run, orders, price_steps
 from adapters.tastytrade.access import Access
-from adapters.tastytrade.api import Api, Record, Refused, Unheard
+from adapters.tastytrade.api import Api, Record, Refused, Unheard, bounded
 from adapters.tastytrade.chains import Chains
 from adapters.tastytrade.desk import Desk
 from adapters.tastytrade.fields import flag
 from adapters.tastytrade.ledger import Ledger
-from adapters.tastytrade.orders import Held
 from adapters.tastytrade.reference import Reference
 from adapters.tastytrade.rows import BROKER
+from adapters.tastytrade.shown import Shown
 from adapters.tastytrade.ticks import SOURCE
 from adapters.trading_mode import TradingMode
 from guardrails import calendar
@@ -29,13 +29,7 @@ from guardrails.instruments import Instrument
 from guardrails.orders import BrokerOrder, ChainExpiry, Order, OrdersRead, OrderState, Preview, PriceRule
 from guardrails.values import AccountId
 
-_Read = TypeVar("_Read")
-
-HELD_SECONDS, PREVIEW_SECONDS, LOOK_UP_SECONDS = 12.0, 15.0, 20.0
-CONFIRM_SECONDS = 3.0
-"""longest reading of positions within a submit, which is over in 10 s with the sending itself"""
-JUST_NOW, LATELY = timedelta(seconds=2), timedelta(seconds=60)
-"""positions shown just now need not be read again; those shown lately must not have turned since"""
+PREVIEW_SECONDS = 15.0
 _TURNED_AWAY = (400, 422)
 """answers to an order as such: it was looked at and rejected; others say that it was not looked at"""
 _BARRED = {"is-closed": "is closed", "is-frozen": "is frozen"}
@@ -54,18 +48,16 @@ class Parts(Protocol):
 class Trading:
     """The half of `TastytradeSource` that implements `guardrails.brokers.TradingBroker`."""
 
-    def __init__(self, access: Access, clock: Callable[[], datetime], mode: TradingMode) -> None:
-        self._access, self._clock, self._mode = access, clock, mode
+    def __init__(
+        self, access: Access, clock: Callable[[], datetime], mode: TradingMode, parts: Callable[[], Parts | None]
+    ) -> None:
+        """`parts` gives the connection, begun if need be; None when it is not configured."""
+        self._access, self._clock, self._mode, self._parts = access, clock, mode, parts
         self._looked: tuple[Instrument, ...] = ()
         self._sent: set[str] = set()
-        self._shown: dict[str, tuple[datetime, Held]] = {}
-        """positions of an account as `held` last gave them"""
+        self._shown = Shown(clock)
         self._sizes: tuple[date | None, dict[str, Record]] = (None, {})
         """records with tick sizes read on a day"""
-
-    def _parts(self) -> Parts | None:
-        """The connection, begun if need be; None when it is not configured."""
-        raise NotImplementedError  # the other half has it
 
     def is_paper(self, account: AccountId) -> bool:
         """Whether `account` is at the sandbox."""
@@ -105,9 +97,7 @@ class Trading:
 
     async def held(self, account: AccountId) -> Mapping[str, float]:
         """Signed quantities by `Instrument.key`, read now; NaN for what is held in a quantity that cannot be read."""
-        found = await self._read_held(account.number, HELD_SECONDS)
-        self._shown[account.number] = (self._clock(), found)
-        return found.quantities
+        return (await self._shown.read(self._open().ledger, account.number)).quantities
 
     async def preview(self, order: Order) -> Preview:
         """What a dry run says; a Preview whose `unknown` has the reason when it says nothing that can be used."""
@@ -119,10 +109,13 @@ class Trading:
                 wire = orders.document(order, "", held)
                 answer = await parts.api.tell("POST", f"/accounts/{number}/orders/dry-run", wire)
         except Refused as refused:
-            return Preview(now, unknown=f"tastytrade refuses it: {refused.said}; margin unknown")
+            says = f"refuses it: {refused.said}" if refused.status in _TURNED_AWAY else f"answers {refused}"
+            return Preview(now, unknown=f"tastytrade {says}; margin unknown")
         except TimeoutError:
             return Preview(now, unknown=f"tastytrade did not answer within {PREVIEW_SECONDS:g} s; margin unknown")
-        except (NotSentError, SourceError, Unheard) as error:
+        except Unheard as unheard:
+            return Preview(now, unknown=f"{unheard.said}; margin unknown")
+        except (NotSentError, SourceError) as error:
             return Preview(now, unknown=f"{error} Margin unknown.")
         return dry_run.preview(answer, parts.ledger.books[number].balance or {}, self._clock())
 
@@ -135,7 +128,7 @@ class Trading:
         if not key or key in self._sent:
             raise NotSentError("an order is sent once, under a key of its own: this one has none or was sent before.")
         number = order.account.number
-        wire = orders.document(order, key, await self._confirmed(order))
+        wire = orders.document(order, key, await self._shown.confirmed(parts.ledger, order))
         self._sent.add(key)
         try:
             answer = await parts.api.tell("POST", f"/accounts/{number}/orders", wire)
@@ -150,7 +143,7 @@ class Trading:
             raise
         finally:
             parts.desk.prompt()
-        parts.desk.take(number, answer.get("order"))
+        parts.desk.take(number, answer.get("order"), key)
 
     async def cancel(self, order: BrokerOrder) -> None:
         """Ask once for every living record of `order` to be cancelled.
@@ -196,7 +189,7 @@ class Trading:
             raise NotSentError(f"tastytrade keeps the old limit: {refused}.") from None
         finally:
             parts.desk.prompt()
-        parts.desk.take(number, answer)
+        parts.desk.take(number, answer, order.key)
 
     async def price_rule(self, order: Order) -> PriceRule:
         """The increments of the package's price."""
@@ -204,17 +197,17 @@ class Trading:
         if self._sizes[0] != today:
             self._sizes = (today, {})
         parts = self._open()
-        return await _bounded(price_steps.rule_for(parts.api, order, self._sizes[1]), "price steps")
+        return await bounded(price_steps.rule_for(parts.api, order, self._sizes[1]), "price steps")
 
     async def expiries(self, underlying: str) -> tuple[ChainExpiry, ...]:
         """What is listed on `underlying`; of a product (`/ES`) each expiry names the contract it is struck on."""
-        found = await _bounded(self._open().chains.read(underlying), "the chain")
+        found = await bounded(self._open().chains.read(underlying), "the chain")
         return tuple(each.expiry for each in found)
 
     async def listed(self, expiry: ChainExpiry) -> tuple[Instrument, ...]:
         """Every option of one expiry, by strike, calls before puts."""
         parts = self._open()
-        for each in await _bounded(parts.chains.read(expiry.underlying), "the chain"):
+        for each in await bounded(parts.chains.read(expiry.underlying), "the chain"):
             if (each.expiry.expiry, each.expiry.root) == (expiry.expiry, expiry.root):
                 parts.reference.directory.streamers.update(each.streamers)  # they need not be looked up again
                 return each.options
@@ -237,39 +230,6 @@ class Trading:
             raise NotSentError(why)
         return parts
 
-    async def _read_held(self, number: str, seconds: float) -> Held:
-        rows = await _bounded(self._open().ledger.read_anew(number), "positions", seconds)
-        return orders.held_of(rows, self._clock())
-
-    async def _confirmed(self, order: Order) -> Held:
-        """Positions by which legs open or close; NotSentError when they cannot be read or have turned."""
-        number, now = order.account.number, self._clock()
-        shown_at, shown = self._shown.get(number, (None, Held()))
-        since = None if shown_at is None else now - shown_at
-        if since is not None and timedelta() <= since <= JUST_NOW:
-            return shown
-        try:
-            fresh = await self._read_held(number, CONFIRM_SECONDS)
-        except SourceError as error:
-            raise NotSentError(f"nothing was sent: {error}") from None
-        for trade in order.trades if since is not None and timedelta() <= since <= LATELY else ():
-            was, have = (held.quantities.get(trade.instrument.key, 0.0) for held in (shown, fresh))
-            if (was * trade.quantity < 0) != (have * trade.quantity < 0):
-                raise NotSentError(
-                    f"{trade.instrument.label}: {was:+g} were held when the order was checked, {have:+g} are now; "
-                    "nothing was sent, look again."
-                )
-        return fresh
-
-
-async def _bounded(read: Coroutine[Any, Any, _Read], what: str, seconds: float = LOOK_UP_SECONDS) -> _Read:
-    """The answer to a read; SourceError when it takes too long."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await read
-    except TimeoutError:
-        raise SourceError(f"{what} could not be read within {seconds:g} s.") from None
-
 
 def _rejected(order: Order, key: str, said: str, now: datetime) -> BrokerOrder:
     """An order that tastytrade turned away before it gave it a number."""
@@ -281,4 +241,4 @@ def _rejected(order: Order, key: str, said: str, now: datetime) -> BrokerOrder:
 
 def _unheard(refused: Refused) -> str:
     scope = " Look whether the grant has the scope `trade`." if refused.status == 403 else ""  # HTTP
-    return f"nothing was taken: tastytrade answers {refused}.{scope}"
+    return f"tastytrade answers {refused}: it took nothing.{scope}"

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from adapters.tastytrade.api import Record
-from adapters.tastytrade.fills import Told, instant, joined, told
+from adapters.tastytrade.fields import text_of
+from adapters.tastytrade.fills import KEY, Told, instant, told
+from adapters.tastytrade.replaced import joined
 from guardrails import calendar
 from guardrails.orders import BrokerOrder, Fill, OrderState
 
@@ -26,6 +28,8 @@ class Sheet:
     refused: dict[str, BrokerOrder] = field(default_factory=dict)
     """ours that were turned away before they got a number, by key"""
     fees: dict[str, float] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """ours by id, as we were answered: a record may come back without the key under which it was sent"""
     time: datetime | None = None
     """when the list was last read whole"""
     trouble: str = ""
@@ -53,10 +57,17 @@ class Sheet:
         today = calendar.exchange_date(now)
         return orders, [fill for fill in done if calendar.exchange_date(fill.time) == today or now - fill.time < LATELY]
 
+    def own(self, reference: str, key: str) -> None:
+        """The order `reference` was sent by us, under `key`."""
+        self.keys[reference] = key
+        if reference in self.records:  # it was listed before the answer came
+            self.records[reference] = _keyed(self.records[reference], key)
+
     def keep(self, record: Record) -> None:
         """Take a record that has a number, unless what is known of its order is newer."""
         reference = str(record["id"]).strip()
         self.gone.discard(reference)
+        record = _keyed(record, self.keys.get(reference, ""))
         before = self.records.get(reference)
         if before is not None:
             was, now = (instant(each.get("updated-at")) for each in (before, record))
@@ -76,6 +87,7 @@ class Sheet:
         for order in [part.order for part in self.parts(now)]:
             if order.state.is_over and _past(order, now):
                 self.records.pop(order.reference, None)
+                self.keys.pop(order.reference, None)
         for key, order in list(self.refused.items()):
             if _past(order, now):
                 del self.refused[key]
@@ -84,6 +96,11 @@ class Sheet:
         """Take what trades cost."""
         self.fees.update(fees)
         self._parts.clear()
+
+
+def _keyed(record: Record, key: str) -> Record:
+    """`record` with `key`, where it bears none itself."""
+    return {**record, KEY: key} if key and not text_of(record.get(KEY)) else record
 
 
 def _gone(order: BrokerOrder) -> BrokerOrder:

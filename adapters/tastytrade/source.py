@@ -48,7 +48,7 @@ class TastytradeSource(Trading):
     name = SOURCE
 
     def __init__(self, access: Access, clock: Callable[[], datetime], trading: TradingMode = OFF) -> None:
-        super().__init__(access, clock, trading)
+        super().__init__(access, clock, trading, self._connection)
         self._followed: tuple[Instrument, ...] = ()
         self._event = asyncio.Event()
         self._composing = asyncio.Lock()
@@ -106,7 +106,7 @@ class TastytradeSource(Trading):
             task.cancel()
             await asyncio.wait({task}, timeout=CLOSE_SECONDS)
 
-    def _parts(self) -> _Kept | None:
+    def _connection(self) -> _Kept | None:
         self._begin()
         return self._kept
 
