@@ -13,7 +13,7 @@ from adapters.demo.exchange import ACCOUNTS, FEE
 from adapters.trading_mode import TradingMode
 from guardrails.brokers import TradingBroker
 from guardrails.errors import NotSentError
-from guardrails.instruments import Right
+from guardrails.instruments import Kind, Right
 from guardrails.orders import Leg, Order, OrderState
 from guardrails.settings import TradingSetting
 from guardrails.symbols import parse
@@ -153,3 +153,17 @@ def test_a_future_is_bought_for_its_fee_alone() -> None:
     lost = account(left).net_liquidation - account(right).net_liquidation  # type: ignore[operator]  # it always says
     assert asyncio.run(traded.held(IBKR))[future.key] == -3.0
     assert 2 * FEE <= lost <= 2 * FEE + 2 * 5 * 0.75  # a tick of 0.25 and what moved between the two parts
+
+
+def test_it_goes_on_when_everything_is_closed() -> None:
+    source = demo()
+    traded = [held for held in look(source).positions if held.instrument.kind is not Kind.CASH]
+    for nth, held in enumerate(traded):
+        leg = Leg(held.instrument, -1 if held.quantity > 0 else 1)
+        limit = 0.0 if held.quantity > 0 else 99_999.0
+        asyncio.run(source.submit(Order(held.account, (leg,), int(abs(held.quantity)), limit), f"g-{nth}"))
+    for seconds in range(2, 120, 10):
+        left = [held for held in look(source, seconds).positions if held.instrument.kind is not Kind.CASH]
+    assert left == []
+    assert len(traded) == 40
+    assert all(one.state is OrderState.FILLED for one in source.orders().orders)

@@ -173,7 +173,7 @@ def _with_events(position: Position, events: _Events, time: datetime) -> Positio
     if position.instrument.kind is Kind.OTHER:
         return position
     symbol = dxfeed.format(position.instrument)
-    quote, greeks = events["Quote"].get(symbol), events["Greeks"].get(symbol)
+    quote, greeks = (events.get(kind, {}).get(symbol) for kind in ("Quote", "Greeks"))  # none of a book without options
     if quote is not None:
         position = replace(position, bid=finite(quote["bidPrice"]), ask=finite(quote["askPrice"]), quote_time=time)
     return position if greeks is None else replace(position, greeks=_dxfeed_greeks(greeks, time))
