@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from guardrails import calendar
 from guardrails.instruments import Kind, Right, Settlement
-from guardrails.values import AccountId, Market, Position
+from guardrails.values import SENTINEL, AccountId, Market, Position
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -141,6 +141,26 @@ def read_columns(positions: Sequence[Position], market: Market, now: datetime) -
     )
 
 
+def spliced(before: Columns, added: Columns, chosen: Index, known: Sequence[int]) -> Columns:
+    """The columns of rows `chosen` from those of `before` and, counted on from its last, those of `added`.
+
+    `known` is, for each row of `added`, a row of `before` that holds the same instrument, or -1. As `read_columns` of
+    these rows would be, of the same market and time: class numbers follow the order of appearance.
+    """
+    was = len(before.line)
+    lines = np.array([before.line[row] if row >= 0 else was + own for row, own in zip(known, added.line, strict=True)])
+    _, line = _renumbered(range(was + len(known)), np.concatenate([before.line, lines.astype(np.intp)])[chosen])
+    found: dict[str, object] = {"line": line, "lines": np.unique(line, return_index=True)[1]}
+    for names, number in (("underlyings", "underlying"), ("accounts", "account"), ("expiries", "expiry")):
+        joint, own = _united(getattr(before, names), getattr(added, names))
+        codes = np.concatenate([getattr(before, number), own[getattr(added, number)]])[chosen]
+        found[names], found[number] = _renumbered(joint, codes)
+    for one in fields(Columns):
+        if one.name not in found:
+            found[one.name] = np.concatenate([getattr(before, one.name), getattr(added, one.name)])[chosen]
+    return Columns(**found)  # type: ignore[arg-type]  # each field by its own name and type, from two of them
+
+
 def spot_of(position: Position, market: Market) -> float | None:
     """Price of what the position is struck on: the underlying's for an option, its own for the rest.
 
@@ -165,8 +185,26 @@ def classes(names: Iterable[_Class]) -> tuple[tuple[_Class, ...], Index]:
     return tuple(order), np.array(index, dtype=np.intp)
 
 
+def _united(first: tuple[_Class, ...], second: tuple[_Class, ...]) -> tuple[tuple[_Class, ...], Index]:
+    """Distinct names of both, and the place of each of `second` among them."""
+    order = {name: place for place, name in enumerate(first)}
+    places = [order.setdefault(name, len(order)) for name in second]
+    return tuple(order), np.array(places, dtype=np.intp)
+
+
+def _renumbered(names: Sequence[_Class], codes: Index) -> tuple[tuple[_Class, ...], Index]:
+    """Those of `names` that occur among `codes`, in order of appearance, and their places there."""
+    used, first = np.unique(codes, return_index=True)
+    order = used[np.argsort(first)]
+    place = np.empty(len(names), dtype=np.intp)
+    place[order] = np.arange(len(order))
+    return tuple(names[each] for each in order.tolist()), place[codes]
+
+
 def _floats(values: Iterable[float | None]) -> Array:
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    found = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    found[~(np.abs(found) < SENTINEL)] = math.nan  # no figure of a book is infinite, and an infinite one clears a limit
+    return found
 
 
 def _flags(kinds: Iterable[Kind], chosen: tuple[Kind, ...]) -> Mask:

@@ -165,7 +165,11 @@ class Exposures:
 
 def measure_exposures(positions: Sequence[Position], market: Market, now: datetime) -> Exposures:
     """The exposures of `positions` at `now`, an aware UTC time."""
-    columns = read_columns(positions, market, now)
+    return exposures_of(read_columns(positions, market, now), market)
+
+
+def exposures_of(columns: Columns, market: Market) -> Exposures:
+    """The exposures of what has been read into `columns` at this market."""
     measures = _Measures(columns)
     names = [group_of(name) for name in columns.underlyings]
     groups, group_of_underlying = classes(names)

@@ -179,3 +179,12 @@ def test_a_bond_moves_with_its_own_price() -> None:
     assert exposures.delta.total() == Interval(9_900.0, 9_900.0)
     assert exposures.beta_delta().total() == Interval(0.0, 19_800.0)
     assert exposures.gamma.total() == exposures.vega.total() == exposures.theta.total() == Interval(0.0, 0.0)
+
+
+@pytest.mark.parametrize("broken", [math.inf, -math.inf, 1.7976931348623157e308])
+def test_a_figure_that_is_no_number_is_missing_and_hides_no_short_vega(broken: float) -> None:
+    """A long of endless vega would hide any short beside it."""
+    short, long = option("SPXW  261218P05700000", -10, "0 0 5 0"), option("SPXW  261218P05600000", 1, "0 0 5 0")
+    assert long.greeks is not None
+    for odd in (replace(long, quantity=broken), replace(long, greeks=replace(long.greeks, vega=broken))):
+        assert book(short, odd).exposures.vega.total().missing

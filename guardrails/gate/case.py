@@ -72,7 +72,10 @@ class Case:
             books = [self.ground.portfolio.positions] if self.after is None else [
                 self.after.portfolio.positions, self.ground.portfolio.positions,
             ]  # fmt: skip
-            self._rows[key] = next((p for book in books for p in book if p.instrument.key == key), None)
+            named = key.partition(":")[2]  # held against the symbol first, as a key is made anew each time
+            self._rows[key] = next(
+                (p for book in books for p in book if p.instrument.symbol == named and p.instrument.key == key), None
+            )
         return self._rows[key]
 
 

@@ -1,8 +1,9 @@
 """What trades make of the sums of the book, in plain floats: microseconds, however large the book is.
 
-A prefilter for what is asked again and again (the largest quantity that fits, a slider): it adds what the contracts of
-each leg are worth to the sums of the cycle, and holds the result against the limits that follow from them. The verdict
-is always that of `projection.project`, which also has stress, margin and expiry; a test holds one against the other.
+For what is asked again and again (a slider, many candidates): it adds what the contracts of each leg are worth to the
+sums of the cycle, and holds the result against the limits that follow from them. The verdict is always that of
+`projection.project`, which also has stress, margin and expiry; a test holds one against the other. The gate does not
+ask it: legs are valued one by one here, and there by each other's quotes too; `quantity` has its own sums.
 
 NaN is not known: a sum of which any part is missing or only bounded is NaN, and no limit on it is cleared or proven.
 """

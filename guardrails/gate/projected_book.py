@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from guardrails.columns import Columns, read_columns, spliced
 from guardrails.gate.new_legs import opened, owner_of, trade_price, valued
 from guardrails.instruments import Instrument, Kind
 from guardrails.limits import Limits
@@ -103,6 +106,18 @@ def rows_after(portfolio: Portfolio, limits: Limits, changes: Sequence[Change], 
     fresh = iter(added)
     traded = tuple((change, portfolio.positions[change.rows[0]] if change.rows else next(fresh)) for change in changes)
     return Rows((*after, *added), kept, (*touched, *range(len(after), len(after) + len(added))), traded)
+
+
+def columns_after(portfolio: Portfolio, rows: Rows, held: Places) -> Columns:
+    """The columns of the positions after: read anew only where they were touched."""
+    touched = [rows.positions[place] for place in rows.touched]
+    chosen = np.array(rows.kept, dtype=np.intp)
+    chosen = np.concatenate([chosen, np.zeros(len(rows.positions) - len(chosen), dtype=np.intp)])
+    before = portfolio.exposures.columns
+    chosen[list(rows.touched)] = len(portfolio.positions) + np.arange(len(touched))
+    owners = (held.get(position.instrument.key, {}) for position in touched)
+    known = [next((same[0] for same in each.values()), -1) for each in owners]
+    return spliced(before, read_columns(touched, portfolio.market, portfolio.time), chosen, known)
 
 
 def accounts_after(portfolio: Portfolio, rows: Rows, prices: Mapping[str, float]) -> tuple[Account, ...]:

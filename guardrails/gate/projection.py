@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from guardrails import checks
-from guardrails.exposures import measure_exposures
+from guardrails.exposures import exposures_of
 from guardrails.findings import Finding
 from guardrails.gate.new_legs import owner_of
 from guardrails.gate.projected_book import (
@@ -27,6 +27,7 @@ from guardrails.gate.projected_book import (
     Rows,
     accounts_after,
     changes_of,
+    columns_after,
     has_figures,
     places_of,
     rows_after,
@@ -104,7 +105,8 @@ def project(
     found = _project(prepared, trades, prices or {}, margin, account)
     if plain and len(prepared.worlds) < MOST_WORLDS:
         if not isinstance(found.stress, str):
-            found.stress.book.priced.clear()  # the checks have asked; what nobody asks again need not be held
+            found.stress.book.priced.clear()
+            found.stress.book.known.clear()  # the checks have asked; what nobody asks again need not be held
         prepared.worlds[tuple(trades)] = found
     return found
 
@@ -122,7 +124,7 @@ def _project(
         return _unchanged(prepared, account)
     rows = rows_after(portfolio, limits, changes, given)
     told = account if is_told(margin) else None
-    after = _with_rows(portfolio, rows, given)
+    after = _with_rows(prepared, rows, given)
     if told is not None and margin is not None:
         after = _with_margin(after, changes, told, margin)
     after = replace(after, stress=stress_after(prepared.before, after, rows))
@@ -161,7 +163,8 @@ def _unchanged(prepared: Prepared, account: AccountId | None) -> Projected:
     return Projected(portfolio, prepared.findings, portfolio.stress, measures_of(portfolio, account), ())
 
 
-def _with_rows(portfolio: Portfolio, rows: Rows, prices: Mapping[str, float]) -> Portfolio:
+def _with_rows(prepared: Prepared, rows: Rows, prices: Mapping[str, float]) -> Portfolio:
+    portfolio = prepared.portfolio
     accounts = accounts_after(portfolio, rows, prices)
     ages = [_age(rows.positions[row].greeks, portfolio.time) for row in rows.touched]
     known = [age for age in (portfolio.data_age_seconds, *ages) if age is not None]
@@ -170,7 +173,7 @@ def _with_rows(portfolio: Portfolio, rows: Rows, prices: Mapping[str, float]) ->
         portfolio,
         accounts=accounts,
         positions=rows.positions,
-        exposures=measure_exposures(rows.positions, portfolio.market, portfolio.time),
+        exposures=exposures_of(columns_after(portfolio, rows, prepared.held), portfolio.market),
         net_liquidation=total_net_liquidation(accounts, portfolio.market) if absent else portfolio.net_liquidation,
         data_age_seconds=max(known, default=None),
     )

@@ -20,6 +20,7 @@ from guardrails.margin.estimate import Rule, Settled
 from guardrails.margin.legs import FUTURES
 from guardrails.margin.packages import Package, Pairing
 from guardrails.margin.rates import class_group_of
+from guardrails.margin.strategy import Line
 from guardrails.stress.accounts import (
     ByUnderlying,
     Held,
@@ -213,11 +214,18 @@ def _settled(old: Margined, packages: Sequence[Package], names: frozenset[str]) 
     if by_strategy is None or by_scenario is None:
         return None
     kept = (line for line in by_strategy.lines if line.underlying not in names)
-    lines = {place: replace(line, legs=packages[place].legs) for place, line in enumerate(kept)}
+    lines = {place: _at(line, packages[place].legs) for place, line in enumerate(kept)}
     groups = {class_group_of(name) for name in names}
     return Settled(
         lines, {one.name: one for one in by_scenario.groups if one.name not in groups and isfinite(one.amount)}
     )
+
+
+def _at(line: Line, legs: tuple[int, ...]) -> Line:
+    """`line`, its legs in other places; made by hand, because there are hundreds."""
+    if line.legs == legs:
+        return line
+    return Line(line.underlying, line.kind, legs, line.amount, line.words, line.long_options, line.short_options)
 
 
 def _has_futures(legs: Sequence[Leg]) -> bool:
@@ -243,7 +251,7 @@ def _renumbered(
     for p in one.pairing.packages:
         if one.legs[legs[p.legs[0]]].underlying not in without:
             places = tuple([where[legs[leg] + shift] for leg in p.legs])
-            yield Package(p.kind, places, p.amounts, p.units, p.most, p.worst)
+            yield p if places == p.legs else Package(p.kind, places, p.amounts, p.units, p.most, p.worst)
 
 
 def _rows_of(book: Book, account: AccountId) -> Index:

@@ -23,8 +23,8 @@ from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.stress import COMPILING
 from guardrails.stress.book import Book, book_of
-from guardrails.stress.gaps import single_name_gaps
-from guardrails.stress.outcome import Outcome, joined, outcome, picked, prices_after, vague
+from guardrails.stress.gaps import gap_shock, single_name_gaps
+from guardrails.stress.outcome import BLENDS, MIDDLE, Outcome, joined, outcome, picked, prices_after, vague
 from guardrails.stress.response import level_of
 from guardrails.stress.scenarios import named_shocks
 from guardrails.stress.shocks import Moves, Shock, moves
@@ -33,9 +33,6 @@ from guardrails.stress.standing import Standing, doubts_of, share_of, standing_o
 from guardrails.stress.trough import trough_of
 from guardrails.terms import Terms
 from guardrails.values import AccountId, Position
-
-MIDDLE = 0.5
-"""where the checks look for what loses most"""
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +45,8 @@ class Before:
     limits: Limits
     outcomes: dict[tuple[Shock, ...], Outcome] = field(default_factory=dict)
     """of shocks beside those of the cycle"""
-    prices: dict[tuple[tuple[Shock, ...], float], Array] = field(default_factory=dict)
-    """unit prices by (row, shock), by shocks and blend"""
+    prices: dict[tuple[tuple[Shock, ...], float], tuple[Array, Array]] = field(default_factory=dict)
+    """what rows are struck on and unit prices by (row, shock), by shocks and blend"""
     gaps: tuple[Moves, Array] | None = None
     required: Required = field(default_factory=Required)
     """of its accounts"""
@@ -69,11 +66,11 @@ class Before:
             self.gaps = told[0], prices_after(book, told[0])
         return self.gaps
 
-    def priced(self, book: Book, shocks: Sequence[Shock], blend: float) -> Array:
-        """Unit prices (rows, shocks) of the book of the cycle."""
+    def priced(self, book: Book, shocks: Sequence[Shock], blend: float) -> tuple[Array, Array]:
+        """What the rows of the book of the cycle are struck on and their unit prices (rows, shocks)."""
         key = (tuple(shocks), blend)
         if key not in self.prices:
-            self.prices[key] = prices_after(book, moves(book, shocks, blend))
+            self.prices[key] = _priced(book, shocks, blend)
         return self.prices[key]
 
 
@@ -162,10 +159,15 @@ class _Joint:
             unvalued_share=share_of(book, unvalued),
             doubts=doubts_of(book),
         )
-        self.remember(ladder or (), MIDDLE)
-        if vague(book).any():  # without, every blend is the same
-            self.remember(ladder or (), 0.0)
-        self.remember(now.scenarios.shocks, MIDDLE)
+        same = not vague(book).any()  # then every blend is
+        self.tell(ladder or (), MIDDLE, 0.0) if same else self.tell(ladder or (), MIDDLE)
+        if not same:
+            self.tell(ladder or (), 0.0)
+        self.tell(now.scenarios.shocks, MIDDLE)
+        if gaps.worst is not None:
+            alone = gap_shock(gaps.worst, rising=gaps.rising)
+            for blend in BLENDS[:1] if same else BLENDS:
+                self.tell((alone,), blend)
         return found
 
     def revalued(self, shocks: Sequence[Shock]) -> Outcome:
@@ -198,16 +200,28 @@ class _Joint:
             found[kept], found[traded] = value[origin, place], own[:, place]
             self.book.priced[where.key(place)] = found
 
-    def remember(self, shocks: Sequence[Shock], blend: float) -> None:
-        """Give the book after the unit prices that its checks will ask for."""
+    def tell(self, shocks: Sequence[Shock], *blends: float) -> None:
+        """Tell the book after where its rows stand and what they cost, as its checks will ask: alike at `blends`."""
         if not shocks:
             return
-        where = moves(self.book, shocks, blend)
-        value = np.empty((len(self.origin), len(shocks)))
-        value[~self.mine] = self.before.priced(self.now.book, shocks, blend)[self.origin[~self.mine]]
-        value[self.mine] = prices_after(self.part, moves(self.part, shocks, blend))
-        for place in range(len(shocks)):
-            self.book.priced[where.key(place)] = value[:, place]
+        both = zip(
+            self.before.priced(self.now.book, shocks, blends[0]), _priced(self.part, shocks, blends[0]), strict=True
+        )
+        kept, size = self.origin[~self.mine], (len(self.origin), len(shocks))
+        found = []
+        for was, own in both:
+            whole = np.empty(size)
+            whole[~self.mine], whole[self.mine] = was[kept], own
+            found.append(whole)
+        for place, shock in enumerate(shocks):
+            told = found[0][:, place], found[1][:, place]
+            self.book.known.update({(shock, blend): told for blend in blends})
+
+
+def _priced(book: Book, shocks: Sequence[Shock], blend: float) -> tuple[Array, Array]:
+    """What the rows of `book` are struck on and their unit prices (rows, shocks)."""
+    where = moves(book, shocks, blend)
+    return where.spot, prices_after(book, where)
 
 
 def _name(position: Position) -> str:

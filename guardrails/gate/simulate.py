@@ -8,6 +8,7 @@ Pure: no clock, no broker, no store. Every order goes through here, and again wh
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -17,7 +18,6 @@ from guardrails.gate.case import Case, Project, World, case_of, margin_of, unjud
 from guardrails.gate.flags import flags_of
 from guardrails.gate.ground import Ground
 from guardrails.gate.guards_limits import if_filled
-from guardrails.gate.holdings import holdings_of
 from guardrails.gate.kinds import ExitTest, exit_of
 from guardrails.gate.moves import TOLERANCE
 from guardrails.gate.projection import measures_of, project
@@ -118,11 +118,10 @@ def _moves(change: FindingChange) -> bool:
 
 
 def _lines(case: Case) -> Iterator[LegLine]:
-    held = holdings_of(case.order.account, case.ground, case.order)
     for price, trade in zip(case.price.legs, case.order.trades, strict=True):
         row = case.row(trade.instrument.key)
         greeks = None if row is None else row.greeks
-        before = held.quantity(trade.instrument.key)
+        before = _held(trade.instrument.key, case)
         yield LegLine(
             side="BUY" if trade.quantity > 0 else "SELL",
             quantity=abs(trade.quantity),
@@ -135,6 +134,18 @@ def _lines(case: Case) -> Iterator[LegLine]:
             delta=None if greeks is None else greeks.delta,
             iv=None if greeks is None else greeks.iv,
         )
+
+
+def _held(key: str, case: Case) -> float | None:
+    """What the account of the order holds of one instrument: confirmed by the broker, else as the book has it."""
+    ground, account = case.ground, case.order.account
+    told = ground.confirmed.get(account)
+    if told is not None:
+        return told.get(key, 0.0)
+    rows = ground.prepared.held.get(key, {}).get(account, ())
+    quantities = [ground.portfolio.positions[row].quantity for row in rows]
+    known = [each for each in quantities if each is not None]
+    return math.fsum(known) if len(known) == len(quantities) else None
 
 
 def _stress(case: Case) -> StressChange:

@@ -196,9 +196,12 @@ class _Told:
         """The sum of these."""
         return self._usd(math.fsum(names.values())) if names else None
 
-    def named(self, name: str, alike: Mapping[str, str]) -> float | None:
-        """What it reports for every name that `alike` maps to `name`."""
-        return self.of({key: self._names[key] for key, to in alike.items() if to == name} if self._names else {})
+    def by(self, alike: Mapping[str, str]) -> Mapping[str, float | None]:
+        """What it reports for all names together that `alike` maps to the same."""
+        found: dict[str, dict[str, float]] = {}
+        for name, value in (self._names or {}).items():
+            found.setdefault(alike[name], {})[name] = value
+        return {name: self.of(values) for name, values in found.items()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -228,19 +231,19 @@ def _choose(by_strategy: float, by_scenario: float | None, broker: float | None)
 
 
 def _by_name(found: strategy.Requirement, legs: Sequence[Leg], told: _Told) -> tuple[UnderlyingMargin, ...]:
-    alike = {name: name for name in told.names}
+    told_by = told.by({name: name for name in told.names})
     amounts: dict[str, list[strategy.Line]] = {leg.underlying: [] for leg in legs if leg.quantity != 0.0}
     for line in found.lines:
         amounts[line.underlying].append(line)
     lacking: dict[str, list[str]] = {}
-    for leg in legs:
+    for leg in legs if found.unknown else ():
         if leg.quantity != 0.0 and leg.problem:
             lacking.setdefault(leg.underlying, []).append(leg.problem)
     return tuple(
         UnderlyingMargin(
             name,
             None if name in lacking else math.fsum(line.amount for line in lines),
-            told.named(name, alike),
+            told_by.get(name),
             "; ".join(lacking.get(name) or [line.words for line in lines]),
         )
         for name, lines in amounts.items()
@@ -248,12 +251,12 @@ def _by_name(found: strategy.Requirement, legs: Sequence[Leg], told: _Told) -> t
 
 
 def _by_group(found: portfolio_margin.Requirement, told: _Told) -> tuple[UnderlyingMargin, ...]:
-    alike = {name: class_group_of(name) for name in told.names}
+    told_by = told.by({name: class_group_of(name) for name in told.names})
     return tuple(
         UnderlyingMargin(
             group.name,
             None if math.isnan(group.amount) else group.amount,
-            told.named(group.name, alike),
+            told_by.get(group.name),
             group.words,
         )
         for group in found.groups
@@ -265,8 +268,8 @@ def _futures(told: _Told, legs: Sequence[Leg]) -> tuple[float | None, tuple[Unde
     if not legs:
         return 0.0, ()
     products = tuple(dict.fromkeys(product_root(leg.underlying) for leg in legs))
-    alike = {name: product_root(name) for name in told.names}
-    amounts = {name: told.named(name, alike) for name in products}
+    told_by = told.by({name: product_root(name) for name in told.names})
+    amounts = {name: told_by.get(name) for name in products}
     words = "the broker's last figure, kept constant: the futures exchange's rule is not estimated"
     if told.commodities is not None and None in amounts.values():
         together = ", ".join(products)

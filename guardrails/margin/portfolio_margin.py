@@ -76,7 +76,7 @@ def requirement(legs: Sequence[Leg], values: Array, settled: Mapping[str, ClassG
     Class groups that are `settled`, by name, are known to lack nothing and to be described as they are there.
     """
     groups, had = _groups(legs), settled or {}
-    price = np.array([[leg.price] for leg in legs], dtype=np.float64).reshape(-1, 1)
+    price = np.array([leg.price for leg in legs], dtype=np.float64).reshape(-1, 1)
     profits = _profits(groups, price, values[:, None, :])
     lacking = [
         [] if name in had else [_lacks(legs[row], values[row]) for row in rows]
@@ -122,27 +122,26 @@ def _groups(legs: Sequence[Leg]) -> _Groups:
     for row, leg in enumerate(legs):
         if leg.quantity != 0.0:
             found.setdefault(class_group_of(leg.underlying), []).append(row)
-    least = [
-        sum(abs(legs[row].quantity) * legs[row].scale * LEAST_PER_UNIT for row in rows if legs[row].is_option)
-        for rows in found.values()
-    ]
+    size = np.array([leg.quantity * leg.multiplier * leg.fx for leg in legs], dtype=np.float64)
+    least = np.where([leg.is_option for leg in legs], np.abs(size) * LEAST_PER_UNIT, 0.0)
     return _Groups(
         names=tuple(found),
         rows=tuple(tuple(rows) for rows in found.values()),
-        size=np.array([leg.quantity * leg.scale for leg in legs], dtype=np.float64),
-        least=np.array(least, dtype=np.float64),
+        size=size,
+        least=np.array([least[rows].sum() for rows in found.values()], dtype=np.float64),
         high_cap=tuple(place for place, name in enumerate(found) if name in HIGH_CAP_GROUPS),
     )
 
 
 def _profits(groups: _Groups, price: Array, values: Array) -> Array:
     """Profit (groups, M, points) of each group."""
-    out = np.empty((len(groups.rows), *values.shape[1:]))
+    if not groups.rows:
+        return np.empty((0, *values.shape[1:]))
+    order = [row for rows in groups.rows for row in rows]
+    starts = np.cumsum([0, *(len(rows) for rows in groups.rows[:-1])])
     with np.errstate(invalid="ignore"):
-        for place, rows in enumerate(groups.rows):
-            size, among = groups.size[list(rows)], list(rows)
-            out[place] = np.tensordot(size, values[among], axes=1) - (size @ price[among])[:, None]
-    return out
+        worth = groups.size[order, None, None] * (values[order] - price[order, :, None])
+        return np.asarray(np.add.reduceat(worth, starts, axis=0))
 
 
 def _alone(groups: _Groups, profits: Array) -> Array:

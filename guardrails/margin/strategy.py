@@ -145,8 +145,8 @@ def _lines(legs: Sequence[Leg], packages: Sequence[Package]) -> Iterator[Line]:
 
 
 def _own(legs: Sequence[Leg]) -> tuple[Array, Array]:
-    price = np.array([[leg.price] for leg in legs], dtype=np.float64).reshape(-1, 1)
-    return price, np.array([[leg.spot] for leg in legs], dtype=np.float64).reshape(-1, 1)
+    price = np.array([leg.price for leg in legs], dtype=np.float64).reshape(-1, 1)
+    return price, np.array([leg.spot for leg in legs], dtype=np.float64).reshape(-1, 1)
 
 
 def _sum(legs: Sequence[Leg], c: Columns, packages: Sequence[Package], price: Array, spot: Array) -> Array:

@@ -37,7 +37,7 @@ from guardrails.pricing import Axes
 from guardrails.stress.book import Book
 from guardrails.stress.futures_margin import MOST_FACTOR, futures_after
 from guardrails.stress.ladder import Cell, at_returns
-from guardrails.stress.outcome import BLENDS, prices_after
+from guardrails.stress.outcome import BLENDS, prices_after, told_at
 from guardrails.stress.shocks import Moves, Shock, moves
 from guardrails.stress.told import SEGMENTS, Told, segment_of, told_of
 from guardrails.stress.unit_grids import unit_grids
@@ -227,7 +227,7 @@ def excess_after(one: Margined, shocks: Sequence[Shock], pnl: Sequence[Interval]
 def required_after(one: Margined, shocks: Sequence[Shock], blend: float) -> tuple[Array, Array]:
     """Estimated margin (M,) before the house factor, and by how much more the options count as no equity than now."""
     where = moves(one.book, shocks, blend)
-    price = _prices(one, where)
+    price = _prices(one, where, shocks, blend)
     spot = where.spot[one.rows]
     rows = _securities(one.legs)
     securities = [one.legs[row] for row in rows]
@@ -253,7 +253,7 @@ class ByUnderlying:
 def by_underlying(held: Held | Margined, shocks: Sequence[Shock], blend: float) -> ByUnderlying:
     """Of positions whose pairing is known."""
     where = moves(held.book, shocks, blend)
-    price, spot = _prices(held, where), where.spot[held.rows]
+    price, spot = _prices(held, where, shocks, blend), where.spot[held.rows]
     rows = _securities(held.legs)
     required = strategy.by_underlying([held.legs[row] for row in rows], price[rows], spot[rows], held.pairing.packages)
     names = [leg.underlying for leg in held.legs]
@@ -268,7 +268,7 @@ def by_underlying(held: Held | Margined, shocks: Sequence[Shock], blend: float) 
 def futures_required(one: Margined, shocks: Sequence[Shock], blend: float) -> Array:
     """What `required_after` adds up of futures and their options (M,)."""
     where = moves(one.book, shocks, blend)
-    return _futures(one, where, _prices(one, where))
+    return _futures(one, where, _prices(one, where, shocks, blend))
 
 
 def _futures(one: Margined, where: Moves, price: Array) -> Array:
@@ -314,11 +314,14 @@ def _by_house(one: Margined, required: Array) -> tuple[Array, ...]:
     return factor * required, asked + required - now
 
 
-def _prices(one: Held | Margined, where: Moves) -> Array:
+def _prices(one: Held | Margined, where: Moves, shocks: Sequence[Shock], blend: float) -> Array:
     """Unit prices of the legs (n, M): the market's of now, moved as far as the model's."""
-    only = np.zeros(len(one.book.weight), dtype=bool)
-    only[one.rows] = True
-    by_model = prices_after(one.book, where, only)[one.rows]
+    if (told := told_at(one.book, shocks, blend)) is not None:
+        by_model = told[1][one.rows]
+    else:
+        only = np.zeros(len(one.book.weight), dtype=bool)
+        only[one.rows] = True
+        by_model = prices_after(one.book, where, only)[one.rows]
     option = one.book.columns.is_option[one.rows, None]
     return np.where(option, np.maximum(_now(one) + by_model - one.book.base[one.rows, None], 0.0), by_model)
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from guardrails.stress.response import MEDIAN_VIX, level_of, vix_known
 from guardrails.terms import Terms, terms_of
 from guardrails.valuation import price_of
 from guardrails.values import Position
+
+if TYPE_CHECKING:
+    from guardrails.stress.shocks import Shock  # which moves a Book
 
 VOL_BETA = (0.5, 3.0)
 """bounds of how many points the volatility of an underlying moves for one point of the index"""
@@ -63,6 +67,10 @@ class Book:
     """whether VIX is credible and of now; what follows volatility clears nothing otherwise"""
     priced: dict[bytes, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
     """unit prices of all rows by `Moves.key`, remembered because several ask for the same shocks of this Book"""
+    known: dict[tuple[Shock, float], tuple[Array, Array]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """what the rows are struck on, and their unit prices, by shock and blend; told by who has put them together"""
 
     @property
     def columns(self) -> Columns:

@@ -10,10 +10,10 @@ import numpy as np
 from guardrails.columns import Array
 from guardrails.exposures import Interval
 from guardrails.stress.book import Book
-from guardrails.stress.gaps import Gaps, single_name_gaps
-from guardrails.stress.outcome import BLENDS, bounds, outcome
-from guardrails.stress.scenarios import GAP, SPREADS
-from guardrails.stress.shocks import Shock, moves
+from guardrails.stress.gaps import Gaps, gap_shock, single_name_gaps
+from guardrails.stress.outcome import BLENDS, outcome, reached
+from guardrails.stress.scenarios import SPREADS
+from guardrails.stress.shocks import Shock
 from guardrails.stress.spreads import losses
 
 
@@ -39,7 +39,7 @@ class Case:
 
 def case_of(book: Book, shock: Shock) -> Case:
     """`book` under `shock`."""
-    tried = [bounds(book, moves(book, [shock], blend)) for blend in (BLENDS if _is_vague(book) else BLENDS[:1])]
+    tried = [reached(book, [shock], blend) for blend in (BLENDS if _is_vague(book) else BLENDS[:1])]
     low = np.min([one[0][:, 0] for one in tried], axis=0)
     high = np.max([one[1][:, 0] for one in tried], axis=0)
     return Case(shock, outcome(book, [shock]).total(0), low, high)
@@ -57,8 +57,7 @@ def gap_case(book: Book, gaps: Gaps | None = None) -> Case | None:
     found = single_name_gaps(book) if gaps is None else gaps
     if found.worst is None:
         return None
-    way = 1.0 if found.rising else -1.0
-    case = case_of(book, Shock(GAP, way * found.worst.size, alone=found.worst.group))
+    case = case_of(book, gap_shock(found.worst, rising=found.rising))
     return replace(case, words=found.worst.words)
 
 

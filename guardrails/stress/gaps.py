@@ -13,14 +13,14 @@ report, the published 30-day implied volatility counts, if the report falls with
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 
 from guardrails import calendar
-from guardrails.columns import Array, Mask
+from guardrails.columns import Array, Index, Mask
 from guardrails.exposures import Interval
 from guardrails.instruments import Kind
 from guardrails.pricing import DAYS_PER_YEAR
@@ -86,27 +86,34 @@ def single_name_gaps(book: Book, remember: Callable[[Moves], None] | None = None
     `remember` is told where the rows will stand: it may know their prices there and give them to the book.
     """
     exposures, named = book.portfolio.exposures, _of_names(book)
-    gaps = tuple(single_name_gap(book, group) for group in exposures.groups if _is_name(book, group, named))
+    held = [exposures.groups[place] for place in np.unique(exposures.group[named])]
+    gaps = tuple(single_name_gap(book, group) for group in held if _is_name(group))
     sizes = {gap.group: gap.size for gap in gaps}
     size = np.where(named, np.array([sizes.get(group, 0.0) for group in exposures.groups])[exposures.group], 0.0)
     where = _gapped(book, size)
     if remember is not None:
         remember(where)
     low, high = (np.where(size[:, None] > 0, side, 0.0) for side in bounds(book, where))
-    chosen = [named & (exposures.group == exposures.groups.index(gap.group)) for gap in gaps]
-    totals = [[_total(low, high, rows, column) for rows in chosen] for column in (0, 1)]
+    group = np.where(named, exposures.group, len(exposures.groups))
+    places = [exposures.groups.index(gap.group) for gap in gaps]
+    totals = [_totals(low[:, column], high[:, column], group, places) for column in (0, 1)]
     none = np.zeros((len(size), 1))
     if not gaps:
         return Gaps((), (), (), gathered(book, (Shock(GAP),), none, none), None)
     tried = [(side[place], place, column) for column, side in enumerate(totals) for place in range(len(gaps))]
     _, place, column = min(tried, key=lambda one: (one[0].low, one[0].high))
     _, sure, way = min(tried, key=lambda one: (one[0].high, one[0].low))
-    most = np.where(chosen[sure], high[:, way], 0.0)[:, None]
+    most = np.where(group == places[sure], high[:, way], 0.0)[:, None]
     # no unit may end above where it begins: what is proven of one name counts at both ends
-    least = np.minimum(np.where(chosen[place], low[:, column], 0.0)[:, None], most)
+    least = np.minimum(np.where(group == places[place], low[:, column], 0.0)[:, None], most)
     outcome = gathered(book, (Shock(GAP),), least, most)
     worst, proven = (_toward(gaps[at], one) for at, one in ((place, column), (sure, way)))
     return Gaps(gaps, tuple(totals[0]), tuple(totals[1]), outcome, worst, column == 0, proven, way == 0)
+
+
+def gap_shock(gap: Gap, *, rising: bool) -> Shock:
+    """The one name gapping by itself."""
+    return Shock(GAP, gap.size if rising else -gap.size, alone=gap.group)
 
 
 def single_name_gap(book: Book, group: str) -> Gap:
@@ -159,12 +166,9 @@ def _of_names(book: Book) -> Mask:
     return np.asarray(~book.columns.is_cash & ~np.array(bonds, dtype=bool), dtype=bool)
 
 
-def _is_name(book: Book, group: str, named: Mask) -> bool:
-    """Whether `group` is a single underlying that moves: no broad index and no volatility, with any of the rows."""
-    if group in BROAD_INDEX_GROUPS or group == VOLATILITY_GROUP:
-        return False
-    exposures = book.portfolio.exposures
-    return bool((named & (exposures.group == exposures.groups.index(group))).any())
+def _is_name(group: str) -> bool:
+    """Whether `group` is a single underlying: no broad index and no volatility."""
+    return group not in BROAD_INDEX_GROUPS and group != VOLATILITY_GROUP
 
 
 def _toward(gap: Gap, column: int) -> Gap:
@@ -178,6 +182,8 @@ def _gapped(book: Book, size: Array) -> Moves:
     return Moves(spot, *(np.repeat(column[:, None], 2, axis=1) for column in (book.vol, o.years, o.rate)))
 
 
-def _total(low: Array, high: Array, rows: Array, column: int) -> Interval:
-    least, most = float(low[rows, column].sum()), float(high[rows, column].sum())
-    return Interval(least, most, not math.isfinite(least + most))
+def _totals(low: Array, high: Array, group: Index, places: Sequence[int]) -> list[Interval]:
+    """The sums of the rows of each of the groups at `places`."""
+    least, most = np.bincount(group, low), np.bincount(group, high)
+    ends = [(float(least[place]), float(most[place])) for place in places]
+    return [Interval(first, last, not math.isfinite(first + last)) for first, last in ends]

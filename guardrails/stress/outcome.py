@@ -24,6 +24,8 @@ MOST_PRICED = 256
 """shocks whose prices a Book remembers: those of one cycle, which several ask for"""
 BLENDS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 """where between its bounds a beta that is not known is tried"""
+MIDDLE = 0.5
+"""where the checks look for what loses most"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Outcome:
 
 def outcome(book: Book, shocks: Sequence[Shock]) -> Outcome:
     """The book under each of `shocks`."""
-    found = gathered(book, shocks, *bounds(book, moves(book, shocks)))
+    found = gathered(book, shocks, *reached(book, shocks))
     uncertain = vague(book)
     if uncertain.any() and any((shock.index or shock.vol) and not shock.alone for shock in shocks):
         for blend in BLENDS[1:]:
@@ -131,7 +133,7 @@ def picked(found: Outcome, places: Sequence[int]) -> Outcome:
 
 def by_position(book: Book, shocks: Sequence[Shock]) -> Array:
     """Dollars by (position, shock); NaN where a position cannot be revalued; unknown betas at the middle."""
-    low, high = bounds(book, moves(book, shocks, 0.5))
+    low, high = reached(book, shocks, MIDDLE)
     return np.where(low == high, low, math.nan)
 
 
@@ -154,6 +156,24 @@ def prices_after(book: Book, where: Moves, only: Mask | None = None) -> Array:
         elif only is None and len(book.priced) < MOST_PRICED:
             book.priced[key] = value[:, place].copy()
     return value
+
+
+def reached(book: Book, shocks: Sequence[Shock], blend: float = 0.0) -> tuple[Array, Array]:
+    """Dollars by (position, shock), at least and at most; told by somebody where all of it is."""
+    told = told_at(book, shocks, blend)
+    if told is None:
+        return bounds(book, moves(book, shocks, blend))
+    return bounded(book, *told, book.columns.is_cash)
+
+
+def told_at(book: Book, shocks: Sequence[Shock], blend: float) -> tuple[Array, Array] | None:
+    """What the rows are struck on and their unit prices (rows, M) where somebody told all of them, else None."""
+    told = [book.known.get((shock, blend)) for shock in shocks]
+    known = [one for one in told if one is not None]
+    if not known or len(known) < len(told):
+        return None
+    spots, prices = zip(*known, strict=True)
+    return np.stack(spots, axis=1), np.stack(prices, axis=1)
 
 
 def bounds(book: Book, where: Moves, only: Mask | None = None) -> tuple[Array, Array]:
