@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
-from math import gcd
 
 from guardrails.errors import OrderError
 from guardrails.instruments import Instrument, Kind, Settlement
@@ -71,7 +71,7 @@ class Order:
             raise OrderError("an instrument stands in two legs: join them into one.")
         if 0 in ratios:
             raise OrderError("a leg has ratio 0: leave it out.")
-        if gcd(*ratios) != 1:
+        if math.gcd(*ratios) != 1:
             raise OrderError(f"the ratios {ratios} have a common factor: divide them by it and raise the quantity.")
         if self.quantity < 1:
             raise OrderError(f"the quantity is {self.quantity}, it must be at least 1; sell with negative ratios.")
@@ -207,8 +207,11 @@ class BrokerOrder:
 
     @property
     def remaining(self) -> float:
-        """Packages that can still be filled; 0 when it is over."""
-        return 0.0 if self.state.is_over else max(self.quantity - self.filled, 0.0)
+        """Packages that can still be filled; 0 when it is over, without end where a figure of them is not known."""
+        if self.state.is_over:
+            return 0.0
+        whole, done = finite(self.quantity), finite(self.filled)
+        return math.inf if whole is None or done is None else max(whole - done, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -262,6 +263,43 @@ def test_an_order_of_another_program_keeps_its_part_of_what_can_be_closed() -> N
     ]
     assert plan.closes[0].order.quantity == 3
     assert [(one.quantity, one.stuck) for one in plan.left] == [(-2.0, True)]
+
+
+def test_what_an_order_of_another_program_closes_is_left_once_whatever_else_speaks_against_it() -> None:
+    silent = holding(put(5700, -5, "- -"), shares("SPY", 12.5))
+    put_back, sold = silent.positions
+    theirs = [resting(put_back, 2, "r1", cancellable=False), resting(sold, -12, "r2", cancellable=False)]
+    plan = planned(silent, EVERYTHING, working=theirs)
+    assert plan.closes == ()
+    assert [(one.quantity, one.why.partition(":")[0]) for one in plan.left] == [
+        (-3.0, "no quote"), (0.5, "less than one unit, which no order takes"),
+        (-2.0, "a working order of another program closes it already"),
+        (12.0, "a working order of another program closes it already"),
+    ]  # fmt: skip
+    whole = planned(silent, EVERYTHING, working=[replace(theirs[0], quantity=5.0)])
+    assert [one.quantity for one in whole.left if "SPXW" in one.label] == [-5.0]
+
+
+def test_a_wing_stays_while_another_program_may_sell_the_other_one() -> None:
+    short, near, far = put(5700, -1, "- -"), put(5600, 1), put(5500, 1)
+    assert len(planned(holding(short, near, far), EVERYTHING).closes) == 1
+    theirs = resting(far, -1, cancellable=False)
+    plan = planned(holding(short, near, far), EVERYTHING, working=[theirs])
+    assert plan.closes == ()
+    assert whys(plan)[near.instrument.label] == HELD_BACK
+    opens = resting(put(5650, 0), -1, cancellable=False)  # nothing of it is held
+    book = holding(near)
+    assert [is_exit(close.order, book, [opens]) for close in planned(book, EVERYTHING).closes] != [""]
+    assert planned(book, EVERYTHING, working=[opens]).closes == ()
+
+
+def test_a_working_order_of_no_known_size_is_cancelled_or_takes_all_of_it() -> None:
+    short = put(5700, -2)
+    one = resting(short, 1, filled=math.nan)
+    plan = planned(holding(short), working=[one])
+    assert ([cancel.reference for cancel in plan.cancels], plan.closes[0].order.quantity) == (["r1"], 2)
+    kept = planned(holding(short), working=[replace(one, cancellable=False)])
+    assert (kept.closes, [left.quantity for left in kept.left]) == ((), [-2.0])
 
 
 def test_an_order_that_nobody_can_read_is_cancelled_as_well() -> None:

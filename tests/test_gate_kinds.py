@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -17,16 +18,16 @@ C250, C260, C250_JAN = "AAPL  261218C00250000", "AAPL  261218C00260000", "AAPL  
 P250 = "AAPL  261218P00250000"
 P5700, P5600, P5500, P5000 = (f"SPXW  261218P0{strike}000" for strike in (5700, 5600, 5500, 5000))
 P5700_JAN = "SPXW  270115P05700000"
-ES_CALL = "./ESZ26 261218C6300"
+ES_CALL, ES_WING = "./ESZ26 261218C6300", "./ESZ26 261218C6400"
 
 
 def held(symbol: str, n: float, **more: object) -> Position:
     return option(symbol, n, **more)
 
 
-def es_call(n: float) -> Position:
-    made = order((ES_CALL, -1), limit=-1.0).legs[0].instrument
-    return replace(option(P5700, n), instrument=replace(made, underlying="/ESZ26"), multiplier=50.0)
+def es_call(n: float, symbol: str = ES_CALL, on: str = "/ESZ26") -> Position:
+    made = order((symbol, -1), limit=-1.0).legs[0].instrument
+    return replace(option(P5700, n), instrument=replace(made, underlying=on), multiplier=50.0)
 
 
 EXITS = {
@@ -57,6 +58,12 @@ EXITS |= {
         [held(C250, -1), held(C260, 1), held(ADJUSTED, 1)], [(ADJUSTED, -1)], 1,
     ),
 }  # fmt: skip
+EXITS |= {
+    "a vertical, the short on a future that is not named": (
+        [es_call(-1, on="/ES"), es_call(1, ES_WING)], [(ES_CALL, 1), (ES_WING, -1)], 1,
+    ),
+    "a short whose multiplier is none": ([held(P5700, -1, multiplier=0.0), held(P5600, 1)], [(P5700, 1)], 1),
+}  # fmt: skip
 NO_EXITS = {
     "what settles in the evening, leaving what settles that morning": (
         [held(SHORT_PM, -1), held(AM, 1), held(PM, 1)], [(PM, -1)], 1, "less covered",
@@ -81,6 +88,19 @@ NO_EXITS = {
         "less covered",
     ),
     "a future": ([es_call(-1), future("/ESZ26", 1, 6000.0, 50.0)], [("/ESZ26", -1)], 1, "less covered"),
+    "the wing of a short on a future that is not named": (
+        [es_call(-1, on="/ES"), es_call(1, ES_WING)], [(ES_WING, -1)], 1, "less covered",
+    ),
+    "a wing on a future that is not named": (
+        [es_call(-1), es_call(1, ES_WING, on="/ES")], [(ES_WING, -1)], 1, "less covered",
+    ),
+    "the only wing on the March future, as the short may be on that": (
+        [es_call(-1, on="/ES"), es_call(1, ES_WING), es_call(1, "./ESH27 270319C6500", on="/ESH27")],
+        [("./ESH27 270319C6500", -1)], 1, "less covered",
+    ),
+    "the wing of a short whose multiplier is none": (
+        [held(P5700, -1, multiplier=0.0), held(P5600, 1)], [(P5600, -1)], 1, "the multiplier",
+    ),
     "a roll": ([held(P5700, -1)], [(P5700, 1), (P5700_JAN, -1)], 1, "not held"),
     "one leg that opens": ([held(P5700, -1)], [(P5700, 1), (P5600, -1)], 1, "not held"),
     "cover in a multiplier that is not known": (
@@ -130,6 +150,9 @@ def test_a_short_that_only_the_broker_knows_keeps_its_cover() -> None:
     assert exit_of(sell, ground(option(P5600, 1))).holds
     on = ground(option(P5600, 1), confirmed={IBKR: {long: 1.0, short: -1.0}})
     assert not exit_of(sell, on).holds
+    short, wing = es_call(-1).instrument.key, es_call(1, ES_WING)
+    on = ground(wing, confirmed={IBKR: {wing.instrument.key: 1.0, short: -1.0}})  # its key does not name the future
+    assert not exit_of(order((ES_WING, -1), limit=-1.0), on).holds
     odd = ground(option(P5600, 1), confirmed={IBKR: {long: 1.0, "other:WARRANT XYZ 2027": -1.0}})
     assert "cannot be read" in exit_of(sell, odd).why
 
@@ -146,6 +169,18 @@ def test_working_orders_that_close_the_same_take_their_part() -> None:
     assert exit_of(replace(close, quantity=5), replace(on, working=elsewhere)).holds
     opening = (resting((P5700, -1), quantity=5),)
     assert exit_of(replace(close, quantity=5), replace(on, working=opening)).holds
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, 1.7976931348623157e308])
+def test_a_working_order_of_no_known_size_takes_all_that_it_may_close(broken: float) -> None:
+    on = ground(option(P5700, -5), option(P5600, -1))
+    close = order((P5700, 1), limit=1.0)
+    for told in (resting((P5700, 1), quantity=broken), resting((P5700, 1), quantity=3, filled=broken)):
+        found = exit_of(close, replace(on, working=(told,)))
+        assert (found.holds, found.fits, len(found.resting)) == (False, 0, 1)
+        assert exit_of(order((P5600, 1), limit=1.0), replace(on, working=(told,))).holds
+        over = replace(told, state=OrderState.CANCELLED)
+        assert exit_of(close, replace(on, working=(over,))).holds
 
 
 def test_an_order_of_ours_counts_before_the_broker_tells_of_it() -> None:

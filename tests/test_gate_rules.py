@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,21 +12,25 @@ import pytest
 
 from guardrails import checks
 from guardrails.execution.overrides import used_by
+from guardrails.findings import Finding, Level
 from guardrails.gate.approval import basis_of, moved
-from guardrails.gate.case import case_of, margin_of, scaled
+from guardrails.gate.case import Case, case_of, margin_of, scaled
 from guardrails.gate.ground import Ground
+from guardrails.gate.guard import Guard
 from guardrails.gate.kinds import exit_of
+from guardrails.gate.moves import changes_of, newly_breached, reach_of, worsened
 from guardrails.gate.projection import prepare, project
 from guardrails.gate.quantity import largest
 from guardrails.gate.subsets import subsets
-from guardrails.gate.values import OrderKind, Override, Verdict
+from guardrails.gate.values import OrderKind, Override, Reason, Verdict
 from guardrails.gate.verdict import judged
 from guardrails.gate.working import resting as resting_of
 from guardrails.limits import Limits
 from guardrails.orders import Figure, Preview
+from guardrails.portfolio import AccountHistory
 from guardrails.safety import Cause, Safety, SafetyState
-from guardrails.values import Quote
-from tests.books import IBKR, NOW, account, option
+from guardrails.values import Observed, Quote
+from tests.books import IBKR, NOW, TASTY, account, option
 from tests.gates import answer, ask, blocks, ground, limited, order, quoted, resting, with_quotes
 
 P5700, P5600, P5500 = (f"SPXW  261218P0{strike}000" for strike in (5700, 5600, 5500))
@@ -66,6 +72,75 @@ def test_what_is_not_known_is_never_overridden() -> None:
     on = vega_limited(1e6, "short_vega", overrides=(LEAVE,))
     blind = ground(option(P5500, -1), at=MARKET, limits=on.limits, overrides=(LEAVE,))
     assert blocks(ask(SELL, blind)) == {"limit_unknown"}
+
+
+def test_a_guard_that_does_not_know_is_not_overridden_by_its_name() -> None:
+    """An inverted term structure and a notional too large yield; ones that nobody knows do not."""
+    rules = {"overridable": ("overlay", "order_size"), "max_notional_pct_nlv": 1.0}
+    leaves = tuple(replace(LEAVE, check=name) for name in rules["overridable"])
+    inverted = replace(limited(rules), overlay=True)
+    assert blocks(ask(SELL, ground(at=MARKET, limits=inverted, overrides=leaves))) == set()
+    unknown = replace(inverted, overlay=None)
+    assert blocks(ask(SELL, ground(at=MARKET, limits=unknown, overrides=leaves))) == {"overlay"}
+    poor = ground(at=MARKET, limits=inverted, overrides=leaves, accounts=[account(net_liquidation=None)])
+    assert blocks(ask(SELL, poor)) == {"order_notional"}
+
+
+def test_a_guard_that_cannot_be_computed_is_not_overridden_by_its_name() -> None:
+    def market_hours(_: Case) -> Iterator[Reason]:
+        raise ZeroDivisionError
+
+    on = ground(at=MARKET, limits=limited({"overridable": ("market_hours",)}))
+    on = replace(on, overrides=(replace(LEAVE, check="market_hours"),))
+    case = case_of(SELL, on, margin_of(answer(), "test"))
+    assert judged(case, exit_of(SELL, on), (Guard(market_hours),)).verdict is Verdict.BLOCK
+
+
+@pytest.mark.parametrize("worth", [math.nan, math.inf, 1.7976931348623157e308])
+def test_a_notional_is_not_held_against_a_worth_that_is_no_number(worth: float) -> None:
+    on = ground(at=MARKET, limits=limited({"max_notional_pct_nlv": 1.0}), accounts=[account(net_liquidation=worth)])
+    assert blocks(ask(SELL, on)) == {"order_notional"}
+
+
+def test_new_risk_beside_a_working_order_of_no_known_size_is_refused() -> None:
+    told = resting((P5600, -1), quantity=3, filled=math.nan)
+    assert blocks(ask(SELL, ground(at=MARKET, working=(told,)))) == {"leg_unknown"}
+
+
+def test_a_fall_from_the_peak_that_is_not_known_is_no_fall_that_is_small() -> None:
+    limits, begun = limited(max_drawdown_pct=0.1), NOW - timedelta(hours=1)
+    peak = AccountHistory(begun, peak=Observed(1e5, begun, "test"), last=Observed(1e5, begun, "test"))
+    owners = [account(), account(TASTY)]
+    known = ground(at=MARKET, limits=limits, accounts=owners, history={IBKR: peak, TASTY: peak})
+    assert blocks(ask(SELL, known)) == set()
+    assert blocks(ask(SELL, ground(at=MARKET, limits=limits, accounts=owners, history={TASTY: peak}))) == {"drawdown"}
+    assert blocks(ask(SELL, ground(at=MARKET, limits=limits, accounts=owners, history={IBKR: peak}))) == set()
+
+
+def test_what_gets_worse_in_one_of_two_accounts_of_the_same_mask_is_seen() -> None:
+    """One is over its limit by 90 and stays so, which says nothing of the other."""
+    limits = limited(min_cushion=0.2)
+
+    def told(level: Level, headroom: float) -> Finding:
+        made = limits.finding("margin_cushion", "account:IBKR •••4567", level, "", limit=100.0, headroom=headroom)
+        return replace(made, value=100.0 - headroom)
+
+    deep, kept = told(Level.BREACH, -90.0), told(Level.OK, 40.0)
+    reach = reach_of(SELL)
+    broken = changes_of([deep, kept], [told(Level.BREACH, -5.0), deep])
+    assert [newly_breached(one) for one in broken] == [False, True]
+    worse = changes_of([told(Level.BREACH, -5.0), deep], [deep, told(Level.BREACH, -7.0)])
+    assert sorted(worsened(one, reach) for one in worse) == [False, True]
+    same = changes_of([kept, deep], [deep, kept])
+    assert not any(newly_breached(one) or worsened(one, reach) for one in same)
+
+
+def test_a_breach_that_is_held_against_no_number_counts_as_worse() -> None:
+    limits = limited(min_cushion=0.2)
+    before = limits.finding("gamma", "portfolio", Level.BREACH, "", value=9.0, limit=5.0, headroom=-4.0)
+    for value, headroom in ((math.inf, -math.inf), (math.nan, math.nan), (9.0, math.nan)):
+        (change,) = changes_of([before], [replace(before, value=value, headroom=headroom)])
+        assert worsened(change, reach_of(SELL))
 
 
 def test_guards_of_single_orders_are_overridden_by_their_name() -> None:
@@ -146,6 +221,14 @@ def test_an_approval_survives_a_tick_and_names_what_ended_it() -> None:
     assert "position" in moved(basis, replace(on, confirmed={IBKR: {held.instrument.key: -3.0}}))
     assert moved(basis, replace(on, confirmed={IBKR: {held.instrument.key: -1.0}})) == ""
     assert "NO_NEW_RISK" in moved(basis, replace(on, safety=Safety(SafetyState.NO_NEW_RISK)))
+
+
+def test_what_binary_digits_make_of_a_fraction_ends_no_approval() -> None:
+    on = ground(at=MARKET, confirmed={IBKR: {"equity:AAPL": 0.1 + 0.2}})
+    basis = basis_of(SELL, on, ask(SELL, on))
+    assert moved(basis, replace(on, confirmed={IBKR: {"equity:AAPL": 0.3}})) == ""
+    assert "AAPL" in moved(basis, replace(on, confirmed={IBKR: {"equity:AAPL": 0.3001}}))
+    assert "AAPL" in moved(basis, replace(on, confirmed={IBKR: {"equity:AAPL": math.nan}}))
 
 
 def with_limits_of(on: Ground, limits: Limits) -> Ground:

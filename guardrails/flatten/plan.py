@@ -20,7 +20,16 @@ from guardrails.flatten.packages import Bundle, bundles_of
 from guardrails.flatten.pricing import Priced, dollars, prices, rule_name, split, usual_rule
 from guardrails.flatten.printed import leg_words, title_of
 from guardrails.flatten.ranking import Candidate, in_order, removed, urgent, worst_by_row
-from guardrails.flatten.scope import Line, bundle_of, lines_of, of_account, wanted, working_closes, would_open_again
+from guardrails.flatten.scope import (
+    Line,
+    bundle_of,
+    lines_of,
+    of_account,
+    opened_by,
+    wanted,
+    working_closes,
+    would_open_again,
+)
 from guardrails.flatten.values import Left, Plan, PlannedCancel, PlannedClose, Scope, Wish
 from guardrails.instruments import Kind
 from guardrails.limits import Limits
@@ -33,6 +42,10 @@ from guardrails.values import AccountId
 PriceRules = Mapping[str, PriceRule]
 """the venues' own, by `guardrails.flatten.pricing.rule_name`"""
 
+_Free = Mapping[tuple[AccountId, str], float]
+"""units by account and `Instrument.key`"""
+_TINY = 1e-9
+"""units: what rounding may leave"""
 HELD_BACK = "it covers a short option that stays, or that cannot be closed now"
 
 
@@ -73,8 +86,10 @@ def plan_of(
     touched = _touched(work, alive)
     free, kept = _free(work, [order for order in alive if not order.cancellable])
     closable, hindered = _closable(work, free)
-    bundles = bundles_of(closable, free, whole=wish.whole_packages)
-    sequence, never, staying = _in_order(work, bundles, price_rules or {})
+    units = {name: math.floor(size + _TINY) for name, size in free.items()}
+    bundles = bundles_of(closable, units, whole=wish.whole_packages)
+    rests = [order for order in alive if not order.cancellable or order not in touched]
+    sequence, never, staying = _in_order(work, bundles, price_rules or {}, rests)
     closes = _closes(sequence, work, trading)
     stuck = [left(line, HELD_BACK, stuck=True, quantity=-one.bundle.units(line))
              for one in never for line in one.bundle.lines]  # fmt: skip
@@ -128,7 +143,7 @@ def _touched(work: _Work, alive: Sequence[BrokerOrder]) -> list[BrokerOrder]:
 
 def _cancel(order: BrokerOrder) -> PlannedCancel:
     if order.legs:
-        packages = max(int(order.remaining), 1)
+        packages = max(int(order.remaining), 1) if math.isfinite(order.remaining) else 1
         limit = "" if order.limit is None else f" at {order.limit:g}"
         words = f"{', '.join(leg_words(leg, packages) for leg in order.legs)}{limit} {order.time_in_force}".strip()
     else:
@@ -137,50 +152,54 @@ def _cancel(order: BrokerOrder) -> PlannedCancel:
     return PlannedCancel(str(order.account), order.reference, f"{words}{sender}", order.cancellable)
 
 
-def _free(work: _Work, fixed: Sequence[BrokerOrder]) -> tuple[Mapping[tuple[AccountId, str], int], tuple[Left, ...]]:
-    """Whole units of each wanted line that may be closed, and what orders nobody here can cancel take of them."""
+def _free(work: _Work, fixed: Sequence[BrokerOrder]) -> tuple[_Free, tuple[Left, ...]]:
+    """Units of each wanted line that may be closed, and what orders nobody here can cancel take of them."""
     taken, free, kept = working_closes(fixed), {}, []
     for line in work.wanted:
         bought, sold = taken.get((line.account, line.key), (0.0, 0.0))
         held = abs(line.quantity or 0.0)
         resting = min(bought if line.is_short else sold, held)
-        free[line.account, line.key] = math.floor(held - resting + 1e-9)
+        free[line.account, line.key] = held - resting
         if resting and line.quantity is not None:
             why = "a working order of another program closes it already: cancel that order there to close it here"
             kept.append(left(line, why, stuck=True, quantity=math.copysign(resting, line.quantity)))
     return free, tuple(kept)
 
 
-def _closable(work: _Work, free: Mapping[tuple[AccountId, str], int]) -> tuple[tuple[Line, ...], tuple[Left, ...]]:
+def _closable(work: _Work, free: _Free) -> tuple[tuple[Line, ...], tuple[Left, ...]]:
     """The lines that can be closed now, and those that cannot, with fractions that no order takes."""
     lines, hindered = [], []
     for line in work.wanted:
+        size = None if line.quantity is None else math.copysign(free[line.account, line.key], line.quantity)
+        if size == 0.0:
+            continue  # working orders take all of it
         why = hindrance(line, work.portfolio, work.limits, work.rules)
-        if why is not None:
-            hindered.append(left(line, why[0], stuck=why[1]))
+        if why is not None or size is None:
+            words, stuck = why or ("its quantity cannot be read", True)
+            hindered.append(left(line, words, stuck=stuck, quantity=size))
             continue
-        if free[line.account, line.key]:
+        whole = math.floor(abs(size) + _TINY)
+        if whole:
             lines.append(line)
-        fraction = math.fmod(line.quantity or 0.0, 1.0)
-        if abs(fraction) > 1e-9:
+        if abs(fraction := size - math.copysign(whole, size)) > _TINY:
             hindered.append(left(line, "less than one unit, which no order takes", stuck=True, quantity=fraction))
     return tuple(lines), tuple(hindered)
 
 
 def _in_order(
-    work: _Work, bundles: Sequence[Bundle], rules: PriceRules
+    work: _Work, bundles: Sequence[Bundle], rules: PriceRules, rests: Sequence[BrokerOrder]
 ) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...], tuple[Bundle, ...]]:
     """What is closed in which order; what cannot, because it covers something; and longs that nobody wants closed.
 
-    A package that cannot be closed as one is tried leg by leg.
+    A package that cannot be closed as one is tried leg by leg. What `rests` and is not cancelled may fill at any time.
     """
-    held = [line.holding for line in work.lines]
+    held = [*(line.holding for line in work.lines), *opened_by(rests, work.lines, work.portfolio)]
     whole, staying = _meant(work, bundles)
-    sequence, never = in_order(_candidates(work, whole, rules), held)
+    sequence, never = in_order(_candidates(work, whole, rules), held, rests)
     if all(len(one.bundle.lines) == 1 for one in never):
         return sequence, never, staying
     apart, more = _meant(work, [part for one in never for part in one.bundle.apart()])
-    sequence, never = in_order([*sequence, *_candidates(work, apart, rules)], held)
+    sequence, never = in_order([*sequence, *_candidates(work, apart, rules)], held, rests)
     return sequence, never, (*staying, *more)
 
 

@@ -18,8 +18,9 @@ from guardrails.columns import Array
 from guardrails.flatten.packages import Bundle
 from guardrails.flatten.pricing import Priced
 from guardrails.flatten.scope import Line
-from guardrails.gate.cover import Cover, Holding
+from guardrails.gate.cover import Changes, Cover, Holding
 from guardrails.instruments import Right
+from guardrails.orders import BrokerOrder
 from guardrails.portfolio import Portfolio
 from guardrails.products import is_american
 from guardrails.stress.outcome import by_position
@@ -123,22 +124,27 @@ def _for_the_dividend(line: Line, portfolio: Portfolio) -> str:
 
 
 def in_order(
-    candidates: Sequence[Candidate], held: Iterable[Holding]
+    candidates: Sequence[Candidate], held: Iterable[Holding], rests: Sequence[BrokerOrder] = ()
 ) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
     """`candidates` so that each leaves no short option less covered when those before it are filled; and those that
-    never can, because something that stays needs them. `held` is all of their accounts, closed or not.
+    never can, because something that stays needs them. `held` is all of their accounts, closed or not, and what the
+    orders that stay (`rests`) may open.
     """
     rooms: dict[tuple[AccountId, str], list[Holding]] = {}
     for holding in held:
         rooms.setdefault(holding.room, []).append(holding)
     covers = {room: Cover(lines) for room, lines in rooms.items()}
+    resting: dict[AccountId, list[Changes]] = {}
+    for order in rests:
+        fills = {leg.instrument.key: leg.ratio * order.remaining for leg in order.legs}
+        resting.setdefault(order.account, []).append(fills)
     waiting = sorted(candidates, key=lambda one: one.rank)
     sequence: list[Candidate] = []
     while True:
         later = []
         for one in waiting:
             cover, changes = covers[one.bundle.lines[0].holding.room], one.bundle.changes
-            if cover.keeps(changes):
+            if not cover.lost(changes, resting.get(one.bundle.account, ())):
                 cover.take(changes)
                 sequence.append(one)
             else:

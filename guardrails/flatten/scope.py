@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from guardrails.flatten.values import Scope, Wish
 from guardrails.gate.cover import Holding
+from guardrails.gate.new_legs import multiplier_of
 from guardrails.instruments import Instrument, Kind
 from guardrails.orders import BrokerOrder
 from guardrails.portfolio import Portfolio
@@ -157,3 +158,14 @@ def working_closes(orders: Sequence[BrokerOrder]) -> Mapping[tuple[AccountId, st
             units = leg.ratio * order.remaining
             found[place] = (bought + max(units, 0.0), sold - min(units, 0.0))
     return found
+
+
+def opened_by(orders: Sequence[BrokerOrder], lines: Sequence[Line], portfolio: Portfolio) -> Iterator[Holding]:
+    """What working orders may open of which nothing is held yet."""
+    known = {(line.account, line.key) for line in lines}
+    for order in orders:
+        for leg in order.legs:
+            place = (order.account, leg.instrument.key)
+            if place not in known:
+                known.add(place)
+                yield Holding(order.account, leg.instrument, 0.0, multiplier_of(leg.instrument, portfolio.positions)[0])

@@ -6,6 +6,7 @@ of whoever keeps it. Everything is judged again when the order is sent, so this 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from guardrails.gate.values import Impact
 from guardrails.instruments import Kind
 from guardrails.orders import Order
 from guardrails.safety import SafetyState
+from guardrails.values import finite
 
 TOLERANCE = 0.02
 """fraction of the mid, five ticks at least, by which a package may move"""
@@ -70,10 +72,18 @@ def _other_positions(basis: Basis, ground: Ground) -> str:
     now = _positions(basis.order, ground)
     for key in sorted({*basis.positions, *now}):
         before, after = basis.positions.get(key, 0.0), now.get(key, 0.0)
-        if before != after:
+        if not _same(before, after):
             name = key.partition(":")[2]
             return f"the position in {name} changed from {wording.quantity(before)} to {wording.quantity(after)}"
     return ""
+
+
+def _same(before: float | None, after: float | None) -> bool:
+    """Fractions of shares come with what binary digits make of them."""
+    first, second = finite(before), finite(after)
+    if first is None or second is None:
+        return first is second
+    return math.isclose(first, second, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def _other_price(basis: Basis, ground: Ground) -> str:

@@ -9,8 +9,9 @@ protects at which price and until when:
 For every price level at which something is struck, and every moment at which an option expires, the units that stand
 uncovered beyond it are short units minus protecting units. None of these may rise: also selling the near wing while a
 lottery ticket far away remains leaves a short less covered. One contract on another future is another underlying: ten
-micros do not cover a mini. On one day what settles in the morning is over before what settles in the evening. What an
-adjusted option delivers is its own: it covers its own root only, and no other covers it but shares.
+micros do not cover a mini. An option on a future of which only the product is named may be on any of its contracts. On
+one day what settles in the morning is over before what settles in the evening. What an adjusted option delivers is its
+own: it covers its own root only, and no other covers it but shares.
 
 The gate asks it once of one order, flatten of every order of a plan in turn; both by `Cover`.
 """
@@ -27,7 +28,7 @@ import numpy as np
 from guardrails.columns import Array
 from guardrails.instruments import Instrument, Kind, Right, Settlement
 from guardrails.products import product_root
-from guardrails.values import AccountId
+from guardrails.values import AccountId, finite
 
 _LINEAR = (Kind.EQUITY, Kind.FUTURE)
 _SLACK = 1e-9
@@ -100,7 +101,8 @@ class Cover:
         for key in changes:
             one = self._named.get(key)
             if one is not None and one.is_option and one.right is not None:
-                found[one.right, one.underlying] = None
+                names = (one.underlying, product_root(one.underlying))
+                found |= {(one.right, name): None for name in names if (one.right, name) in self._options}
             elif one is not None and one.kind in _LINEAR:
                 found |= dict.fromkeys(name for name in self._options if _carries(one, name[1]))
         return found
@@ -116,7 +118,7 @@ class _Side:
         self._option = np.array([one.instrument.is_option for one in self._lines])
         self._protects = np.where(self._option, 1.0, toward)
         self._quantity = np.array([_number(one.quantity) for one in self._lines])
-        self._multiplier = np.array([_number(one.multiplier) for one in self._lines])
+        self._multiplier = np.array([_size(one.multiplier) for one in self._lines])
         strikes = np.array([_strike(one.instrument, right) for one in self._lines])
         until = np.array([_moment(one.instrument) for one in self._lines])
         self._until, self._moments = until, np.unique(until[self._option])
@@ -179,7 +181,7 @@ class _Side:
         """What is not known of them, in words."""
         for line, units in zip(self._lines, quantity.tolist(), strict=True):
             dated = math.isfinite(_moment(line.instrument))
-            if math.isnan(units) or (units and line.multiplier is None) or not dated:
+            if math.isnan(units) or (units and math.isnan(_size(line.multiplier))) or not dated:
                 what = "contract" if not dated else "quantity" if math.isnan(units) else "multiplier"
                 return f"whether {self._what} stay covered is not known: the {what} of {line.instrument.label} is not"
         return f"whether {self._what} stay covered is not known"
@@ -187,7 +189,7 @@ class _Side:
 
 def _sides(lines: Iterable[Holding], right: Right, underlying: str) -> Iterator[_Side]:
     """All of a right on an underlying together; and, where some are adjusted, each deliverable by itself."""
-    mine = [one for one in lines if _concerns(one.instrument, right, underlying)]
+    mine = [one for one in lines if _concerns(one, right, underlying)]
     yield _Side(mine, right, underlying)
     delivered = {_deliverable(one.instrument) for one in mine if one.instrument.is_option}
     if len(delivered) > 1:
@@ -201,10 +203,17 @@ def _deliverable(option: Instrument) -> str:
     return option.root if option.adjusted else ""
 
 
-def _concerns(instrument: Instrument, right: Right, underlying: str) -> bool:
-    if instrument.is_option:
-        return instrument.right is right and instrument.underlying == underlying
-    return instrument.kind in _LINEAR and _carries(instrument, underlying)
+def _concerns(line: Holding, right: Right, underlying: str) -> bool:
+    """Whether it counts among the options on `underlying`: a short on a future that is not named does for each one."""
+    instrument = line.instrument
+    if not instrument.is_option:
+        return instrument.kind in _LINEAR and _carries(instrument, underlying)
+    if instrument.right is not right:
+        return False
+    named, product = instrument.underlying, product_root(underlying)
+    if underlying in (named, product_root(named)):
+        return True
+    return named == product and not (line.quantity is not None and line.quantity >= 0.0)
 
 
 def _carries(instrument: Instrument, underlying: str) -> bool:
@@ -230,3 +239,9 @@ def _moment(instrument: Instrument) -> float:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
+
+
+def _size(multiplier: float | None) -> float:
+    """Units of one contract; NaN where no contract has such a multiplier."""
+    known = finite(multiplier)
+    return math.nan if known is None or known <= 0.0 else known

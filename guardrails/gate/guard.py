@@ -29,9 +29,11 @@ class Guard:
         return self.look.__name__
 
 
-def block(code: str, message: str, check: str = "", subject: str = "", follows: str = "") -> Reason:
-    """A reason that refuses new risk."""
-    return Reason(code, Verdict.BLOCK, _sentence(message), check, subject, follows=follows)
+def block(
+    code: str, message: str, check: str = "", subject: str = "", follows: str = "", *, unknown: bool = False
+) -> Reason:
+    """A reason that refuses new risk; `unknown`: because something is not known."""
+    return Reason(code, Verdict.BLOCK, _sentence(message), check, subject, follows=follows, unknown=unknown)
 
 
 def warn(code: str, message: str, check: str = "", subject: str = "", follows: str = "") -> Reason:

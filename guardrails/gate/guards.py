@@ -82,5 +82,5 @@ def _safely(guard: Guard, case: Case, kind: OrderKind) -> tuple[Reason, ...]:
     except Exception as error:  # a guard that cannot compute objects, whatever went wrong
         log.exception("guard %s failed", guard.name)
         text = f"{guard.name} could not be computed ({type(error).__name__}); see the log, and treat it as not passed."
-        objection = block(guard.name, text)
+        objection = block(guard.name, text, unknown=True)
         return (replace(objection, verdict=_WARN) if kind is OrderKind.EXIT else objection,)

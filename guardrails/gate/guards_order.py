@@ -14,6 +14,7 @@ from guardrails.gate.package_price import LegPrice
 from guardrails.gate.values import Reason
 from guardrails.instruments import Kind
 from guardrails.orders import Order, OrderState
+from guardrails.values import finite
 
 _LOT = 100.0
 """shares that count as one contract"""
@@ -110,14 +111,13 @@ def order_size(case: Case) -> Iterator[Reason]:
 
 def order_notional(case: Case) -> Iterator[Reason]:
     """Notional of one order against net liquidation."""
-    share, worth = case.ground.limits.matrix.orders.max_notional_pct_nlv, case.ground.portfolio.net_liquidation
+    share = case.ground.limits.matrix.orders.max_notional_pct_nlv
     if share is None:
         return
-    notional = _notional(case)
+    notional, worth = finite(_notional(case)), finite(case.ground.portfolio.net_liquidation)
     if notional is None or worth is None:
-        yield block(
-            "order_notional", "the notional of the order, or the net liquidation, is not known; restore prices."
-        )
+        text = "the notional of the order, or the net liquidation, is not known; restore prices."
+        yield block("order_notional", text, unknown=True)
     elif notional > share * max(worth, 0.0) * (1 + 1e-9):
         text = f"its notional is {wording.money(notional)}, at most {wording.percent(share)} of net liquidation."
         yield block("order_notional", text)

@@ -112,10 +112,14 @@ def daily_loss(case: Case) -> Iterator[Reason]:
 
 
 def drawdown(case: Case) -> Iterator[Reason]:
-    """The fall from the peak is over its limit."""
+    """The fall from the peak is over its limit, or that of the order's account is not known."""
     for finding in case.ground.prepared.findings:
-        if finding.check == "drawdown" and finding.level is Level.BREACH and not finding.advisory:
-            yield block("drawdown", f"no new risk below the peak: {finding.message}", finding.check, finding.subject)
+        if finding.check != "drawdown" or finding.advisory:
+            continue
+        own = finding.subject in ("portfolio", f"account:{case.order.account}")
+        if finding.level is Level.BREACH or (own and finding.level is Level.UNKNOWN):
+            said = "below the peak" if finding.level is Level.BREACH else "while the fall from the peak is not known"
+            yield block("drawdown", f"no new risk {said}: {finding.message}", finding.check, finding.subject)
 
 
 def regime_unknown(case: Case) -> Iterator[Reason]:
@@ -138,7 +142,8 @@ def overlay(case: Case) -> Iterator[Reason]:
     why = limits.overlay_reason or "VIX against VIX3M"
     state = "inverted" if limits.overlay else "not known"
     said = "its vega is not known" if vega is None else f"it sells {wording.money(-vega)} of vega per point"
-    yield block("overlay", f"the term structure is {state} ({why}): no new short vega, and {said}.")
+    text = f"the term structure is {state} ({why}): no new short vega, and {said}."
+    yield block("overlay", text, unknown=limits.overlay is None or vega is None)
 
 
 def throttle(case: Case) -> Iterator[Reason]:

@@ -110,7 +110,7 @@ def _beside(order: Order, held: Holdings, rests: Sequence[Resting]) -> tuple[int
         key, sign = leg.instrument.key, math.copysign(1.0, leg.ratio)
         same = {one.name: max(sign * one.quantity_of(key), 0.0) for one in rests}
         free = abs(held.quantity(key) or 0.0) - sum(max(sign * one.quantity_of(key), 0.0) for one in rests)
-        room = math.floor((free + _SLACK) / abs(leg.ratio))
+        room = math.floor((free + _SLACK) / abs(leg.ratio)) if math.isfinite(free) else 0
         if room < order.quantity:
             closers |= dict.fromkeys(name for name, closed in same.items() if closed)
         fits = min(fits, room)

@@ -7,8 +7,10 @@ rounding can do and far below one contract.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from guardrails.findings import Finding, Level
 from guardrails.gate.measures import gates
@@ -56,21 +58,29 @@ def reach_of(order: Order) -> Reach:
 
 
 def changes_of(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[FindingChange, ...]:
-    """Every subject of every check without and with the order, in no order; what only one side names is quiet there."""
+    """Every subject of every check without and with the order, in no order; what only one side names is quiet there.
+
+    Two accounts may bear the same mask: of what both have the worst is held against the worst, the next against the
+    next, so that what gets worse in either shows.
+    """
     old, new = _by_subject(before), _by_subject(after)
-    names = dict.fromkeys((*new, *old))
-    return tuple(_change(old.get(name), new.get(name)) for name in names)
+    pairs = (zip_longest(old.get(name, ()), new.get(name, ())) for name in dict.fromkeys((*new, *old)))
+    return tuple(_change(*pair) for each in pairs for pair in each)
 
 
-def _by_subject(findings: Iterable[Finding]) -> dict[tuple[str, str], Finding]:
-    """The worst Finding of each check and subject."""
-    found: dict[tuple[str, str], Finding] = {}
+def _by_subject(findings: Iterable[Finding]) -> dict[tuple[str, str], tuple[Finding, ...]]:
+    """The Findings of each check and subject, worst first."""
+    found: dict[tuple[str, str], tuple[Finding, ...]] = {}
     for finding in findings:
         name = (finding.check, finding.subject)
-        held = found.get(name)
-        if held is None or finding.level.rank > held.level.rank:
-            found[name] = finding
+        alike = found.get(name)
+        found[name] = (finding,) if alike is None else tuple(sorted((*alike, finding), key=_mildness))
     return found
+
+
+def _mildness(finding: Finding) -> tuple[int, float]:
+    """The worse, the lower; what is not known is worst of its level."""
+    return -finding.level.rank, -math.inf if finding.headroom is None else finding.headroom
 
 
 def _change(old: Finding | None, new: Finding | None) -> FindingChange:
@@ -114,7 +124,7 @@ def worsened(change: FindingChange, reach: Reach) -> bool:
     if before is None or after is None:
         return True
     size = max(abs(change.limit or 0.0), abs(change.value_after or 0.0))
-    return before - after > TOLERANCE * size
+    return not before - after <= TOLERANCE * size or not math.isfinite(size)  # nothing compares with what is no number
 
 
 def unknown(change: FindingChange) -> bool:

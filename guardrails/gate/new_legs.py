@@ -16,13 +16,11 @@ from guardrails.columns import spot_of
 from guardrails.instruments import Instrument, Kind
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
-from guardrails.products import BROAD_INDEX_GROUPS, FUTURES, INDEX_ROOTS, group_of, product_root
+from guardrails.products import BROAD_INDEX_GROUPS, FUTURES, group_of, standard_multiplier
 from guardrails.symbols.contracts import Month
 from guardrails.valuation import price_of, value_positions
 from guardrails.values import Account, AccountId, Market, Position
 
-LISTED = 100.0
-"""shares or index units of one unadjusted listed option (OCC By-Laws, Article I: unit of trading)"""
 _QUARTER = 3
 _ONE = (Kind.EQUITY, Kind.CRYPTO)
 
@@ -89,12 +87,8 @@ def multiplier_of(instrument: Instrument, held: Iterable[Position]) -> tuple[flo
         return None, ""
     if told and instrument.root:
         return told.pop(), "record"
-    if instrument.kind in (Kind.FUTURE, Kind.FUTURE_OPTION):
-        spec = FUTURES.get(product_root(instrument.underlying or instrument.symbol))
-        known = spec is not None and not spec.quoted_in_cents  # in cents or in dollars only a record says
-        return (spec.multiplier, "table") if spec is not None and known else (None, "")
-    listed = instrument.kind is Kind.OPTION or (instrument.kind is Kind.INDEX_OPTION and instrument.root in INDEX_ROOTS)
-    return (LISTED, "table") if listed else (None, "")
+    standard = standard_multiplier(instrument)
+    return (None, "") if standard is None else (standard, "table")
 
 
 def on_its_future(instrument: Instrument, portfolio: Portfolio) -> Instrument:

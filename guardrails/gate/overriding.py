@@ -53,7 +53,7 @@ def override_name(reason: Reason) -> str:
 def override_for(reason: Reason, ground: Ground) -> Override | None:
     """The override in force that lets `reason` pass; None when there is none or the matrix does not allow it."""
     name = override_name(reason)
-    if name not in OVERRIDABLE or name not in ground.limits.matrix.orders.overridable:
+    if reason.unknown or name not in OVERRIDABLE or name not in ground.limits.matrix.orders.overridable:
         return None
     return next((one for one in ground.overrides if one.check == name and _fits(one, reason, ground)), None)
 

@@ -50,6 +50,8 @@ class Reason:
     """it would block, but an override that the matrix allows is in force"""
     follows: str = ""
     """code of the reason that this one follows from; empty when it stands for itself"""
+    unknown: bool = False
+    """it refuses because something is not known, which no override lifts"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Resting:
     account: AccountId
     legs: tuple[Leg, ...]
     packages: float
+    """infinite where it is not known"""
     name: str
     """`BUY 2 SPXW 18Dec26 5700P (order 17 of TWS)`"""
 
@@ -39,7 +40,9 @@ class Resting:
 def resting(ground: Ground) -> tuple[Resting, ...]:
     """Every order that may still be filled and whose legs can be read."""
     told = [
-        Resting(one.account, one.legs, one.remaining, _name(one.legs, one.remaining, one.reference, one.sender))
+        Resting(
+            one.account, one.legs, one.remaining, _name(one.legs, one.remaining, one.reference or one.key, one.sender)
+        )
         for one in ground.working
         if one.remaining > 0 and one.legs
     ]
