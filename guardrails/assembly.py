@@ -114,6 +114,7 @@ def assemble(
         lambda: engine.matrix,
         settings.guardrails_data_dir,
         slept=lambda: awake.slept,
+        alerts=lambda: desk.now,
     )
     flattening = Flattening(execution, lambda: engine.assessment, clock)
     execution.doings.update(flattening.doings())

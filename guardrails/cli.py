@@ -139,6 +139,27 @@ def safety(
 
 
 @app.command()
+def accept(
+    account: Annotated[str, typer.Argument(help="Its number, or a masked form that fits only one.")],
+    position: Annotated[str, typer.Argument(help="The symbol, or as the finding names it.")],
+    reason: Annotated[str, typer.Option(help="Why it is right; it is kept in the journal.")],
+) -> int:
+    """Accept a change of a position that no fill, assignment or expiry explains; exit 0 when it is, 3 when it is not.
+
+    Until then it stands, also over a restart. What is said when none is meant names those that stand.
+    """
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+    from guardrails.accept_command import accept_change  # noqa: PLC0415  # as in audit_verify
+
+    settings, console = load_settings(), Console(highlight=False)
+    sources = open_sources(settings.guardrails_sources, settings, _clock)
+    names = [source.name for source in sources]
+    code, line = accept_change(account, position, reason, settings, names, _clock)
+    console.print(line, markup=False, soft_wrap=True)
+    return code
+
+
+@app.command()
 def matrix(
     path: Annotated[Path | None, typer.Argument(help="The file; default is GUARDRAILS_MATRIX.")] = None,
 ) -> int:

@@ -1,7 +1,8 @@
 """`POST /api/simulate` and `POST /api/orders`: who may ask, how often, and what is answered.
 
-A request passes, in this order: a token is set, the page that asks (Origin) is our own, no storm of wrong tokens, the
-right token, not too many, JSON of a sane size. Then it is asked of the program that watches, as a page would.
+A request passes, in this order: a token is set, the page that asks (Origin) is our own, the right token, not too many,
+JSON of a sane size. Then it is asked of the program that watches, as a page would. A storm of wrong tokens is turned
+away without keeping the right one out: who guesses must not be able to stop who closes a position.
 """
 
 from __future__ import annotations
@@ -75,14 +76,12 @@ class Doorkeeper:
         origin = call.headers.get("origin")
         if origin is not None and not _is_ours(origin, call.headers.get("host", "")):
             return error(403, "The page that asks is not one of this program.")
-        if (wait := self._wait(self._wrong, WRONG_A_MINUTE)) > 0:
-            return error(429, "Too many wrong tokens; wait.", {"retry-after": f"{wait:.0f}"})
         if not self._is_right(call.headers.get("authorization", "")):
-            self._note(self._wrong)
+            if (wait := self._counted(self._wrong, WRONG_A_MINUTE)) > 0:
+                return error(429, "Too many wrong tokens; wait.", {"retry-after": f"{wait:.0f}"})
             return error(401, "Send the header Authorization: Bearer and the token.", {"www-authenticate": "Bearer"})
-        if (wait := self._wait(self._right, A_MINUTE)) > 0:
+        if (wait := self._counted(self._right, A_MINUTE)) > 0:
             return error(429, f"More than {A_MINUTE} requests within a minute; wait.", {"retry-after": f"{wait:.0f}"})
-        self._note(self._right)
         if call.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             return error(415, f"Send the order as {JSON}.")
         if len(call.body) > MOST_BYTES:
@@ -94,17 +93,17 @@ class Doorkeeper:
         same = hmac.compare_digest(told.strip().encode("utf-8", "replace"), self._token.encode("utf-8", "replace"))
         return same and scheme.lower() == "bearer"
 
-    def _wait(self, times: deque[float], most: int) -> float:
-        """Seconds until one more is answered; 0 when it is."""
+    def _counted(self, times: deque[float], most: int) -> float:
+        """Count one more; seconds until one is answered again, 0 when this one is. Looked at and counted in one step,
+        so that what comes at the same moment is not answered beyond the bound."""
         with self._guard:
             now = self._steady()
             while times and now - times[0] >= 60.0:
                 times.popleft()
-            return max(60.0 - (now - times[0]), 1.0) if len(times) >= most else 0.0
-
-    def _note(self, times: deque[float]) -> None:
-        with self._guard:
-            times.append(self._steady())
+            if len(times) >= most:
+                return max(60.0 - (now - times[0]), 1.0)
+            times.append(now)
+            return 0.0
 
 
 def _is_ours(origin: str, host: str) -> bool:

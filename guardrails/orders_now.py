@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from guardrails.execution.values import FlattenRun, OrderRecord
+from guardrails.execution.values import FlattenRun, JournalEntry, OrderRecord
 from guardrails.gate.values import Override
 from guardrails.orders import BrokerOrder
 from guardrails.safety import Safety
@@ -61,6 +61,8 @@ class OrdersNow:
     discipline: Discipline = field(default_factory=Discipline)
     problem: str = ""
     """why what is shown may be old or incomplete; empty when it is not"""
+    changes: tuple[JournalEntry, ...] = ()
+    """changes of positions that nothing explains and nobody has accepted, oldest first"""
 
 
 def trading_words(now: OrdersNow) -> str:

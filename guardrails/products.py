@@ -42,6 +42,8 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {
 _ABROAD = ("ESTX50", "N225", "K200", "CAC40")
 """indices abroad whose name ends in digits, which behind an option root otherwise means an adjusted deliverable"""
 _UNOPTIONED_INDICES = ("DJI", "VIX1D", "VIX9D", "VIX3M", "VIX6M", "VIX1Y", "VVIX", "VXN", "RVX", "SKEW", "SOX")
+_ONE = (Kind.EQUITY, Kind.CASH, Kind.CRYPTO)
+_LISTED = 100.0
 _CONTRACT = re.compile(r"(?P<root>/[A-Z0-9]{1,4}?)[FGHJKMNQUVXZ]\d{1,2}")
 _WEEKLY_VIX_FUTURE = re.compile(r"/VX\d\d")
 
@@ -167,6 +169,35 @@ def future_multiplier(root: str, *, quoted_in_cents: bool = True) -> float | Non
     if spec is None:
         return None
     return spec.multiplier if quoted_in_cents or not spec.quoted_in_cents else spec.multiplier * 100.0
+
+
+def standard_multiplier(instrument: Instrument) -> float | None:
+    """Currency units per 1.00 of the price of one unit, as the contract itself is defined; None where only a broker's
+    record says: an adjusted option, an index that is not in the table, what may be quoted in cents or in dollars.
+
+    100 is the unit of trading of an unadjusted listed option (OCC By-Laws, Article I).
+    """
+    if instrument.adjusted:
+        return None
+    if instrument.kind in _ONE:
+        return 1.0
+    if instrument.kind is Kind.OPTION:
+        return _LISTED
+    if instrument.kind is Kind.INDEX_OPTION:
+        return _LISTED if instrument.root in INDEX_ROOTS else None
+    if instrument.kind in (Kind.FUTURE, Kind.FUTURE_OPTION):
+        spec = FUTURES.get(future_root(instrument))
+        return None if spec is None or spec.quoted_in_cents else spec.multiplier
+    return None
+
+
+def future_root(instrument: Instrument) -> str:
+    """The product of a future, or of the one an option is on (`/ES`), also where its code alone tells; else empty."""
+    root = product_root(instrument.underlying or instrument.symbol)
+    if root in FUTURES or instrument.kind is not Kind.FUTURE_OPTION:
+        return root
+    code = option_code(instrument.root)
+    return "" if code is None else code.root
 
 
 def leverage_of(symbol: str) -> float | None:

@@ -44,6 +44,9 @@ class Kind(StrEnum):
     """body: plan (its key), phrase; content: {run}"""
     FLATTEN_STOP = "flatten_stop"
     """body: run"""
+    ACCEPT_CHANGE = "accept_change"
+    """body: entry (key of what the journal tells of a change that nothing explains), or account and position (key,
+    symbol or label); quantity: what was shown of it, may be left out; note: why it is right"""
     SAFETY = "safety"
     """body: state, reason"""
     OVERRIDE = "override"
@@ -60,7 +63,8 @@ class Kind(StrEnum):
 
 ORDER_KINDS = frozenset({
     Kind.SIMULATE, Kind.SUBMIT, Kind.CANCEL, Kind.REPLACE, Kind.RESOLVE, Kind.FLATTEN_PLAN, Kind.FLATTEN,
-    Kind.FLATTEN_STOP, Kind.SAFETY, Kind.OVERRIDE, Kind.END_OVERRIDE, Kind.NOTE, Kind.EXPIRIES, Kind.CHAIN,
+    Kind.FLATTEN_STOP, Kind.ACCEPT_CHANGE, Kind.SAFETY, Kind.OVERRIDE, Kind.END_OVERRIDE, Kind.NOTE,
+    Kind.EXPIRIES, Kind.CHAIN,
 })  # fmt: skip
 """what `guardrails.execution` does; the rest is about alerts"""
 

@@ -45,6 +45,8 @@ class Cause(StrEnum):
     """too many orders were rejected or failed within a minute"""
     UNRECONCILED = "unreconciled"
     """it is not known what became of an order; ends by itself once it is"""
+    UNACKNOWLEDGED = "unacknowledged"
+    """nobody acknowledged a CRITICAL alert in time"""
     UNREADABLE = "unreadable"
     """what was set before cannot be read"""
 

@@ -467,12 +467,14 @@ class Program:
     def __init__(
         self, exchange: Exchange, store: Any, folder: Path, *, matrix: RiskMatrix = GENEROUS_MATRIX,
         judge: Any = plain_gate, waits: Waits = QUICK, slept: Callable[[], float] = lambda: 0.0,
+        alerts: Callable[[], Any] = lambda: None,
     ) -> None:  # fmt: skip
         self.exchange, self.clock = exchange, exchange.clock
         self.line = Line(exchange)
         self.execution = Execution(
-            [self.line], store, exchange.clock, lambda: matrix, folder, judge=judge, waits=waits, slept=slept
-        )
+            [self.line], store, exchange.clock, lambda: matrix, folder, judge=judge, waits=waits, slept=slept,
+            alerts=alerts,
+        )  # fmt: skip
         self._number = 0
         self._task: asyncio.Task[None] | None = None
 

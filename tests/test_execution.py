@@ -16,6 +16,7 @@ from guardrails.execution import intents
 from guardrails.execution.safety_file import SafetyFile
 from guardrails.execution.values import Deed, JournalKind, OpenDeeds, OrderRecord
 from guardrails.matrix import parse
+from guardrails.memory import remembered_as, sources_key
 from guardrails.orders import BrokerOrder, Leg, OrderState
 from guardrails.requests import Kind, Request, Said
 from guardrails.safety import Cause, SafetyState
@@ -25,6 +26,7 @@ from tests.exchange import (
     BUY_SHARES,
     CLOSE_PUT,
     LONG_PUT_SYMBOL,
+    NAME,
     OPEN,
     QUICK,
     SPX_PUT_SYMBOL,
@@ -39,6 +41,7 @@ from tests.exchange import (
 from tests.healthy import GENEROUS, edited_text
 
 Story = Callable[[Program], Awaitable[None]]
+BOOK = sources_key(remembered_as((NAME,), ""))
 PUT = f"index_option:{SPX_PUT_SYMBOL}"
 
 
@@ -258,7 +261,7 @@ def test_an_exit_is_kept_in_a_file_when_nothing_else_takes_it_and_new_risk_is_re
         assert program.exchange.log == []
         sent = await program.send(CLOSE_PUT)
         assert sent.said is Said.DONE, sent.words
-        [record] = intents.read(tmp_path)
+        [record] = intents.read(tmp_path, BOOK)
         assert program.exchange.log == [record.key]
         assert "U0000004567" not in (tmp_path / intents.FILE).read_text(encoding="utf-8")
         shelf.takes = True
@@ -345,6 +348,27 @@ def test_an_order_that_no_list_names_stays_in_doubt_until_a_person_says_that_it_
         assert program.state(key) is OrderState.CANCELLED
         assert "Ann looked and says" in program.record(key).detail
         assert await program.until(lambda: program.execution.safety.now.state is SafetyState.NORMAL)
+
+    run(tmp_path, story)
+
+
+def test_an_order_in_doubt_is_not_resolved_while_one_like_it_works_under_no_key(tmp_path: Path) -> None:
+    async def story(program: Program) -> None:
+        program.exchange.plans.append(Plan.LOSE_ORDER)
+        await program.send(OPEN)
+        mine = program.record()
+        like = BrokerOrder(
+            IBKR, "x9", "", mine.order.legs, mine.order.quantity, 0.0, OrderState.WORKING, mine.order.limit
+        )
+        program.exchange.add(replace(like, limit=mine.order.limit - 0.05, reference="x8"))  # somebody else's
+        program.exchange.add(like)
+        program.clock.move(60)
+        refused = await program.ask(Kind.RESOLVE, order=mine.key, note="gone")
+        assert refused.said is Said.REFUSED
+        assert "reference x9" in refused.words
+        program.exchange.orders["x9"] = replace(like, state=OrderState.CANCELLED)
+        done = await program.ask(Kind.RESOLVE, order=mine.key, note="gone")
+        assert done.said is Said.DONE, done.words
 
     run(tmp_path, story)
 
@@ -567,6 +591,7 @@ def test_an_override_lets_one_limit_be_passed_for_a_while_and_reverts_by_itself(
         assert len(program.execution.now.overrides) == 1
         program.clock.move(301)
         assert await program.until(lambda: program.execution.now.overrides == ())
+        assert await program.until(lambda: shelf.open_deeds((), "", NOW).overrides[0].ended is not None)
 
     shelf = Shelf()
     run(tmp_path, story, store=shelf, matrix=matrix)

@@ -156,6 +156,49 @@ def test_the_safety_state_is_the_same_after_a_restart(tmp_path: Path, state: Saf
     assert [one.kind for one in shelf.entries()] == [JournalKind.SAFETY]
 
 
+def test_a_safety_state_that_was_set_just_before_the_end_is_journaled_at_the_next_start(tmp_path: Path) -> None:
+    """Its file is written before the store has it, and kill -9 may come between the two."""
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        async with Program(exchange, shelf, tmp_path) as first:
+            await first.ask(Kind.SAFETY, state="NO_NEW_RISK", reason="wind")
+            shelf.takes = False
+            await first.ask(Kind.SAFETY, state="STOPPED", reason="storm")
+        shelf.takes = True
+        for _ in range(2):
+            async with Program(exchange, shelf, tmp_path) as after:
+                assert after.execution.safety.now.state is SafetyState.STOPPED
+                assert await after.until(lambda: len(shelf.entries()) == 2), shelf.entries()
+
+    asyncio.run(story())
+    told = shelf.entries()[-1]
+    assert (told.kind, told.author) == (JournalKind.SAFETY, "Ann")
+    assert told.words.startswith("NO_NEW_RISK to STOPPED: storm.")
+
+
+def test_what_is_executed_while_nobody_can_read_what_was_done_before_is_journaled_as_ours(tmp_path: Path) -> None:
+    """A start while the database is down must not turn our own orders into unguarded trades."""
+    exchange, shelf = listed(), Shelf()
+
+    async def story() -> None:
+        async with Program(exchange, shelf, tmp_path) as first:
+            await first.send(OPEN)
+        exchange.fill(exchange.log[0], 1)
+        shelf.reads = False
+        async with Program(exchange, shelf, tmp_path) as second:
+            exchange.fill(exchange.log[0])
+            assert await second.until(lambda: len(second.execution._desk.deeds.fills) == 2)
+            assert second.execution.records == {}
+            shelf.reads = True
+            assert await second.until(lambda: second.execution.records != {} and second.state() is OrderState.FILLED)
+            assert await second.until(lambda: bool(shelf.entries()))
+
+    asyncio.run(story())
+    [entry] = shelf.entries()
+    assert (entry.kind, entry.quantity, entry.legs[0].execution) == (JournalKind.FILL, 2.0, ("e1", "e2"))
+
+
 def test_an_exit_whose_intent_stands_in_the_file_alone_is_found_again(tmp_path: Path) -> None:
     exchange, shelf = listed(), Shelf()
 

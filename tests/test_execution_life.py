@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from guardrails.execution import life, overrides
 from guardrails.execution.approvals import Approvals
-from guardrails.execution.fills import executed_of, multiplier_of, news_of
+from guardrails.execution.fills import executed_of, news_of
 from guardrails.execution.life import Event, Executed, IllegalTransitionError, Step
 from guardrails.execution.reconcile import reconcile, told
 from guardrails.execution.values import OrderRecord
@@ -78,6 +78,20 @@ def test_the_straight_way_of_an_order() -> None:
 def test_a_step_that_is_not_possible_is_refused(state: OrderState, event: Step) -> None:
     with pytest.raises(IllegalTransitionError, match=state.value):
         life.step(record(state), Event(event), NOW)
+
+
+def test_what_has_legs_filled_and_no_whole_package_is_partial_when_the_broker_says_so() -> None:
+    one = life.step(record(S.SENT), said(S.PARTIAL, 0.0, "legs filled: 2 of 5 and 0 of 5"), NOW)
+    assert (one.state, one.filled, one.detail) == (S.PARTIAL, 0.0, "legs filled: 2 of 5 and 0 of 5")
+    assert life.step(one, said(S.WORKING), NOW).state is S.WORKING
+
+
+def test_why_a_broker_cannot_say_what_became_of_an_order_is_told_and_makes_it_no_younger() -> None:
+    one = life.step(record(S.SENT), said(S.UNKNOWN, words="103: Duplicate order id"), LATER)
+    assert (one.state, one.detail, one.changed) == (S.SENT, "103: Duplicate order id", NOW)
+    assert life.step(record(S.SENT), said(S.UNKNOWN, reference=""), LATER) == record(S.SENT)
+    over = record(S.FILLED, 5.0)
+    assert life.step(over, said(S.UNKNOWN, words="odd", reference=""), LATER) == over
 
 
 def test_a_cancellation_is_requested_until_the_broker_confirms_it() -> None:
@@ -206,12 +220,13 @@ def test_what_was_executed_beyond_the_order_or_beside_it_is_named() -> None:
     assert executed_of(SPREAD, [fill("e1", 1, 1.0)]).packages == 0.0
 
 
-@pytest.mark.parametrize(
-    ("symbol", "multiplier"),
-    [("SPY", 1.0), ("SPXW  261218P05700000", 100.0), ("/ESZ26", 50.0), ("./EW4N26 260724C6400", 50.0)],
-)
-def test_multipliers(symbol: str, multiplier: float) -> None:
-    assert multiplier_of(parse(symbol, NOW.date())) == multiplier
+def test_legs_of_one_product_make_a_price_also_where_only_the_broker_knows_what_a_point_is_worth() -> None:
+    near, far = (replace(parse("/ZCZ26", NOW.date()), symbol=symbol) for symbol in ("/ZCZ26", "/ZCH27"))
+    order = Order(IBKR, (Leg(near, 1), Leg(far, -1)), 1, -5.0)
+    told = [Fill("e1", 0, IBKR, near, 1, 450.0, NOW), Fill("e2", 0, IBKR, far, -1, 460.0, NOW)]
+    assert executed_of(order, told).average == pytest.approx(-10.0)
+    corn, shares = replace(order, legs=(Leg(near, 1), Leg(parse("SPY", NOW.date()), 1))), parse("SPY", NOW.date())
+    assert executed_of(corn, [told[0], Fill("e3", 0, IBKR, shares, 1, 600.0, NOW)]).average is None
 
 
 # --- a read of everything

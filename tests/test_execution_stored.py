@@ -65,7 +65,7 @@ def test_after_an_end_at_any_step_the_database_knows_what_was_sent_and_nothing_i
                 assert program.execution.safety.now.state is SafetyState.NO_NEW_RISK
                 assert len(exchange.log) == arrived
                 if state is not None:
-                    assert await program.until(lambda: program.state() is state)
+                    assert await program.until(lambda: bool(program.execution.records) and program.state() is state)
                 if state is OrderState.FILLED:
                     assert await program.until(
                         lambda: [one.kind for one in store.open_deeds(*BOOK, NOW).entries].count(JournalKind.FILL) == 1

@@ -49,6 +49,16 @@ def test_partial_executions_weigh_the_price_and_count_whole_packages() -> None:
     assert told.net == pytest.approx((2 * 12.25 - 4.0) * 100 - 3)
 
 
+def test_an_execution_that_is_taken_back_costs_its_fees_and_nothing_else() -> None:
+    """Both legs busted: 4 dollars of fees; one of two parts busted: the other part at its own price."""
+    gone = [replace(one, quantity=0.0, revision=1) for one in SPREAD]
+    told = fill_entry(record(), [*SPREAD, *gone], MONEY)
+    assert (told.net, told.fees, told.quantity, told.price) == (-4.0, 4.0, 0.0, None)
+    parts = [fill("a", P5700, -1, 12.0), fill("c", P5700, -1, 12.5, 2)]
+    half = fill_entry(record(), [*parts, replace(parts[1], quantity=0.0, revision=1)], MONEY)
+    assert (half.legs[0].quantity, half.legs[0].price) == (-1.0, 12.0)
+
+
 def test_while_a_leg_is_not_reported_no_package_and_no_price_is_claimed() -> None:
     told = fill_entry(record(), SPREAD[:1], MONEY)
     assert (told.quantity, told.price) == (0.0, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guardrails.execution.values import JournalEntry, JournalKind
 from guardrails.instruments import Instrument, Kind
 from guardrails.journal.entries import note_entry
-from guardrails.journal.trades import Step, TradeStory, trade_of, trades_of
+from guardrails.journal.trades import Step, TradeStory, trades_of
 from guardrails.symbols import occ
 from tests.traded import J5650, P5600, P5700, entry, leg, share, then
 
@@ -164,11 +164,13 @@ def test_an_entry_told_again_counts_once_and_a_late_one_takes_its_place() -> Non
     assert trades_of([closing, OPENING, replace(closing, after=then()), OPENING])[0].net == pytest.approx(1_032.0)
 
 
-def test_a_new_entry_is_told_its_trade() -> None:
-    closing = entry("b", DAY, leg(P5700, 2, 5.1))
-    assert trade_of(closing, [OPENING]) == "a"
-    assert trade_of(closing, []) == "b"
-    assert trade_of(note_entry("n", OPENING.time, "Ann", "x", OPENING), [OPENING]) == "a"
+def test_a_change_that_stands_unexplained_is_no_trade_and_one_that_was_accepted_ends_one_at_a_price_unknown() -> None:
+    gone = entry("c", DAY, replace(leg(P5700, 2, None), fees=None), leg(P5600, -2, 2.0), kind=JournalKind.CHANGE)
+    [open_story] = trades_of([OPENING, replace(gone, stands=True)])
+    assert open_story.closed is None
+    [story] = trades_of([OPENING, gone])
+    assert story.closed == gone.time
+    assert story.realised is None
 
 
 def test_notes_stand_with_their_trade() -> None:

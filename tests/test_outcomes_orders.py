@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from guardrails.alerts.values import AlertRow, AlertsNow, Problem, Severity, State
 from guardrails.assess import Assessment
 from guardrails.execution.values import OrderRecord
 from guardrails.flatten.values import Plan, Scope, Wish
@@ -100,6 +101,29 @@ async def _overridden(program: Program, _: RiskMatrix) -> tuple[Said, Said]:
     return leave.said, (await program.ask(Kind.SUBMIT, order=order, token=token, reason="big day")).said
 
 
+UNTAKEN = AlertRow(
+    "vega", "vega", "portfolio", "greeks", Severity.CRITICAL, State.FIRED,
+    Problem("vega", "portfolio", Severity.CRITICAL, "Vega is over."), NOW, NOW, NOW, 1, asked=NOW,
+)  # fmt: skip
+"""nobody has acknowledged it"""
+IGNORED = {"orders.unacknowledged": {"after_minutes": 30}}
+
+
+def untaken(matrix: RiskMatrix) -> SafetyState:
+    """The safety state thirty minutes after people were asked to acknowledge a CRITICAL alert."""
+
+    async def lived(folder: Path) -> SafetyState:
+        shelf, alerts = Shelf(), AlertsNow(NOW, (UNTAKEN,))
+        async with asyncio.timeout(20), Program(listed(), shelf, folder, matrix=matrix, alerts=lambda: alerts) as at:
+            at.clock.move(30 * 60)
+            at.see()
+            await at.until(lambda: at.execution.safety.now.state is not SafetyState.NORMAL, 0.3)
+            return at.execution.safety.now.state
+
+    with TemporaryDirectory() as folder:
+        return asyncio.run(lived(Path(folder)))
+
+
 # --- flatten
 
 DECEMBER = Wish(Scope.EXPIRY, expiry=date(2026, 12, 18), accounts=(str(IBKR),))
@@ -178,6 +202,12 @@ CASES: Mapping[str, Case] = {
     "override_minutes": Case(
         served(_overridden), 29.0, 30.0, ((Said.REFUSED, Said.REFUSED), (Said.DONE, Said.DONE)),
         {"orders.overridable": ["order_size"]},
+    ),
+    "unacknowledged.after_minutes": Case(
+        untaken, 30.0, 31.0, (SafetyState.NO_NEW_RISK, SafetyState.NORMAL), IGNORED,
+    ),
+    "unacknowledged.state": Case(
+        untaken, "NO_NEW_RISK", "REDUCE_ONLY", (SafetyState.NO_NEW_RISK, SafetyState.REDUCE_ONLY), IGNORED,
     ),
     # its middle is 8.50 and its width 1.00
     "flatten.slippage_cap": Case(flattened(_cap), 0.5, 1.5, (9.0, 10.0)),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from guardrails.instruments import Settlement
+from guardrails.instruments import Instrument, Kind, Settlement
 from guardrails.products import (
     BROAD_INDEX_GROUPS,
     FUTURES,
@@ -20,8 +21,9 @@ from guardrails.products import (
     is_american,
     option_code,
     product_root,
+    standard_multiplier,
 )
-from guardrails.symbols import occ, tastytrade
+from guardrails.symbols import occ, parse, tastytrade
 
 SPECS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "futures_specs.csv"
 
@@ -206,3 +208,21 @@ def test_exercise_style_of_future_options_is_ours_not_the_brokers(symbol: str, a
 )
 def test_product_root(symbol: str, root: str) -> None:
     assert product_root(symbol) == root
+
+
+@pytest.mark.parametrize(
+    ("symbol", "multiplier"),
+    [
+        ("SPY", 1.0), ("SPY   261218C00600000", 100.0), ("SPXW  261218P05700000", 100.0), ("/ESZ26", 50.0),
+        ("./EW4N26 260724C6400", 50.0), ("/ZCZ26", None),
+    ],
+)  # fmt: skip
+def test_what_a_contract_is_worth_per_point_where_no_record_says(symbol: str, multiplier: float | None) -> None:
+    assert standard_multiplier(parse(symbol, date(2026, 7, 1))) == multiplier
+
+
+def test_a_changed_deliverable_and_an_index_abroad_have_no_multiplier_of_their_own() -> None:
+    option = parse("SPY   261218C00600000", date(2026, 7, 1))
+    assert standard_multiplier(replace(option, adjusted=True)) is None
+    index = Instrument(Kind.INDEX_OPTION, "OESX  261218C05000000", "ESTX50", "OESX")
+    assert standard_multiplier(index) is None  # ten euros at Eurex

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from guardrails.alerts.budget import digest_due
 from guardrails.alerts.course import Course
-from guardrails.alerts.escalation import escalates_at, next_list
+from guardrails.alerts.escalation import escalates_at, is_asked, next_list
 from guardrails.alerts.families import family_of
 from guardrails.alerts.occasion import Occasion, occasion_of
 from guardrails.alerts.settling import calm_of
@@ -57,6 +57,7 @@ def _row(alert: Alert, fired: datetime, state: AlertState, occasion: Occasion) -
         right_since=right,
         over_at=None if right is None else right + calm_of(alert, occasion),
         acted=alert.acted,
+        asked=alert.asked if is_asked(alert) else None,
     )
 
 

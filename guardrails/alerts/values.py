@@ -399,6 +399,8 @@ class AlertRow:
     over_at: datetime | None = None
     """when it is over if it stays so"""
     acted: bool = False
+    asked: datetime | None = None
+    """since when people are asked to acknowledge it; None while nobody was told of it"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ class RefusedError(ValueError):
         super().__init__(words)
 
 
+class InDoubtError(Exception):
+    """It is not known whether what a person asked for was done; the sentence says what to look at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What was done."""
@@ -37,7 +41,7 @@ class Asked:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Request] = deque(maxlen=REMEMBERED)
         self._answers: OrderedDict[str, Answer | None] = OrderedDict()
         """None while it is being done"""
         self._elsewhere: dict[str, Elsewhere] = {}

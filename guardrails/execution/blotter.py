@@ -8,14 +8,17 @@ from datetime import datetime
 
 from guardrails import calendar
 from guardrails.execution import overrides
+from guardrails.execution.accepting import standing
 from guardrails.execution.desk import Desk
 from guardrails.execution.values import OrderRecord, RunState
 from guardrails.execution.venues import Venue
 from guardrails.findings import Finding, Level
 from guardrails.journal.discipline import discipline_of
+from guardrails.journal.explain import CHECK
 from guardrails.limits import Limits
 from guardrails.orders import BrokerOrder
 from guardrails.orders_now import OrdersNow, TradingRow
+from guardrails.outages import about_task
 
 _LATE_SECONDS = 60.0
 """an order may be in doubt so long before that is a breach"""
@@ -31,7 +34,8 @@ def orders_now(desk: Desk) -> OrdersNow:
         if not record.state.is_over or calendar.exchange_date(record.changed) == today
     ]
     runs = [one for one in deeds.runs.values() if one.state is not RunState.DONE or _is_of(one.changed, now)]
-    problems = [desk.problem, desk.safety.problem, *(venue.unknown() for venue in desk.venues)]
+    faults = [f"{what} {words}" for what, words in desk.faults().items()]
+    problems = [desk.problem, desk.safety.problem, *faults, *(venue.unknown() for venue in desk.venues)]
     if not desk.is_open:
         problems.insert(0, "what was done before is still being read")
     return OrdersNow(
@@ -46,6 +50,7 @@ def orders_now(desk: Desk) -> OrdersNow:
             tuple(deeds.records.values()), tuple(deeds.fills.values()), deeds.entries.values(), calendar.session_of(now)
         ),
         problem="; ".join(filter(None, problems)),
+        changes=standing(desk),
     )
 
 
@@ -66,9 +71,10 @@ def others(desk: Desk) -> Iterable[BrokerOrder]:
 
 
 def findings(desk: Desk, limits: Limits) -> list[Finding]:
-    """What the book's checks must know of orders: those in doubt, and brokers that do not tell theirs."""
+    """What the book's checks must know of orders: those in doubt, brokers that do not tell theirs, positions that moved
+    for no reason, and what fails here. May be asked from any thread."""
     now = desk.clock()
-    found = []
+    found = [about_task(f"orders, {what}", words, limits.matrix) for what, words in desk.faults().items()]
     for record in desk.doubts():
         since = (now - (record.doubt_since or record.changed)).total_seconds()
         found.append(
@@ -82,6 +88,14 @@ def findings(desk: Desk, limits: Limits) -> list[Finding]:
     if (seen := desk.seen) is not None:
         version, is_open = limits.matrix.version, seen.portfolio.market_open
         found += desk.positions.findings(now, market_open=is_open, version=version)
+    if why := _why_not_known_before(desk):
+        found.append(
+            limits.finding(
+                CHECK, "portfolio", Level.UNKNOWN,
+                f"Whether a position had changed unexplained before this program began is not known: {why}.",
+                action="Look at the broker's list of trades, and mend the store (guardrails doctor).",
+            )
+        )  # fmt: skip
     return found + [
         limits.finding(
             "orders_read", f"source:{venue.name}", Level.UNKNOWN, f"Working orders are not known: {unknown}.",
@@ -90,6 +104,11 @@ def findings(desk: Desk, limits: Limits) -> list[Finding]:
         for venue in desk.venues
         if (unknown := venue.unknown()) and _trades(desk, venue)
     ]  # fmt: skip
+
+
+def _why_not_known_before(desk: Desk) -> str:
+    """Why it is not known which changes of positions stood before; empty when it is."""
+    return desk.problem if desk.deeds.is_stored else "nothing is stored"
 
 
 def _trading(desk: Desk) -> Iterable[TradingRow]:

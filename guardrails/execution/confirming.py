@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from guardrails.errors import SourceError
 from guardrails.execution.desk import Desk
+from guardrails.execution.fills import is_of
 from guardrails.execution.following import Following
 from guardrails.execution.judging import Fresh, Judge, Judged
 from guardrails.execution.venues import Venue
@@ -77,7 +78,9 @@ class Confirming:
                 expected = before.get(key, 0.0) + sum(
                     fill.quantity
                     for fill in desk.deeds.fills.values()
-                    if fill.account == account and fill.instrument.key == key and fill.time >= record.created
+                    if fill.account == account
+                    and fill.instrument.key == key
+                    and (fill.time >= record.created or is_of(fill, record))  # brokers tell whole seconds
                 )
                 if abs(expected) < abs(held.get(key, 0.0)):
                     held[key] = expected

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from guardrails import calendar
-from guardrails.execution.fills import Identity, identity_of, is_of
-from guardrails.execution.values import Deed, FlattenRun, JournalEntry, OpenDeeds, OrderRecord
+from guardrails.execution.fills import Identity, group_of, groups_of, identity_of, is_of
+from guardrails.execution.values import Deed, FlattenRun, JournalEntry, OpenDeeds, OrderRecord, RunState
 from guardrails.gate.values import Override
 from guardrails.keeper import Kept, OrderStore
 from guardrails.memory import account_key
@@ -29,6 +29,9 @@ class Deeds:
         self._book: tuple[tuple[str, ...], str] = ((), "")
         self.records: dict[str, OrderRecord] = {}
         self.fills: dict[Identity, Fill] = {}
+        """changed by methods of this class alone"""
+        self._groups: defaultdict[str | Identity, dict[Identity, Fill]] = defaultdict(dict)
+        """the same by order: what brokers tell is held against every order, many times a second"""
         self.entries: dict[str, JournalEntry] = {}
         self.overrides: dict[str, Override] = {}
         self.runs: dict[str, FlattenRun] = {}
@@ -49,9 +52,10 @@ class Deeds:
     def begin(self, sources: Sequence[str], scenario: str) -> None:
         """Be of another book, of which nothing is known yet."""
         self._book = (tuple(sources), scenario)
-        for remembered in (self.records, self.fills, self.entries, self.overrides, self.runs):
+        for remembered in (self.records, self.fills, self._groups, self.entries, self.overrides, self.runs):
             remembered.clear()
         self._handed.clear()
+        self.unkept.clear()
 
     def read(self, now: datetime) -> OpenDeeds:
         """What the store has of the book since its day began; it blocks, and raises StoreError."""
@@ -62,7 +66,9 @@ class Deeds:
     def take_up(self, before: OpenDeeds) -> None:
         """Go on from what the store has; what happened since counts more."""
         self.records = {**{record.key: record for record in before.orders}, **self.records}
-        self.fills = {**{identity_of(fill): fill for fill in before.fills}, **self.fills}
+        for fill in before.fills:
+            if identity_of(fill) not in self.fills:
+                self.remember(fill)
         self.entries = {**{entry.key: entry for entry in before.entries}, **self.entries}
         self.overrides = {**{one.key: one for one in before.overrides}, **self.overrides}
         self.runs = {**{run.key: run for run in before.runs}, **self.runs}
@@ -80,7 +86,7 @@ class Deeds:
         for fill in told:
             held = self.fills.get(identity_of(fill))
             if held is not None and held.account != fill.account:
-                self.fills[identity_of(fill)] = replace(held, account=fill.account)
+                self.remember(replace(held, account=fill.account))
 
     def do(self, now: datetime, *deeds: Deed) -> Kept | None:
         """Remember `deeds` and hand them over in one transaction; None when there is no store."""
@@ -112,14 +118,42 @@ class Deeds:
 
     def fills_of(self, record: OrderRecord) -> list[Fill]:
         """All executions of one order, oldest first."""
-        return sorted((fill for fill in self.fills.values() if is_of(fill, record)), key=lambda fill: fill.time)
+        found = (fill for group in groups_of(record) for fill in self._groups.get(group, {}).values())
+        return sorted((fill for fill in found if is_of(fill, record)), key=lambda fill: fill.time)
+
+    def forget(self, before: datetime) -> None:
+        """Drop what is over since `before`, as a program that begins now would not read it either.
+
+        What stands unexplained keeps the executions since then, as its explanation may rest on them.
+        """
+        standing = [entry.time for entry in self.entries.values() if entry.stands]
+        before = min([before, *standing])
+        self.records = {key: one for key, one in self.records.items() if not one.state.is_over or one.changed >= before}
+        kept = {identity_of(fill) for record in self.records.values() for fill in self.fills_of(record)}
+        for identity, fill in list(self.fills.items()):
+            if fill.time < before and identity not in kept:
+                self._drop(identity)
+        self.entries = {key: one for key, one in self.entries.items() if one.stands or one.time >= before}
+        self.overrides = {key: one for key, one in self.overrides.items() if one.until >= before}
+        self.runs = {
+            key: one for key, one in self.runs.items() if one.state is not RunState.DONE or one.changed >= before
+        }
+
+    def _drop(self, identity: Identity) -> None:
+        fill = self.fills.pop(identity, None)
+        if fill is not None and (group := self._groups.get(group_of(fill))) is not None:
+            group.pop(identity, None)
+            if not group:
+                del self._groups[group_of(fill)]
 
     def remember(self, deed: Deed) -> None:
         """Know `deed` from now on, without handing it over."""
         if isinstance(deed, OrderRecord):
             self.records[deed.key] = deed
         elif isinstance(deed, Fill):
-            self.fills[identity_of(deed)] = deed
+            identity = identity_of(deed)
+            self._drop(identity)  # a correction may name the order that the first word did not
+            self.fills[identity] = self._groups[group_of(deed)][identity] = deed
         elif isinstance(deed, JournalEntry):
             self.entries[deed.key] = deed
         elif isinstance(deed, Override):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from guardrails.alerts.values import AlertsNow
 from guardrails.assess import Assessment
 from guardrails.brokers import TradingBroker
 from guardrails.execution import journaling
@@ -42,9 +43,11 @@ class Desk:
         data_dir: Path,
         waits: Waits,
         new_key: Callable[[], str],
+        *,
         slept: Callable[[], float] = lambda: 0.0,
+        alerts: Callable[[], AlertsNow | None] = lambda: None,
     ) -> None:
-        self._slept = slept
+        self._slept, self.alerts = slept, alerts
         self.clock, self.waits, self.data_dir, self.new_key = clock, waits, data_dir, new_key
         self._matrix = matrix
         self.venues = tuple(Venue(broker, clock, waits) for broker in brokers)
@@ -57,14 +60,20 @@ class Desk:
         """whether this program watches and has taken up what was done before"""
         self.opened = 0
         """how many times it was"""
+        self.book = ""
+        """`guardrails.memory.sources_key` of what is watched; empty before anything is"""
         self.problem = ""
         """why what was done before is not known; empty when it is"""
+        self.is_past_known = False
+        """whether the store has told which orders are ours; before that nobody knows whose an execution is"""
         self.before: dict[str, dict[str, float]] = {}
         """what the account held when an order of ours was sent, by key of the order"""
         self._homes: dict[str, str] = {}
         """name of the source by `account_key`"""
         self._locks: dict[AccountId, asyncio.Lock] = {}
         self._failures: list[datetime] = []
+        self._faults: dict[str, tuple[datetime, str]] = {}
+        """what failed in this program itself, by what it was: when it last did, and how"""
         self._changed = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -181,9 +190,18 @@ class Desk:
         self._failures = [at for at in self._failures if now - at < _MINUTE]
         return len(self._failures)
 
+    def fail(self, what: str, error: Exception) -> None:
+        """Something of this program itself failed, which a person must see; who calls it has logged it."""
+        self._faults[what] = self.clock(), f"failed ({type(error).__name__}); see the log"
+
+    def faults(self) -> dict[str, str]:
+        """What failed within the last minute, by what it was; may be asked from any thread."""
+        now = self.clock()
+        return {what: words for what, (at, words) in list(self._faults.items()) if now - at < _MINUTE}
+
     def doubts(self) -> list[OrderRecord]:
-        """Our orders of which it is not known what became."""
-        return [record for record in self.deeds.records.values() if record.state is OrderState.UNKNOWN]
+        """Our orders of which it is not known what became; may be asked from any thread."""
+        return [record for record in list(self.deeds.records.values()) if record.state is OrderState.UNKNOWN]
 
     def doubtful(self) -> tuple[str, ...]:
         """The same in words, and what else is not known of what was done before."""

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from guardrails import calendar
 from guardrails.execution import journaling, life, overrides
-from guardrails.execution.approvals import Approvals
+from guardrails.execution.approvals import LASTS, Approvals
 from guardrails.execution.asked import Done, RefusedError
 from guardrails.execution.changing import Changing
 from guardrails.execution.confirming import Confirming
 from guardrails.execution.desk import Desk
 from guardrails.execution.following import Following
-from guardrails.execution.halts import loss_of_today
+from guardrails.execution.halts import loss_of_today, unacknowledged
 from guardrails.execution.judging import Judge, Judged
 from guardrails.execution.life import Event, Step
 from guardrails.execution.looking import Looking
-from guardrails.execution.reconcile import is_same
+from guardrails.execution.reconcile import is_alike, is_same
 from guardrails.execution.sending import Approved, Proposal, Sending, sent_json
 from guardrails.execution.values import MANUAL, OrderRecord
 from guardrails.execution.venues import Venue
@@ -53,6 +53,8 @@ class Doings:
     following: Following
     looking: Looking
     approvals: Approvals[Approved]
+    replacing: set[str] = field(default_factory=set)
+    """keys of orders that are being replaced: from the cancellation to the new order nobody else does it too"""
 
     def table(self) -> Mapping[str, Doing]:
         """By kind."""
@@ -83,7 +85,9 @@ class Doings:
         impact = judged.impact
         if impact.verdict is not Verdict.BLOCK:
             basis = basis_of(order, judged.ground, impact)
-            approval = self.approvals.give(order, Approved(basis, impact.kind), self.desk.clock())
+            now, waits = self.desk.clock(), self.desk.waits
+            until = now + LASTS + timedelta(seconds=waits.preview + waits.held)
+            approval = self.approvals.give(order, Approved(basis, impact.kind, until), now)
             impact = replace(impact, approval=approval)
         return self._answer(impact)
 
@@ -103,13 +107,16 @@ class Doings:
             asked.cancel()
 
     async def _first_quotes(self, order: Order) -> None:
-        """Wait a moment for the quotes of options that nobody streamed before."""
-        options = [leg.instrument.key for leg in order.legs if leg.instrument.is_option]
-        desk = self.desk
-        await desk.until(
-            lambda: desk.seen is None or all(key in desk.seen.portfolio.market.quotes for key in options),
-            desk.waits.quotes,
-        )
+        """Wait a moment for what nobody streamed before: quotes, or of what is no option a price."""
+        desk, legs = self.desk, [leg.instrument for leg in order.legs]
+
+        def came() -> bool:
+            market = None if desk.seen is None else desk.seen.portfolio.market
+            return market is None or all(
+                one.key in market.quotes or (not one.is_option and one.symbol in market.prices) for one in legs
+            )
+
+        await desk.until(came, desk.waits.quotes)
 
     @staticmethod
     def _answer(impact: Impact) -> Done:
@@ -125,8 +132,8 @@ class Doings:
             author=request.author,
             origin=request.body.get("origin", "ticket"),
             tag=request.body.get("tag", MANUAL) or MANUAL,
-            rationale=_short(request.body.get("rationale", "") or rationale),
-            reason=_short(request.body.get("reason", "")),
+            rationale=short(request.body.get("rationale", "") or rationale),
+            reason=short(request.body.get("reason", "")),
         )
         record, impact = await self.sending.submit(proposal, approved)
         return Done(_told(record), sent_json(record.key, record.state.value, impact))
@@ -141,17 +148,27 @@ class Doings:
 
     async def replace(self, request: Request) -> Done:
         """Cancel an order, and once that is confirmed judge and send another with a new limit: never two live."""
-        desk, old = self.desk, self.desk.record(of(request, "order"))
-        limit, reason = finite(of(request, "limit")), _short(request.body.get("reason", ""))
+        old = self.desk.record(of(request, "order"))
+        limit, reason = finite(of(request, "limit")), short(request.body.get("reason", ""))
         if limit is None or old.order.limit is None:
             raise ValueError("Only the limit of a limit order can be replaced, by a number.")
+        if old.key in self.replacing:
+            raise ValueError(f"Order {old.key} is being replaced already: nothing else was done.")
+        self.replacing.add(old.key)
+        try:
+            return await self._replaced(old, limit, reason, request.author)
+        finally:
+            self.replacing.discard(old.key)
+
+    async def _replaced(self, old: OrderRecord, limit: float, reason: str, author: str) -> Done:
+        desk = self.desk
         foreseen = await self._foreseen(old, limit)
         wants_reason = foreseen.verdict is Verdict.WARN and foreseen.kind is not OrderKind.EXIT
         if foreseen.verdict is Verdict.BLOCK or (wants_reason and not reason):
             worst = foreseen.reasons[0].message if foreseen.reasons else foreseen.verdict.value
             wants = "a reason is needed against the warning" if wants_reason else "it is blocked"
             raise RefusedError(f"Nothing was changed, {wants}: {worst}", sent_json("", "", foreseen))
-        await self.changing.cancel(old.key, request.author)
+        await self.changing.cancel(old.key, author)
         if not await desk.until(lambda: desk.record(old.key).state.is_over, desk.waits.cancelled):
             raise ValueError(
                 f"The cancellation of {old.key} is requested and not confirmed after {desk.waits.cancelled:g} s: "
@@ -161,7 +178,7 @@ class Doings:
         if ended.state is not OrderState.CANCELLED:
             raise ValueError(f"Order {old.key} is {ended.state.value}: nothing else was sent.")
         proposal = Proposal(
-            order=_rest(ended, limit), author=request.author, origin=old.origin, tag=old.tag, rationale=old.rationale,
+            order=_rest(ended, limit), author=author, origin=old.origin, tag=old.tag, rationale=old.rationale,
             reason=reason, flatten=old.flatten, replaces=old.key,
         )  # fmt: skip
         try:
@@ -177,7 +194,7 @@ class Doings:
 
     async def resolve(self, request: Request) -> Done:
         """A person has looked and says that an order in doubt does not live."""
-        desk, record, note = self.desk, self.desk.record(of(request, "order")), _short(of(request, "note"))
+        desk, record, note = self.desk, self.desk.record(of(request, "order")), short(of(request, "note"))
         venue = desk.venue_of(record.order.account)
         answered = await self.following.reconcile(venue)
         record = desk.record(record.key)
@@ -187,23 +204,32 @@ class Doings:
             raise ValueError(f"{venue.unknown()}. It may live: order {record.key} stays in doubt until it answers.")
         if any(is_same(order, record) and not order.state.is_over for order in venue.told().orders):
             raise ValueError(f"{venue.name} lists order {record.key} as one that lives: cancel it instead.")
+        if like := next((one for one in venue.told().orders if is_alike(one, record)), None):
+            raise ValueError(
+                f"{venue.name} lists a working order like it (reference {like.reference}) without a key of ours: it "
+                f"may be order {record.key}. Cancel that one first, or wait until it is over."
+            )
         words = f"{request.author} looked and says that it does not live: {note}"
         after = life.step(record, Event(Step.RESOLVE, words), desk.clock())
         desk.do(after)
         return Done(f"Order {record.key} is {after.state.value}, as {request.author} says.")
 
     async def safety(self, request: Request) -> Done:
-        """Another safety state."""
-        desk, now = self.desk, self.desk.clock()
+        """Another safety state; of a book that is still being opened once it is, as the one in force is not known
+        before, and would be taken up over what was set."""
+        desk = self.desk
         try:
             new = SafetyState(of(request, "state"))
         except ValueError:
             raise ValueError(f"The safety state is one of {', '.join(SafetyState)}.") from None
+        if not await desk.until(lambda: desk.is_open, desk.waits.read + desk.waits.keep):
+            raise ValueError("This program has not taken up this book yet, sends nothing, and set nothing. Ask again.")
+        now = desk.clock()
         change = await asyncio.to_thread(
             desk.safety.change,
             new,
             request.author,
-            _short(request.body.get("reason", "")),
+            short(request.body.get("reason", "")),
             now,
             timedelta(minutes=desk.matrix.orders.cooling_off_minutes),
             self._why_not_normal(),
@@ -212,14 +238,16 @@ class Doings:
 
     def _why_not_normal(self) -> str:
         """What keeps the book from NORMAL, in a sentence; empty when nothing does."""
-        lost = None if self.desk.seen is None else loss_of_today(self.desk.seen.snapshot.findings)
-        return next(iter(self.desk.doubtful()), "") or ("" if lost is None else lost.message)
+        desk, rules = self.desk, self.desk.matrix.orders.unacknowledged
+        lost = None if desk.seen is None else loss_of_today(desk.seen.snapshot.findings)
+        untaken = "" if rules is None else unacknowledged(desk.alerts(), rules, desk.clock())
+        return next(iter(desk.doubtful()), "") or ("" if lost is None else lost.message) or untaken
 
     async def override(self, request: Request) -> Done:
         """Leave to pass one limit for a while."""
         desk, now = self.desk, self.desk.clock()
         one = overrides.begun(desk.new_key(), request, desk.matrix.orders, desk.safety.now.state, now)
-        one = replace(one, reason=_short(one.reason))
+        one = replace(one, reason=short(one.reason))
         until = f"{one.until.astimezone(calendar.NEW_YORK):%a %H:%M} New York"
         entry = journaling.override_entry(desk.new_key(), one, f"until {until}, because {one.reason}", one.author, now)
         desk.do(one, entry)
@@ -238,9 +266,11 @@ class Doings:
     async def note(self, request: Request) -> Done:
         """Write something into the journal."""
         desk = self.desk
-        about = desk.deeds.entries.get(request.body.get("entry", ""))
-        words = _short(of(request, "words"))
-        desk.do(note_entry(desk.new_key(), desk.clock(), request.author, words, about))
+        key = request.body.get("entry", "")
+        entry = note_entry(
+            desk.new_key(), desk.clock(), request.author, short(of(request, "words")), desk.deeds.entries.get(key)
+        )
+        desk.do(entry if entry.trade else replace(entry, trade=key))  # an old one is not in memory; its trade is found
         return Done("It is in the journal.")
 
     def _order(self, request: Request) -> tuple[Order, str]:
@@ -275,7 +305,8 @@ def of(request: Request, name: str) -> str:
     return value
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """What a person wrote, as it is kept; ValueError when it is too long to be kept whole."""
     if len(text) > LONGEST:
         raise ValueError(f"That is {len(text)} characters; at most {LONGEST} are kept.")
     return "".join(char for char in text if char.isprintable() or char in "\n\t").strip()  # no store takes the rest

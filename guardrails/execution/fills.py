@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from guardrails.execution.life import Executed
 from guardrails.execution.values import OrderRecord
-from guardrails.instruments import Instrument, Kind
+from guardrails.instruments import Kind
 from guardrails.orders import Fill, Order
-from guardrails.products import future_multiplier, option_code, product_root
+from guardrails.products import future_root, standard_multiplier
 
+_FUTURES = (Kind.FUTURE, Kind.FUTURE_OPTION)
 Identity = tuple[str, str]
 """broker, execution"""
 
@@ -32,7 +33,7 @@ def news_of(known: Mapping[Identity, Fill], told: Iterable[Fill]) -> tuple[Fill,
         if held is None:
             news[identity] = fill
             continue
-        if fill.revision < held.revision:
+        if fill is held or fill == held or fill.revision < held.revision:
             continue
         joined = replace(
             fill,
@@ -51,6 +52,17 @@ def _facts(fill: Fill) -> tuple[object, ...]:
         fill.revision, fill.instrument.key, fill.quantity, fill.price, fill.time,
         fill.key, fill.reference, fill.fees, fill.currency,
     )  # fmt: skip
+
+
+def group_of(fill: Fill) -> str | Identity:
+    """What the executions of one order share: its key, else the broker's identity of it, else only their own."""
+    return fill.key or (fill.account.broker, fill.reference or fill.execution)
+
+
+def groups_of(record: OrderRecord) -> tuple[str | Identity, ...]:
+    """Where the executions of `record` are found, by `group_of`."""
+    broker = record.order.account.broker
+    return (record.key, *((broker, reference) for reference in record.references if reference))
 
 
 def is_of(fill: Fill, record: OrderRecord) -> bool:
@@ -91,10 +103,7 @@ def executed_of(order: Order, fills: Sequence[Fill]) -> Executed:
 
 def _average(order: Order, fills: Sequence[Fill]) -> float | None:
     """Price of one package per unit of its multiplier, as in `Order.limit`; None while a leg has none."""
-    multipliers = [multiplier_of(leg.instrument) for leg in order.legs]
-    known = [multiplier for multiplier in multipliers if multiplier is not None]
-    if len(known) < len(multipliers):
-        known = [1.0] * len(multipliers) if len(multipliers) == 1 else []
+    known = _weights(order)
     if not known:
         return None
     total, unit = 0.0, max(known)
@@ -107,18 +116,12 @@ def _average(order: Order, fills: Sequence[Fill]) -> float | None:
     return total
 
 
-def multiplier_of(instrument: Instrument) -> float | None:
-    """Dollars per 1.00 of price and contract by the kind of `instrument`; None where only its broker knows."""
-    if instrument.adjusted:
-        return None
-    if instrument.kind in (Kind.EQUITY, Kind.CRYPTO):
-        return 1.0
-    if instrument.kind in (Kind.OPTION, Kind.INDEX_OPTION):
-        return 100.0
-    if instrument.kind is Kind.FUTURE:
-        return future_multiplier(product_root(instrument.symbol))
-    if instrument.kind is Kind.FUTURE_OPTION:
-        code = option_code(instrument.root)
-        root = product_root(instrument.underlying) if instrument.underlying else "" if code is None else code.root
-        return future_multiplier(root) if root else None
-    return None
+def _weights(order: Order) -> list[float]:
+    """What 1.00 of the price of each leg is worth, up to a factor they share; empty where that is not known."""
+    instruments = [leg.instrument for leg in order.legs]
+    known = [standard_multiplier(instrument) for instrument in instruments]
+    told = [multiplier for multiplier in known if multiplier is not None]
+    if len(told) == len(known):
+        return told
+    products = {future_root(one) if one.kind in _FUTURES else (one.kind, one.root or one.symbol) for one in instruments}
+    return [1.0] * len(known) if len(products) == 1 else []  # they weigh the same, whatever that is

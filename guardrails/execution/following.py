@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from guardrails import logs
-from guardrails.assess import Assessment
 from guardrails.calendar import NEW_YORK
-from guardrails.execution import intents, journaling, life, overrides, reconcile
+from guardrails.execution import journaling, life, reconcile
 from guardrails.execution.desk import Desk
-from guardrails.execution.fills import news_of
-from guardrails.execution.halts import halt
+from guardrails.execution.fills import group_of, groups_of, identity_of, news_of
 from guardrails.execution.values import Deed, JournalEntry, JournalKind, OrderRecord
 from guardrails.execution.venues import Venue
 from guardrails.journal.entries import fill_entry, outside_entries
 from guardrails.journal.money import Money, money_of
 from guardrails.orders import Fill, OrderState
-from guardrails.safety import Cause, SafetyState
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +33,14 @@ class Following:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._explained: Assessment | None = None
-        """the last cycle whose positions were looked at"""
+        self._unclaimed: list[Fill] = []
+        """executions that were heard before it was known which orders are ours"""
 
     # --- at the beginning
+
+    def begin(self) -> None:
+        """Be of another book."""
+        self._unclaimed.clear()
 
     def doubt_unsent(self, read_back: Collection[str]) -> None:
         """Orders that were read back with their intent alone may have been sent: nothing is sent again."""
@@ -69,11 +71,17 @@ class Following:
         desk, told, now = self._desk, venue.told(), self._desk.clock()
         desk.deeds.name_fills(told.fills)
         news = news_of(desk.deeds.fills, told.fills)
-        fills = {**desk.deeds.fills, **{(fill.account.broker, fill.execution): fill for fill in news}}
-        changed = []
+        fresh: defaultdict[object, list[Fill]] = defaultdict(list)
+        for fill in news:
+            fresh[group_of(fill)].append(fill)
+        heard, changed = reconcile.Heard(told.orders), []
         for record in desk.deeds.records.values():
+            orders, new = heard.of(record), [fill for group in groups_of(record) for fill in fresh.get(group, ())]
+            if record.state.is_over and not orders and not new:
+                continue
+            fills = {identity_of(fill): fill for fill in (*desk.deeds.fills_of(record), *new)}
             with logs.correlated(order=record.key):
-                after = reconcile.told(record, told.orders, tuple(fills.values()), now)
+                after = reconcile.told(record, orders, tuple(fills.values()), now)
             if after != record:
                 changed.append((record, after))
         if news or changed:
@@ -87,22 +95,53 @@ class Following:
         deeds: list[Deed] = [*(after for _, after in changed), *news]
         for deed in deeds:
             desk.deeds.remember(deed)  # the entries are worked out from all of it, and kept with it
-        desk.do(*deeds, *self._entries(news))
+        told = self._claimed(news)
+        desk.do(*(after for _, after in changed), *told, *self._entries(told))
 
-    def _entries(self, news: Iterable[Fill]) -> list[JournalEntry]:
-        """The entries that these executions change."""
-        desk, deeds, seen, fresh = self._desk, self._desk.deeds, self._desk.seen, set(news)
-        money = Money() if seen is None else money_of(seen.portfolio)
+    def _entries(self, news: Collection[Fill]) -> list[JournalEntry]:
+        """The entries that these executions change; that they cannot be told must not keep anybody from the orders."""
+        try:
+            return self._told(news) if news else []
+        except Exception as error:  # as said; the executions themselves are kept
+            log.exception("executions could not be told in the journal")
+            self._desk.fail("journal of executions", error)
+            return []
+
+    def _told(self, news: Collection[Fill]) -> list[JournalEntry]:
+        deeds, seen = self._desk.deeds, self._desk.seen
+        money, groups = Money() if seen is None else money_of(seen.portfolio), {group_of(fill) for fill in news}
         entries = []
         for record in deeds.records.values():
-            own = deeds.fills_of(record)
-            if fresh.intersection(own):
-                known = deeds.entries.get(f"fill:{record.key}")
-                trade = "" if known is None else known.trade
-                entries.append(fill_entry(record, own, money, held=desk.before.get(record.key), trade=trade))
-        orders = {_order_of(fill) for fill in fresh}
+            own = deeds.fills_of(record) if groups.intersection(groups_of(record)) else []
+            if own:
+                entries.append(self._entry(record, own, money))
+        orders = {_order_of(fill) for fill in news}
         whole = [fill for fill in deeds.fills.values() if _order_of(fill) in orders]
         return [*entries, *outside_entries(whole, tuple(deeds.records.values()), money)]
+
+    def tell_unclaimed(self) -> None:
+        """Journal what was executed before it was known which orders are ours."""
+        unclaimed, self._unclaimed = self._unclaimed, []
+        self._desk.do(*unclaimed, *self._entries(unclaimed))
+
+    def _claimed(self, news: tuple[Fill, ...]) -> tuple[Fill, ...]:
+        """Those that can be told: before it is known which orders are ours, others wait, and only in memory."""
+        desk = self._desk
+        if desk.is_past_known:
+            return news
+        own = {group for record in desk.deeds.records.values() for group in groups_of(record)}
+        self._unclaimed.extend(fill for fill in news if group_of(fill) not in own)
+        return tuple(fill for fill in news if group_of(fill) in own)
+
+    def _entry(self, record: OrderRecord, own: list[Fill], money: Money) -> JournalEntry:
+        """The entry of an order; what it said of the book before and after stays, unless more was executed."""
+        known, held = self._desk.deeds.entries.get(f"fill:{record.key}"), self._desk.before.get(record.key)
+        if known is None:
+            return fill_entry(record, own, money, held=held)
+        told = {leg.key: leg.held for leg in known.legs if leg.held is not None}
+        entry = fill_entry(record, own, money, held=held or told or None, trade=known.trade)
+        amounts = [{leg.key: leg.quantity for leg in one.legs} for one in (known, entry)]
+        return replace(entry, after=known.after) if amounts[0] == amounts[1] else entry
 
     # --- by asking
 
@@ -129,12 +168,16 @@ class Following:
     async def reconcile(self, venue: Venue) -> bool:
         """Ask for everything, and hold our orders of this broker against it; whether it has answered."""
         desk = self._desk
+        before = dict(desk.deeds.records)
         read = await venue.read_anew()
         self.absorb(venue)
         if read is None:
             return False
-        own = [one for one in desk.deeds.records.values() if desk.home_of(one) == venue.name]
-        done = reconcile.reconcile(own, read, desk.clock(), tuple(desk.deeds.fills.values()))
+        # what has moved since it was asked may be younger than its answer, which then proves nothing
+        alive = [one for key, one in desk.deeds.records.items() if before.get(key) is one and not one.state.is_over]
+        own = [one for one in alive if desk.home_of(one) == venue.name]
+        fills = tuple(fill for one in own for fill in desk.deeds.fills_of(one))
+        done = reconcile.reconcile(own, read, desk.clock(), fills)
         changed = [(old, new) for old, new in zip(own, done.records, strict=True) if new != old]
         if changed:
             self._take_over(changed, ())
@@ -154,23 +197,8 @@ class Following:
                 for venue in desk.venues:
                     self.absorb(venue)
                 self._doubt_silent()
-                self._end_overrides()
                 self._fill_in_after()
-                await self._explain()
-                await self._guard_safety()
-                await self._keep_all()
             await desk.wait(desk.waits.tick)
-
-    async def _explain(self) -> None:
-        """Hold what every position did against what says why, once for every cycle."""
-        desk, seen = self._desk, self._desk.seen
-        if seen is None or seen is self._explained:
-            return
-        self._explained = seen
-        fills, entries = tuple(desk.deeds.fills.values()), tuple(desk.deeds.entries.values())
-        found = await asyncio.to_thread(desk.positions.look, seen.portfolio, fills, entries, desk.clock())
-        if found:
-            desk.do(*found)
 
     def _doubt_silent(self) -> None:
         """What was sent, or asked to be cancelled, and of which the broker has said nothing for too long."""
@@ -178,19 +206,15 @@ class Following:
         for record in list(desk.deeds.records.values()):
             broker = record.order.account.broker
             if record.state is OrderState.SENT and _is_late(record.changed, now, waits.silent):
-                desk.do(life.doubt(record, f"{broker} has said nothing of it for {waits.silent:g} s", now))
+                said = f"not said what became of it for {waits.silent:g} s: {record.detail}"
+                words = said if record.detail else f"said nothing of it for {waits.silent:g} s"
+                desk.do(life.doubt(record, f"{broker} has {words}", now))
             elif record.state is OrderState.CANCEL_REQUESTED:
                 since = record.cancel_asked or record.changed
                 if _is_late(since, now, waits.cancelled):
                     at = f"{since.astimezone(NEW_YORK):%H:%M:%S}"
                     words = f"{broker} has not confirmed its cancellation, asked for at {at} New York; it may be filled"
                     desk.do(life.doubt(replace(record, cancel_asked=since), words, now))
-
-    def _end_overrides(self) -> None:
-        desk, now = self._desk, self._desk.clock()
-        for ended in overrides.lapsed(desk.deeds.overrides.values(), now):
-            entry = journaling.override_entry(desk.new_key(), ended, "its time is over", journaling.PROGRAM, now)
-            desk.do(ended, entry)
 
     def _fill_in_after(self) -> None:
         """Complete the entries of fills that the book shows by now."""
@@ -214,40 +238,6 @@ class Following:
         """All executions in its account that came after it was sent: other orders move the same positions."""
         same = [one for one in self._desk.deeds.fills.values() if one.account == record.order.account]
         return [fill for fill in same if fill in fills or fill.time >= record.created]
-
-    async def _guard_safety(self) -> None:
-        """No new risk while it is not known what became of an order, nor after too many failures."""
-        desk, now, rules = self._desk, self._desk.clock(), self._desk.matrix.orders
-        cooling_off = timedelta(minutes=rules.cooling_off_minutes)
-        doubts = desk.doubts()
-        if doubts:
-            reason = f"it is not known what became of order {doubts[0].key}" + (
-                f" and {len(doubts) - 1} more" if len(doubts) > 1 else ""
-            )
-            if desk.safety.now.state is SafetyState.NORMAL:
-                await asyncio.to_thread(
-                    desk.safety.tighten, SafetyState.NO_NEW_RISK, Cause.UNRECONCILED, reason, now, cooling_off
-                )
-        elif desk.safety.now.cause is Cause.UNRECONCILED and desk.safety.now.state is not SafetyState.NORMAL:
-            await asyncio.to_thread(desk.safety.passed, Cause.UNRECONCILED, now)
-        await asyncio.to_thread(halt, desk.safety, None if desk.seen is None else desk.seen.snapshot, now, cooling_off)
-        if desk.failures() >= rules.rejects_a_minute:
-            reason = f"{desk.failures()} orders were rejected or failed within a minute"
-            await asyncio.to_thread(
-                desk.safety.tighten, SafetyState.NO_NEW_RISK, Cause.REJECTS, reason, now, cooling_off
-            )
-
-    async def _keep_all(self) -> None:
-        """Hand over again what the store did not take; intents that stand in the file alone leave it once it does."""
-        desk = self._desk
-        desk.deeds.hand_again(desk.clock(), timedelta(seconds=desk.waits.hand_again))
-        keys = {key for key in desk.deeds.unkept if key in desk.deeds.records}
-        if not keys or not desk.deeds.is_stored:
-            return
-        kept = desk.deeds.do(desk.clock(), *(desk.deeds.records[key] for key in keys))
-        if kept is not None and await asyncio.to_thread(kept.wait, desk.waits.keep):
-            await asyncio.to_thread(intents.settle, desk.data_dir, keys)
-            desk.deeds.unkept -= keys
 
 
 def _is_late(since: datetime, now: datetime, seconds: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from guardrails.errors import SourceError
 from guardrails.execution import intents, life
@@ -19,7 +20,7 @@ async def keep(desk: Desk, record: OrderRecord, *, may_use_file: bool) -> str:
     if not may_use_file:
         return "its intent cannot be kept: neither the database nor the disk beside it takes it"
     try:
-        await asyncio.to_thread(intents.save, desk.data_dir, record)
+        await asyncio.to_thread(intents.save, desk.data_dir, desk.book, record)
     except OSError as error:
         return f"its intent cannot be kept anywhere, not even in {intents.FILE} ({error.strerror})"
     desk.deeds.unkept.add(record.key)
@@ -36,3 +37,22 @@ def doubt(desk: Desk, key: str, words: str) -> None:
 def said(error: Exception) -> str:
     """What went wrong, fit to be shown."""
     return str(error)[:200] if isinstance(error, SourceError) else type(error).__name__
+
+
+async def keep_again(desk: Desk) -> None:
+    """Hand over again what the store did not take; intents that stand in the file alone leave it once it does."""
+    while True:
+        if desk.is_open:
+            desk.deeds.hand_again(desk.clock(), timedelta(seconds=desk.waits.hand_again))
+            await _settle(desk)
+        await desk.wait(desk.waits.tick)
+
+
+async def _settle(desk: Desk) -> None:
+    keys = {key for key in desk.deeds.unkept if key in desk.deeds.records}
+    if not keys or not desk.deeds.is_stored:
+        return
+    kept = desk.deeds.do(desk.clock(), *(desk.deeds.records[key] for key in keys))
+    if kept is not None and await asyncio.to_thread(kept.wait, desk.waits.keep):
+        await asyncio.to_thread(intents.settle, desk.data_dir, desk.book, keys)
+        desk.deeds.unkept -= keys

@@ -187,7 +187,8 @@ def _told(record: OrderRecord, told: BrokerOrder, now: datetime) -> OrderRecord:
         return record
     state = _heard(record, told, claimed)
     if state is None:
-        return record
+        vague = told.state is _S.UNKNOWN and told.words and not record.state.is_over
+        return replace(record, detail=told.words[:_WORDS]) if vague else record
     filled = max(record.filled, claimed)
     if state is record.state:
         words = told.words[:_WORDS] or record.detail
@@ -228,7 +229,8 @@ def _heard(record: OrderRecord, told: BrokerOrder, claimed: float) -> OrderState
         return known  # it works until the cancellation is confirmed
     if said is _S.CANCEL_REQUESTED:
         return said
-    return _S.PARTIAL if max(claimed, record.filled) > _EPSILON else _S.WORKING
+    # a broker also calls partial what has legs filled and no whole package
+    return _S.PARTIAL if said is _S.PARTIAL or max(claimed, record.filled) > _EPSILON else _S.WORKING
 
 
 def _identified(record: OrderRecord, told: BrokerOrder) -> OrderRecord:

@@ -52,25 +52,29 @@ class Opening:
                 continue
             is_new = opened != generation
             if is_new:
-                self._begin_book(*wanted)
+                await self._begin_book(*wanted)
             asked = [venue.read_anew() for venue in self._desk.venues] if is_new else []
             before, _ = await asyncio.gather(self._read_before(), asyncio.gather(*asked))
             if generation != self.generation:
                 continue
-            await self._take_up(before, sources_key(remembered_as(*wanted)), is_new=is_new)
+            await self._take_up(before, is_new=is_new)
             opened, is_read = generation, before is not None
             if not is_read:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    def _begin_book(self, sources: tuple[str, ...], scenario: str) -> None:
+    async def _begin_book(self, sources: tuple[str, ...], scenario: str) -> None:
         self._unread = ""
         self._reading = None  # one that is under way is of another book
-        self._desk.problem = ""
+        self._following.begin()
+        self._desk.problem, self._desk.is_past_known = "", False
         self._desk.deeds.begin(sources, scenario)
         self._desk.before.clear()
         self._desk.positions = PositionWatch()
         for venue in self._desk.venues:
             venue.begin()
+        self._desk.book = sources_key(remembered_as(sources, scenario))
+        # what was set counts as soon as it is shown, while the store is still being read
+        await asyncio.to_thread(self._desk.safety.read, self._desk.book, self._desk.clock())
 
     async def _read_before(self) -> OpenDeeds | None:
         """What the store has; None when it cannot be read, or not in time: then the same read is waited for again."""
@@ -91,10 +95,11 @@ class Opening:
             self._desk.problem = f"what was done before cannot be read ({type(error).__name__})"
         return None
 
-    async def _take_up(self, before: OpenDeeds | None, book: str, *, is_new: bool) -> None:
+    async def _take_up(self, before: OpenDeeds | None, *, is_new: bool) -> None:
         desk, now = self._desk, self._desk.clock()
         known = set() if is_new else set(desk.deeds.records)
         desk.deeds.take_up(before or OpenDeeds())
+        desk.is_past_known = before is not None
         desk.problem = desk.problem if before is None else self._unread
         if is_new:
             saved, unread = await asyncio.to_thread(self._saved_intents)
@@ -104,20 +109,24 @@ class Opening:
                 desk.deeds.unkept.add(record.key)
                 desk.deeds.records.setdefault(record.key, record)
             stored = None if before is None else before.safety
-            await asyncio.to_thread(desk.safety.open, book, stored, now)
+            await asyncio.to_thread(desk.safety.open, desk.book, stored, now)
+        if before is not None and desk.deeds.is_stored:
+            desk.safety.tell_untold(before.safety)
         if desk.seen is not None:
             desk.see(desk.seen)
         back = tuple(desk.deeds.records) if is_new else [record.key for record in (before or OpenDeeds()).orders]
         self._following.doubt_unsent([key for key in back if key not in known])
         for venue in desk.venues:
             self._following.absorb(venue)
+        if desk.is_past_known:
+            self._following.tell_unclaimed()
         desk.is_open, desk.opened = True, desk.opened + 1
         desk.pulse()
 
     def _saved_intents(self) -> tuple[tuple[OrderRecord, ...], str]:
         """What stands in the file, and why that is not known."""
         try:
-            return intents.read(self._desk.data_dir), ""
+            return intents.read(self._desk.data_dir, self._desk.book), ""
         except OSError as error:
             log.exception("%s cannot be read", intents.FILE)
             return (), f"orders may stand in {intents.FILE}, which cannot be read ({error.strerror})"

@@ -6,13 +6,14 @@ incomplete, old or of another day. Only a person, who looks at the broker's own 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from guardrails.errors import GuardrailsError
 from guardrails.execution import life
-from guardrails.execution.fills import executed_of, is_of
+from guardrails.execution.fills import executed_of, groups_of, is_of
 from guardrails.execution.life import IllegalTransitionError
 from guardrails.execution.values import OrderRecord
 from guardrails.orders import BrokerOrder, Fill, OrdersRead, OrderState
@@ -61,11 +62,32 @@ def told(record: OrderRecord, orders: Sequence[BrokerOrder], fills: Sequence[Fil
     return life.executed(after, executed_of(after.order, own), now) if own else after
 
 
+class Heard:
+    """What a broker says of orders, found by order: held against every record, many times a second."""
+
+    def __init__(self, orders: Sequence[BrokerOrder]) -> None:
+        self._by: defaultdict[str | tuple[str, str], list[BrokerOrder]] = defaultdict(list)
+        for order in orders:
+            self._by[order.key or (order.account.broker, order.reference)].append(order)
+
+    def of(self, record: OrderRecord) -> list[BrokerOrder]:
+        """What it says of `record`, in the order in which it says it under each name."""
+        return [order for group in groups_of(record) for order in self._by.get(group, ())]
+
+
 def is_same(order: BrokerOrder, record: OrderRecord) -> bool:
     """Whether a broker's order is the one of `record`: by its key, else by the broker's own identity of it."""
     if order.key:
         return order.key == record.key
     return order.reference in record.references and order.account.broker == record.order.account.broker
+
+
+def is_alike(order: BrokerOrder, record: OrderRecord) -> bool:
+    """Whether a living order that bears no key may be the one of `record`: the same legs, size and limit."""
+    if order.key or order.state.is_over or order.account.hidden != record.order.account.hidden:
+        return False
+    same = set(order.legs) == set(record.order.legs) and order.limit in (None, record.limit, record.order.limit)
+    return same and order.quantity == record.order.quantity
 
 
 def _sought(record: OrderRecord, read: OrdersRead, fills: Sequence[Fill], now: datetime) -> OrderRecord:

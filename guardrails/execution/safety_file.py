@@ -44,6 +44,8 @@ class SafetyFile:
         self._folder, self._journal = folder, journal
         self._guard = threading.RLock()
         self._book, self._kept = "", Kept()
+        self._taken_up: Safety | None = None
+        """what the file said when it was opened, until it is known that the store has it too"""
         self.problem = ""
         """why the state would not survive a restart; empty when it would"""
 
@@ -58,7 +60,7 @@ class SafetyFile:
         A file that cannot be read stands for a state that is not known: NO_NEW_RISK.
         """
         with self._guard:
-            self._book, self._kept, self.problem = book, Kept(), ""
+            self._book, self._kept, self._taken_up, self.problem = book, Kept(), None, ""
             try:
                 kept = self._read().get(book)
             except (OSError, ValueError) as error:
@@ -67,8 +69,18 @@ class SafetyFile:
                 self._by_program(SafetyState.NO_NEW_RISK, Cause.UNREADABLE, _UNREADABLE, now, _NEVER)
                 return
             self._kept = kept or Kept()
+            self._taken_up = self._kept.safety
             if stored is not None and _is_later(stored.new, self._kept.safety):
                 self._kept = replace(self._kept, safety=stored.new)
+
+    def tell_untold(self, stored: SafetyChange | None) -> None:
+        """Journal the state that was taken up, when the store's last change is an earlier one: a program that ended
+        between the file and the store did not get to it. Once, whoever asks again."""
+        with self._guard:
+            taken_up, self._taken_up = self._taken_up, None
+        before = Safety() if stored is None else stored.new
+        if taken_up is not None and taken_up.since is not None and _is_later(taken_up, before):
+            self._journal(SafetyChange(taken_up.since, before.state, taken_up))
 
     def read(self, book: str, now: datetime) -> None:
         """Only look what was set in `book`, for a program that changes nothing."""

@@ -74,7 +74,9 @@ def _changed(
     leave = _LEAVE.get(new, "")
     if leave and cause in _PASSING:
         leave = "It ends by itself once it is known what became of every order; the blotter names them"
-    elif leave and until is not None and now < until:
+    elif leave and cause is Cause.UNACKNOWLEDGED:
+        leave = f"Acknowledge the alert on the Alerts page. {leave}"
+    if leave and cause not in _PASSING and until is not None and now < until:
         leave += f", {'NORMAL ' if new is SafetyState.STOPPED else ''}not before {_clock(until)}"
     after = Safety(new, now, cause, author, reason.strip(), until, f"{leave}." if leave else "")
     return SafetyChange(now, safety.state, after)

@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from guardrails import logs
 from guardrails.errors import NotSentError
 from guardrails.execution import journaling, life, overrides
-from guardrails.execution.asked import RefusedError
+from guardrails.execution.asked import InDoubtError, RefusedError
 from guardrails.execution.confirming import Confirming
 from guardrails.execution.desk import Desk
 from guardrails.execution.following import Following
@@ -53,6 +54,8 @@ class Approved:
 
     basis: Basis
     kind: OrderKind
+    until: datetime | None = None
+    """what is no exit is not sent later: it may have stood behind others of its account"""
 
 
 class Sending:
@@ -99,6 +102,8 @@ class Sending:
         if approved is not None and approved.kind is not impact.kind and impact.kind is OrderKind.NEW_RISK:
             words = f"It was approved as {approved.kind.value} and is {impact.kind.value} now. Simulate again."
             raise RefusedError(words, sent_json("", "", impact))
+        if approved is not None and approved.until is not None and desk.clock() > approved.until:
+            raise RefusedError("The approval expired while other orders were sent. Simulate again.")
         changed = "" if approved is None else moved(approved.basis, judged.ground)
         if changed:
             raise RefusedError(f"What was approved has changed: {changed}. Simulate again.", sent_json("", "", impact))
@@ -170,11 +175,21 @@ class Sending:
             raise RefusedError(f"Nothing was sent: {error}") from None
         except Exception as error:  # whatever it is: it may have been sent
             log.warning("it is not known whether the order was sent: %s", said(error))
+            self._must_know(venue, key)
             doubt(desk, key, f"{venue.name} gave no answer when it was sent ({said(error)})")
             desk.failed()
         else:
+            self._must_know(venue, key)
             desk.do(life.step(desk.record(key), Event(Step.SEND), desk.clock()))
         self._following.absorb(venue)
+
+    def _must_know(self, venue: Venue, key: str) -> None:
+        """The watch may have begun anew while the order was on its way, as after a sleep: it reads what was kept."""
+        if key not in self._desk.deeds.records:
+            raise InDoubtError(
+                f"Order {key} was handed to {venue.name} while this program began its watch anew: what became of it "
+                f"stands in the blotter once it is read. Do not send it again"
+            )
 
     def _shut(self, record: OrderRecord) -> str:
         """What a safety state that came while the order was being kept has against it; empty when nothing."""

@@ -15,18 +15,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from guardrails.alerts.values import AlertsNow
 from guardrails.assess import Assessment
 from guardrails.brokers import TradingBroker
 from guardrails.errors import GuardrailsError
 from guardrails.execution import blotter
+from guardrails.execution.accepting import Accepting
 from guardrails.execution.approvals import Approvals
-from guardrails.execution.asked import Asked, Elsewhere, RefusedError, expired
+from guardrails.execution.asked import Asked, Elsewhere, InDoubtError, RefusedError, expired
 from guardrails.execution.changing import Changing
 from guardrails.execution.confirming import Confirming
 from guardrails.execution.desk import Desk
 from guardrails.execution.doing import Doing, Doings
+from guardrails.execution.explaining import Explaining
 from guardrails.execution.following import Following
+from guardrails.execution.guarding import Guarding
 from guardrails.execution.judging import Fresh, Judge, Simulate
+from guardrails.execution.keeping import keep_again
 from guardrails.execution.listing import Listing
 from guardrails.execution.looking import Looking
 from guardrails.execution.opening import Opening
@@ -72,14 +77,15 @@ class Execution:
         waits: Waits | None = None,
         keys: Callable[[], str] = new_key,
         slept: Callable[[], float] = lambda: 0.0,
+        alerts: Callable[[], AlertsNow | None] = lambda: None,
     ) -> None:
         """`rules` gives the matrix in force; `judge` and `keys` are others in tests alone.
 
         Nothing is sent while `slept` (`guardrails.awake.Awake.slept`) says that this program stood still so long that
-        another one may watch.
+        another one may watch. `alerts` are those of this program: one that nobody takes may stop new risk.
         """
         waits = waits or Waits()
-        self._desk = Desk(brokers, store, clock, rules, data_dir, waits, keys, slept)
+        self._desk = Desk(brokers, store, clock, rules, data_dir, waits, keys, slept=slept, alerts=alerts)
         self._judge = Judge(self._desk, judge)
         self._following = Following(self._desk)
         self._looking = Looking(clock, waits.lapse)
@@ -96,8 +102,8 @@ class Execution:
             self._looking,
             Approvals(),
         )
-        listing = Listing(self._desk, self._looking)
-        self.doings: dict[str, Doing] = {**doings.table(), **listing.table()}
+        listing, accepting = Listing(self._desk, self._looking), Accepting(self._desk)
+        self.doings: dict[str, Doing] = {**doings.table(), **listing.table(), **accepting.table()}
         """what is done for each kind of request; flatten adds its own"""
         self.beside: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         """tasks that run with it; flatten adds its own"""
@@ -177,6 +183,9 @@ class Execution:
                 "open": self._opening.run,
                 "requests": self._requests,
                 "tend": self._following.tend,
+                "guard": Guarding(self._desk).run,
+                "positions": Explaining(self._desk).run,
+                "keep": lambda: keep_again(self._desk),
                 "publish": self._publish,
             }
             for venue in self._desk.venues:
@@ -231,8 +240,12 @@ class Execution:
         while True:
             try:
                 await job()
-            except Exception:  # as said
-                log.exception("execution: %s failed and is tried again", name)
+            except Exception as error:  # as said
+                if name in self._desk.faults():  # it was logged a moment ago
+                    log.warning("execution: %s failed again (%s)", name, type(error).__name__)
+                else:
+                    log.exception("execution: %s failed and is tried again", name)
+                self._desk.fail(name, error)
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _requests(self) -> None:
@@ -265,6 +278,8 @@ class Execution:
             words, content = str(error), error.content
         except (ValueError, GuardrailsError) as error:
             words = str(error)
+        except InDoubtError as error:
+            said, words = Said.UNKNOWN, str(error)
         except asyncio.CancelledError:
             self._asked.say(request, now, Said.UNKNOWN, "This program ended while it did it; look what became of it")
             raise
@@ -280,5 +295,6 @@ class Execution:
                 self._looking.tell(self._desk.venues)
                 self.now = blotter.orders_now(self._desk)
             else:
-                self.now = OrdersNow(self._desk.clock(), problem="This program does not watch this book.")
+                problem = "This program does not watch this book."
+                self.now = OrdersNow(self._desk.clock(), self._desk.safety.now, problem=problem)
             await self._desk.wait(self._desk.waits.tick)

@@ -102,6 +102,8 @@ class JournalKind(StrEnum):
     FLATTEN = "flatten"
     BLOCKED = "blocked"
     """an order that was refused at submit"""
+    CHANGE = "change"
+    """a position that changed and nothing said why: it stands until something does, or a person accepts it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class JournalEntry:
     """once the fill is in the book"""
     owner: str = ""
     """`guardrails.memory.account_key` of the account: two may share a mask"""
+    stands: bool = False
+    """of a CHANGE: nothing has explained it and nobody has accepted it"""
 
 
 class RunState(StrEnum):

@@ -196,12 +196,13 @@ def _legs(fills: Sequence[Fill], money: Money, held: Held | None) -> tuple[Journ
 def _leg(fills: Sequence[Fill], money: Money, held: Held | None) -> JournalLeg:
     instrument, currency = fills[0].instrument, fills[0].currency
     quantity, turned = sum(fill.quantity for fill in fills), sum(abs(fill.quantity) for fill in fills)
-    one_way = turned and abs(quantity) == turned and len({fill.currency for fill in fills}) == 1
+    one_way = abs(quantity) == turned and len({fill.currency for fill in fills}) == 1
+    worth = sum(fill.quantity * fill.price for fill in fills)
     return JournalLeg(
         key=instrument.key,
         label=instrument.label,
         quantity=quantity,
-        price=sum(fill.quantity * fill.price for fill in fills) / quantity if one_way else None,
+        price=None if not one_way else worth / quantity if turned else 0.0,  # all of it was taken back
         fees=_sum(money.fees(fill) for fill in fills),
         execution=tuple(fill.execution for fill in fills),
         dollars_per_point=money.dollars_per_point(instrument, currency),
@@ -221,7 +222,7 @@ def _package_price(legs: Sequence[JournalLeg], ratios: Mapping[str, int]) -> Num
     Shares beside options are quoted by the share: 100 of them and a call short cost share minus call.
     """
     known = {leg.key: leg for leg in legs}
-    if set(known) != set(ratios) or any(leg.price is None for leg in legs):
+    if set(known) != set(ratios) or any(leg.price is None or not leg.quantity for leg in legs):
         return None
     sizes = [leg.dollars_per_point for leg in legs]
     if len(set(sizes)) == 1:

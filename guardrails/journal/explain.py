@@ -83,20 +83,23 @@ def residual(
 
 
 def position_change(
-    change: PositionChange, since: datetime, now: datetime, *, market_open: bool, label: str = "", version: str = ""
+    change: PositionChange,
+    since: datetime,
+    now: datetime,
+    *,
+    market_open: bool,
+    label: str = "",
+    version: str = "",
+    entry: str = "",
 ) -> Finding:
     """The Finding of a change that is unexplained since `since`: WATCH, after `PATIENCE` of an open market BREACH.
 
-    `label` is the instrument for a person, `version` that of the matrix in force.
+    `label` is the instrument for a person, `version` that of the matrix in force, `entry` the key of what the journal
+    tells of it, by which a person accepts it.
     """
     lasted = _open_time(since, now) if market_open else timedelta()
-    unit = "shares" if change.key.startswith(_SHARES) else "contracts"
-    name = label or change.key.partition(":")[2]
-    moved = f"went from {wording.quantity(change.before)} to {wording.quantity(change.after)}"
-    message = (
-        f"{name}, {change.account}: {moved}, and no fill, assignment or expiry explains "
-        f"{wording.amount(change.quantity, unit)} of it for {wording.age((now - since).total_seconds())}."
-    )
+    unit = unit_of(change.key)
+    message = f"{change_words(change, label)} for {wording.age((now - since).total_seconds())}."
     return Finding(
         check=CHECK,
         subject=f"position:{change.account} {change.key}",
@@ -106,10 +109,32 @@ def position_change(
         unit=unit,
         headroom=-abs(change.quantity),
         message=message,
-        evidence={"before": change.before, "after": change.after, "since": since.isoformat()},
+        evidence={"before": change.before, "after": change.after, "since": since.isoformat(), "entry": entry},
         data_age_seconds=None,
-        next_action="Look at the broker's list of trades: did somebody trade elsewhere, or was it moved or adjusted?",
+        next_action="Look at the broker's list of trades: did somebody trade elsewhere, or was it moved or adjusted? "
+        "Once you know, accept it with a reason (guardrails accept).",
         matrix_version=version,
+    )
+
+
+def unit_of(key: str) -> str:
+    """What a quantity of the instrument `key` is counted in."""
+    return "shares" if key.startswith(_SHARES) else "contracts"
+
+
+def counted(quantity: float, key: str) -> str:
+    """`1 contract`, `-100 shares`: a quantity of the instrument `key`."""
+    unit = unit_of(key)
+    return wording.amount(quantity, unit.removesuffix("s") if abs(quantity) == 1 else unit)
+
+
+def change_words(change: PositionChange, label: str = "") -> str:
+    """What changed and how much of it nothing explains; no full stop."""
+    name = label or change.key.partition(":")[2]
+    moved = f"went from {wording.quantity(change.before)} to {wording.quantity(change.after)}"
+    return (
+        f"{name}, {change.account}: {moved}, and no fill, assignment or expiry explains "
+        f"{counted(change.quantity, change.key)} of it"
     )
 
 

@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 from guardrails.instruments import Instrument, Kind
 from guardrails.orders import Fill
 from guardrails.portfolio import Portfolio
-from guardrails.products import FUTURES, product_root
+from guardrails.products import product_root, standard_multiplier
 from guardrails.values import finite
 
 Number = float | None
-
-_ONE = (Kind.EQUITY, Kind.CASH, Kind.CRYPTO)
-_STANDARD = 100.0
-"""shares of one listed option whose deliverable was never changed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +24,7 @@ class Money:
     def multiplier(self, instrument: Instrument) -> Number:
         """Currency units per 1.00 of price: as the book says, else as the contract is defined; None when neither."""
         known = finite(self.multipliers.get(instrument.key))
-        if known is not None and known > 0:
-            return known
-        if instrument.kind in _ONE:
-            return 1.0
-        if instrument.kind in (Kind.OPTION, Kind.INDEX_OPTION):
-            return None if instrument.adjusted else _STANDARD
-        if instrument.kind in (Kind.FUTURE, Kind.FUTURE_OPTION):
-            spec = FUTURES.get(product_root(instrument.underlying or instrument.symbol))
-            # grains may be quoted in cents or in dollars: a guess could be a hundredfold wrong
-            return None if spec is None or spec.quoted_in_cents else spec.multiplier
-        return None
+        return known if known is not None and known > 0 else standard_multiplier(instrument)
 
     def dollars_per_point(self, instrument: Instrument, currency: str) -> Number:
         """US dollars of one unit per 1.00 of its price; None when multiplier or rate is not known."""

@@ -116,20 +116,11 @@ def trades_of(entries: Iterable[JournalEntry], roll_minutes: float = ROLL_MINUTE
     last = {entry.key: entry for entry in entries}
     books: dict[tuple[str, str], list[JournalEntry]] = defaultdict(list)
     for entry in sorted(last.values(), key=lambda entry: (entry.time, entry.key)):
-        if any(leg.quantity for leg in entry.legs):
+        if not entry.stands and any(leg.quantity for leg in entry.legs):
             books[entry.owner or entry.account, entry.underlying].append(entry)
     spoken = [entry for entry in last.values() if not entry.legs and (entry.trade or entry.order_key)]
     stories = [_story(trade, spoken) for own in books.values() for trade in link(own, roll_minutes)]
     return tuple(sorted(stories, key=lambda story: (story.opened, story.key)))
-
-
-def trade_of(entry: JournalEntry, earlier: Iterable[JournalEntry], roll_minutes: float = ROLL_MINUTES) -> str:
-    """Identity of the trade that `entry` belongs to, given those before it: of every trade that is open, and of the
-    last hour; its own key when it begins one."""
-    for story in trades_of((*earlier, entry), roll_minutes):
-        if any(part.entry.key == entry.key for part in story.parts):
-            return story.key
-    return entry.trade or entry.key
 
 
 def _story(trade: Working, spoken: Sequence[JournalEntry]) -> TradeStory:

@@ -21,11 +21,20 @@ def order_sentences(rules: OrderRules) -> list[str]:
         f"While the market is open a quote older than {_span(rules.quote_stale_seconds)} prices no new risk.",
         f"{rules.rejects_a_minute} rejected or failed orders within a minute set NO_NEW_RISK.",
         f"After a stricter safety state NORMAL is open again after {_span(rules.cooling_off_minutes * 60)}.",
+        _unacknowledged(rules),
         _overrides(rules),
         f"Flatten walks every limit in {flatten.steps} steps of {_span(flatten.step_seconds)} from mid by at most "
         f"{_percent(flatten.slippage_cap)} of the width of the quote, {flatten.most_at_once} contracts an order; what "
         f"is asked at {flatten.worthless:g} or less without a bid is left to expire.",
     ]
+
+
+def _unacknowledged(rules: OrderRules) -> str:
+    given = rules.unacknowledged
+    if given is None:
+        return "An alert that nobody acknowledges changes no safety state."
+    after = _span(given.after_minutes * 60)
+    return f"A CRITICAL alert that nobody acknowledges within {after} sets {given.state}; a person sets NORMAL again."
 
 
 def _overrides(rules: OrderRules) -> str:

@@ -5,7 +5,7 @@ It may be left out, as a whole and key by key: the defaults below are then in fo
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -36,6 +36,15 @@ class FlattenRules(Strict):
     """contracts of one order; larger ones are split"""
 
 
+class Unacknowledged(Strict):
+    """What happens when nobody takes a CRITICAL alert: exits and hedges pass as ever, new risk does not."""
+
+    after_minutes: Annotated[float, within(1, 1_440, fraction=False)]
+    """since people were first asked to acknowledge it"""
+    state: Literal["NO_NEW_RISK", "REDUCE_ONLY"] = "NO_NEW_RISK"
+    """a `guardrails.safety.SafetyState`"""
+
+
 class OrderRules(Strict):
     """Guards of single orders."""
 
@@ -59,6 +68,8 @@ class OrderRules(Strict):
     """limits and guards that a person may override for a while, with a reason"""
     override_minutes: Annotated[float, within(1, 1_440, fraction=False)] = 60.0
     """longest time of an override"""
+    unacknowledged: Unacknowledged | None = None
+    """null: an alert that nobody acknowledges changes no safety state"""
     flatten: FlattenRules = FlattenRules()
 
     @field_validator("overridable")

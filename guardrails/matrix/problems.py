@@ -25,6 +25,7 @@ _PLACES: dict[Key, type[BaseModel]] = {
     ("alerts", "quiet_hours"): alerts.QuietHours,
     ("orders",): orders.OrderRules,
     ("orders", "flatten"): orders.FlattenRules,
+    ("orders", "unacknowledged"): orders.Unacknowledged,
     ("regimes", "*"): schema.Regime,
     ("regimes", "*", "limits"): limits.Limits,
     ("regimes", "*", "limits", "theta_vega_ratio"): limits.RatioBand,

@@ -107,7 +107,7 @@ def _entries(rows: _Rows, begin: int, since: datetime) -> tuple[JournalEntry, ..
     unfinished = since - _UNFINISHED
     found = [
         entry for entry in every
-        if entry.key in open_ones or (entry.legs and entry.after is None and entry.time >= unfinished)
+        if entry.stands or entry.key in open_ones or (entry.legs and entry.after is None and entry.time >= unfinished)
     ]  # fmt: skip
     return tuple(sorted(found, key=lambda entry: (entry.time, entry.key)))
 
