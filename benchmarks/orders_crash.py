@@ -1,7 +1,9 @@
-"""kill -9 in the middle of orders, again and again; prints a row of the table, exit code 1 when something was wrong.
+"""kill -9 in the middle of orders, again and again; prints rows of the table, exit code 1 when something was wrong.
 
 python -m benchmarks.orders_crash 40                      # so many times, on SQLite
 python -m benchmarks.orders_crash 20 --on PostgreSQL      # and on a server of its own
+
+Each life is told on standard error as it ends, and the rows also when it is cut short by Ctrl-C or --minutes.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.timing import Row
@@ -21,13 +25,26 @@ SEED = 20261122
 KINDS = ("SQLite", "PostgreSQL")
 
 
-def row(kind: str, lives: list[Life]) -> Row:
+def rows(kind: str, lives: list[Life]) -> Iterator[Row]:
     """What came of all of them."""
     wrong = [line for life in lives for line in life.wrong]
-    sent, doubted = lives[-1].sent, sum(life.doubted for life in lives)
-    told = f"{sent} orders sent once each, {doubted} in doubt that never arrived; {len(wrong)} things wrong"
+    doubted, restarts = sum(life.doubted for life in lives), sum(life.restarts for life in lives)
+    told = f"{lives[-1].sent} orders sent once each, {doubted} in doubt that never arrived; {len(wrong)} things wrong"
     bad = "".join(f"; {line}" for line in wrong[:3])
-    return Row(f"{kind}: {len(lives)} times kill -9 in the middle of orders", f"{told}{bad}", "none", not wrong)
+    killed = f"{kind}: {len(lives)} times kill -9 in the middle of orders, {restarts} more on the way back"
+    yield Row(killed, f"{told}{bad}", "none", not wrong)
+    met = Counter(life.aim.rpartition(" ")[0] for life in lives if life.met)
+    kinds = ", ".join(f"{count} {name}" for name, count in sorted(Counter(life.kind for life in lives).items()))
+    steps = f"{sum(met.values())} at {len(met)} named steps, {len(lives) - sum(met.values())} at any moment; {kinds}"
+    seconds = sorted(life.seconds for life in lives)[len(lives) // 2]
+    yield Row(f"{kind}: where they died", steps, "", None)
+    yield Row(f"{kind}: one life and the look at what it left, median", f"{seconds:.1f} s", "", None)
+
+
+def _line(number: int, life: Life) -> str:
+    where = f"at `{life.aim}`" if life.met else "at a moment"
+    told = "; ".join(life.wrong) or "nothing wrong"
+    return f"{time.strftime('%T')} {number}: {life.kind} {where}, {life.seconds:.0f} s, {life.sent} sent: {told}"
 
 
 def main() -> int:
@@ -35,15 +52,21 @@ def main() -> int:
     parser.add_argument("kills", type=int, help="how many times")
     parser.add_argument("--on", choices=KINDS, default=KINDS[0], help="the kind of database")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--minutes", type=float, default=60.0, help="no life begins after so many")
+    parser.add_argument("--folder", type=Path, help="the data folder, which is then kept")
     options = parser.parse_args()
     lives: list[Life] = []
-    with tempfile.TemporaryDirectory() as folder, _url(options.on) as url:
-        for number, life in enumerate(crash_many(Path(folder), options.kills, options.seed, url)):
-            print(f"{number + 1}: {life.sent} sent, {'; '.join(life.wrong) or 'nothing wrong'}", file=sys.stderr)
+    end = time.monotonic() + 60.0 * options.minutes
+    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder, _url(options.on) as url:
+        for life in crash_many(options.folder or Path(folder), options.kills, options.seed, url):
             lives.append(life)
-    told = row(options.on, lives)
-    print(told)
-    return int(told.met is False)
+            print(_line(len(lives), life), file=sys.stderr, flush=True)
+            if time.monotonic() > end:
+                break
+    told = list(rows(options.on, lives)) if lives else []
+    for row in told:
+        print(row, flush=True)
+    return int(not told or any(row.met is False for row in told))
 
 
 @contextmanager
