@@ -11,8 +11,9 @@ import streamlit as st
 from guardrails import calendar, wording
 from guardrails.engine import Engine
 from pages import _past
+from pages._header import header
 from pages._moment import full_time
-from pages._parts import header, text
+from pages._parts import text
 
 OF_THE_PAST = ("Risk", "Positions", "Scenarios", "Limits", "Data")
 """titles of the pages that show a past moment; the others stay of now and say so"""

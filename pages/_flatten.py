@@ -15,15 +15,19 @@ from datetime import date
 import streamlit as st
 
 from guardrails.engine import Engine
-from guardrails.execution.values import FlattenRun, RunState
+from guardrails.execution.values import RunState
 from guardrails.flatten.plan_json import plan_from, wish_json
 from guardrails.flatten.printed import as_csv, as_text
-from guardrails.flatten.values import Plan, Scope, Wish
+from guardrails.flatten.values import HedgeOffer, Plan, Scope, Wish
 from guardrails.instruments import Kind as InstrumentKind
 from guardrails.requests import Kind, Said
 from guardrails.snapshot import Snapshot
 from pages import _flatten_words as words
 from pages._alerts import said
+from pages._flatten_run import running, runs_of, watch
+from pages._moment import day_and_time
+from pages._ticket import put
+from pages._ticket_legs import ticket_of
 from pages._wishes import PATIENCE, called, last, look, outcome, pending, watcher_of, who, wish
 
 _OPENING = "flatten_opening"
@@ -60,10 +64,10 @@ class Opening:
 
 def flatten_button(service: Engine) -> None:
     """Draw the button that opens the dialog, for the header of every page; first of the two clicks to a plan."""
-    running = _running(service)
-    label = "Flatten runs …" if running is not None else "Flatten …"
+    now_running = running(service)
+    label = "Flatten runs …" if now_running is not None else "Flatten …"
     if st.button(label, key="flatten_open", help="Plan how to close positions; nothing is sent before you confirm."):
-        st.session_state[_OPENING] = Opening(secrets.token_hex(4), run="" if running is None else running.key)
+        st.session_state[_OPENING] = Opening(secrets.token_hex(4), run="" if now_running is None else now_running.key)
         st.rerun()
 
 
@@ -91,8 +95,9 @@ def _body(service: Engine) -> None:
     if watched_by := service.health().watched_by:
         st.caption(f"{watched_by} watches this book: it is asked to do this, and answers here.")
     if now_open.run:
-        _watch(service, now_open.run)
+        watch(service, now_open.run)
         return
+    _last(service, now_open)
     chosen = _choice(service.latest, now_open)
     if chosen is None:
         return
@@ -102,6 +107,18 @@ def _body(service: Engine) -> None:
         st.rerun()
     if now_open.plans:
         _planned(service, now_open, chosen)
+
+
+def _last(service: Engine, now_open: Opening) -> None:
+    """What came of the last flatten, which a page that was loaded anew has forgotten."""
+    done = next((run for run in runs_of(service) if run.state is RunState.DONE), None)
+    if done is None or now_open.plans:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(f'<div class="pg-answers">The last one, {said(day_and_time(done.time))}: {said(done.words)}</div>')
+        if st.button("Show it", key=f"flatten_last_{now_open.nonce}"):
+            st.session_state[_OPENING] = Opening(now_open.nonce, run=done.key)
+            st.rerun()
 
 
 def _ask_plan(service: Engine, now_open: Opening, chosen: Wish) -> None:
@@ -194,8 +211,24 @@ def _waiting(service: Engine, kind: Kind, target: str, name: str) -> None:
 
 def draw_plan(plan: Plan) -> None:
     """Draw what would be done, and what not."""
-    parts = (words.problems, words.summary, words.cancels, words.closes, words.left, words.hedges)
+    parts = (words.problems, words.summary, words.cancels, words.closes, words.left)
     st.html("".join(part(plan) for part in parts))
+    if not plan.hedges:
+        return
+    st.html('<h4 class="pg-soft">Against the delta meanwhile; none of it is part of the plan</h4>')
+    for place, offer in enumerate(plan.hedges):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button(
+                "Put it on the ticket", key=f"flatten_hedge_{plan.key}_{place}", on_click=_offered, args=(offer,)
+            ):
+                st.switch_page("ticket.py")
+            st.html(f"<div>{said(words.hedge_words(offer))}</div>", width="stretch")
+
+
+def _offered(offer: HedgeOffer) -> None:
+    """Let the ticket hold the hedge; it is judged and sent there like any other order."""
+    put(ticket_of(offer.order))
+    close()
 
 
 def _files(plan: Plan, now_open: Opening) -> None:
@@ -229,47 +262,3 @@ def _confirm(service: Engine, now_open: Opening, plan: Plan) -> None:
     body = {"plan": plan.key, "phrase": plan.phrase}
     wish(service, Kind.FLATTEN, plan.key, plan.phrase, body, name)
     st.rerun()
-
-
-def _watch(service: Engine, key: str) -> None:
-    """One line per order from sent to filled, with the button that stops it."""
-
-    @st.fragment(run_every=service.settings.refresh_seconds)
-    def ticking() -> None:
-        look(service)
-        run = next((one for one in _runs(service) if one.key == key), None)
-        orders = service.orders
-        if run is None or orders is None:
-            st.html('<div class="pg-answers" role="status">The run is not shown yet; it goes on all the same.</div>')
-            return
-        try:
-            plan = plan_from(run.plan)
-        except ValueError:
-            st.html('<div class="pg-wrong" role="alert">The plan of this run cannot be read; see the blotter.</div>')
-            return
-        st.html(words.progress(run, plan, orders, service.now()))
-        if orders.problem:
-            st.html(f'<div class="pg-wrong" role="alert">This may be old: {said(orders.problem)}</div>')
-        _stop(service, run)
-
-    ticking()
-
-
-def _stop(service: Engine, run: FlattenRun) -> None:
-    if run.state is RunState.DONE:
-        return
-    waits = pending(Kind.FLATTEN_STOP, run.key, service.now()) or run.state is RunState.CANCELLING
-    if st.button("Stop: send nothing more, cancel what works", key=f"flatten_stop_{run.key}", disabled=waits):
-        wish(service, Kind.FLATTEN_STOP, run.key, "Stop the flatten", {"run": run.key})
-    if (asked := last(Kind.FLATTEN_STOP, run.key)) is not None:
-        told = outcome(asked, service.now(), watcher_of(service.health().watched_by))
-        st.html(f'<div class="pg-answers" role="status">Stop: {said(told)}</div>')
-
-
-def _runs(service: Engine) -> tuple[FlattenRun, ...]:
-    orders = service.orders
-    return () if orders is None else orders.runs
-
-
-def _running(service: Engine) -> FlattenRun | None:
-    return next((run for run in _runs(service) if run.state is not RunState.DONE), None)

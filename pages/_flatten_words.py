@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -9,11 +10,12 @@ from guardrails import wording
 from guardrails.execution.values import FlattenRun, OrderRecord, RunState
 from guardrails.findings import Level
 from guardrails.flatten.printed import limit_words
-from guardrails.flatten.values import Plan, PlannedClose
+from guardrails.flatten.values import HedgeOffer, Plan, PlannedClose
 from guardrails.orders import OrderState
 from guardrails.orders_now import OrdersNow
 from pages._alerts import past_words, said
-from pages._blotter import STATES
+from pages._moment import clock
+from pages._order_cards import state_pill
 from pages._parts import counted, pill
 
 
@@ -29,6 +31,7 @@ def summary(plan: Plan) -> str:
         f"{_cost(plan.cost_at_mid)} at the middle",
         f"{_cost(plan.cost_at_natural)} at once ({wording.money(over)} more)",
         freed(closes),
+        f"as of {clock(plan.time)}",
     ]
     return f'<div class="pg-order">{" · ".join(parts)}</div>'
 
@@ -74,7 +77,7 @@ def closes(plan: Plan) -> str:
             f"<li><b>{one.number}.</b><div>{said(one.account)}: {said(one.title)}; {said(worst)}.{hand}"
             f'<div class="pg-soft">{money}. {said(f"{one.why_here[:1].upper()}{one.why_here[1:]}")}</div></div></li>'
         )
-    return _listed("Closed, in this order", rows)
+    return _listed("Closed, in this order", rows, "pg-numbered")
 
 
 def left(plan: Plan) -> str:
@@ -87,14 +90,10 @@ def left(plan: Plan) -> str:
     return _listed("Not closed", rows)
 
 
-def hedges(plan: Plan) -> str:
-    """HTML: index trades that would take the delta off meanwhile."""
-    rows = [
-        f"<li><b>offer</b><div>{said(one.title)}: beta delta {wording.money(one.beta_delta_before)} to "
-        f"{wording.money(one.beta_delta_after)}</div></li>"
-        for one in plan.hedges
-    ]
-    return _listed("Against the delta meanwhile; send one of them from the ticket, it is not part of the plan", rows)
+def hedge_words(offer: HedgeOffer) -> str:
+    """An index trade that would take the delta off meanwhile; plain text."""
+    moved = f"{wording.money(offer.beta_delta_before)} to {wording.money(offer.beta_delta_after)}"
+    return f"{offer.title}: beta delta {moved}"
 
 
 def problems(plan: Plan) -> str:
@@ -105,42 +104,70 @@ def problems(plan: Plan) -> str:
 
 
 def progress(run: FlattenRun, plan: Plan, orders: OrdersNow, now: datetime) -> str:
-    """HTML: one line per order from waiting to filled, and what fresh positions say at the end."""
+    """HTML: one line per order from waiting to filled."""
     records = {record.key: record for record in orders.records}
     rows = [_line(close, run, records.get(run.orders.get(str(close.number), "")), now) for close in plan.closes]
-    return f'<div role="status">{_head(run, plan, records)}</div>{_listed("", rows)}'
+    return _listed("", rows, "pg-numbered")
 
 
-def _head(run: FlattenRun, plan: Plan, records: dict[str, OrderRecord]) -> str:
+def standing(run: FlattenRun, plan: Plan, orders: OrdersNow) -> str:
+    """HTML: how far all of it is, and what fresh positions say at the end."""
     if run.state is RunState.DONE:
         level = Level.OK if run.flat else Level.BREACH
         return f'<ul class="pg-list"><li>{pill(level)}<div><b>{said(run.words)}</b></div></li></ul>'
-    filled = sum(
-        record.state is OrderState.FILLED for key in run.orders.values() if (record := records.get(key)) is not None
-    )
     doing = "Stopping: working orders are being cancelled" if run.state is RunState.CANCELLING else "Running"
     sent = len([close for close in plan.closes if not close.by_hand])
-    so_far = f"{filled} of {counted(sent, 'order')} filled"
-    return f'<div class="pg-order"><b>{doing}</b>: {so_far}. Only fresh positions will say that it is flat.</div>'
+    so_far = f"{_how_many(run, orders)[OrderState.FILLED]} of {counted(sent, 'order')} filled{_trouble(run, orders)}"
+    return (
+        f'<div class="pg-order" role="status"><b>{doing}</b>: {so_far}. '
+        "Only fresh positions will say that it is flat.</div>"
+    )
+
+
+def running_words(orders: OrdersNow | None) -> str:
+    """HTML for the header of every page while a flatten runs; nothing otherwise."""
+    run = None if orders is None else next((one for one in orders.runs if one.state is not RunState.DONE), None)
+    if run is None or orders is None:
+        return ""
+    states = _how_many(run, orders)
+    works = sum(count for state, count in states.items() if not state.is_over)
+    so_far = f"{states[OrderState.FILLED]} filled, {counted(works, 'order')} out{_trouble(run, orders)}"
+    return f'<span><span class="pg-pill pg-watch">FLATTEN RUNS</span> {so_far}</span>'
+
+
+def _how_many(run: FlattenRun, orders: OrdersNow) -> Counter[OrderState]:
+    keys = set(run.orders.values())
+    return Counter(record.state for record in orders.records if record.key in keys)
+
+
+def _trouble(run: FlattenRun, orders: OrdersNow) -> str:
+    """What a person has to look at: `, 1 rejected, 1 in doubt`."""
+    states = _how_many(run, orders)
+    named = ((OrderState.REJECTED, "rejected"), (OrderState.UNKNOWN, "in doubt"))
+    return "".join(f", <b>{states[state]} {word}</b>" for state, word in named if states[state])
 
 
 def _line(close: PlannedClose, run: FlattenRun, record: OrderRecord | None, now: datetime) -> str:
+    """One order: its limit is the one it has now, not the one it was planned with."""
     note = run.notes.get(str(close.number), "")
+    look = '<span class="pg-pill pg-none">{}</span>'.format
     if close.by_hand:
-        sign, words = "✋", f"by hand: {close.by_hand}"
+        light, words = look("✋ by hand"), close.by_hand
     elif record is None:
         sent = str(close.number) in run.orders
-        sign, words = ("?", "its record is not here") if sent else ("·", note or "waits for its turn")
+        light = pill(Level.UNKNOWN) if sent else look("· waits")
+        words = "its record is not here" if sent else note or "for its turn"
     else:
-        sign, words = STATES[record.state][1], "; ".join(_of(record, close, note, now))
+        light, words = state_pill(record.state), "; ".join(_of(record, close, note, now))
+    title = close.title if record is None else close.title.rpartition(", limit ")[0] or close.title
     return (
-        f'<li><span class="pg-pill pg-none"><span aria-hidden="true">{sign}</span> {close.number}</span>'
-        f'<div>{said(close.title)}<div class="pg-soft">{said(words)}</div></div></li>'
+        f"<li><b>{close.number}.</b><div>{light}{said(close.account)}: {said(title)}"
+        f'<div class="pg-soft">{said(words)}</div></div></li>'
     )
 
 
 def _of(record: OrderRecord, close: PlannedClose, note: str, now: datetime) -> Iterator[str]:
-    yield f"{STATES[record.state][0]}, {wording.quantity(record.filled)} of {record.order.quantity} filled"
+    yield f"{wording.quantity(record.filled)} of {record.order.quantity} filled"
     if record.average is not None:
         yield f"{limit_words(record.order, record.average).removeprefix('limit ')} on average"
     if not record.state.is_over and record.limit is not None:
@@ -166,8 +193,8 @@ def _cost(value: float | None) -> str:
     return f"{'costs' if value >= 0 else 'brings'} {wording.money(abs(value))}"
 
 
-def _listed(title: str, rows: Sequence[str]) -> str:
+def _listed(title: str, rows: Sequence[str], look: str = "") -> str:
     if not rows:
         return ""
     head = f"<h4>{title}</h4>" if title else ""
-    return f'<div class="pg-impact">{head}<ul class="pg-list">{"".join(rows)}</ul></div>'
+    return f'<div class="pg-impact">{head}<ul class="pg-list {look}">{"".join(rows)}</ul></div>'

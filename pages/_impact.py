@@ -96,12 +96,14 @@ def summary(impact: Impact, now: datetime) -> str:
     offer = offer_words(impact)
     sentence = f"{words}." + (f" {capital(offer)}." if offer else "")
     look = "unknown" if unasked else LOOK_OF[impact.verdict].name
+    words = KINDS[impact.kind]
+    kind = "" if capital(words) in sentence else f" · {said(words)}"
     age = wording.age(max((now - impact.time).total_seconds(), 0.0))
     return (
         f'<section class="pg-verdict pg-verdict-{look}" role="status" aria-label="Verdict">'
         f"<div>{light} <b>{said(sentence)}</b></div>"
-        f'<div class="pg-soft">{said(impact.title)} · {said(KINDS[impact.kind])} · judged {age} ago by matrix '
-        f"{said(impact.matrix_version or 'unknown')}</div></section>"
+        f'<div class="pg-soft">{said(impact.title)}{kind} · <span title="By matrix '
+        f'{said(impact.matrix_version or "unknown")}">judged {age} ago</span></div></section>'
     )
 
 
@@ -295,7 +297,7 @@ def curve(impact: Impact) -> go.Figure | None:
     figure.update_layout(
         height=HEIGHT, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": 1.12},
         xaxis={"title": "Move of the S&P 500, with its volatility", "ticksuffix": " %"},
-        yaxis={"title": "P&L", "tickprefix": "$"}, hovermode="x unified",
+        yaxis={"title": "P&L, $"}, hovermode="x unified",
     )  # fmt: skip
     return figure
 

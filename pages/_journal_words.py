@@ -25,7 +25,7 @@ _RISKS: Mapping[str, tuple[str, str]] = {
 KINDS = {
     JournalKind.FILL: "Fill", JournalKind.OUTSIDE: "Outside the gate", JournalKind.ASSIGNMENT: "Assignment or expiry",
     JournalKind.NOTE: "Note", JournalKind.SAFETY: "Safety state", JournalKind.OVERRIDE: "Override",
-    JournalKind.FLATTEN: "Flatten", JournalKind.BLOCKED: "Refused at submit",
+    JournalKind.FLATTEN: "Flatten", JournalKind.BLOCKED: "Refused at submit", JournalKind.CHANGE: "Position change",
 }  # fmt: skip
 _MARKUP = re.compile(r"[\\`*_\[\]$:<>~#]")
 _LEVELS = {level.value: level for level in Level}

@@ -12,14 +12,9 @@ from guardrails.requests import Kind
 from guardrails.safety import Safety, SafetyState
 from pages._alerts import said
 from pages._moment import full_time
+from pages._safety_words import MEANS, safety_mark
 from pages._wishes import answers, called, look, pending, watcher_of, who, wish
 
-MEANS = {
-    SafetyState.NORMAL: "every order goes through the gate",
-    SafetyState.NO_NEW_RISK: "exits and hedges pass, new risk is blocked",
-    SafetyState.REDUCE_ONLY: "exits and hedges pass, nothing else does; overrides do not count",
-    SafetyState.STOPPED: "this program sends nothing at all; orders that rest at the brokers stay there",
-}
 _OPEN = "safety_open"
 _MOST_WORDS = 300
 
@@ -47,7 +42,7 @@ def close() -> None:
 
 def standing(safety: Safety, now: datetime) -> str:
     """HTML of the state in force: what it lets through, who set it, why, how one leaves it."""
-    lines = [f"<b>{said(safety.state.value)}</b>: {MEANS[safety.state]}."]
+    lines = [f"{safety_mark(safety.state)}: {MEANS[safety.state]}."]
     if safety.since is not None:
         by = f" by {said(safety.author)}" if safety.author else ""
         why = f": {said(safety.reason)}" if safety.reason else ""
@@ -66,7 +61,8 @@ def _told(service: Engine, drawn: tuple[SafetyState | None, bool]) -> None:
     if _now(service) != drawn:
         st.rerun()
     now, orders = service.now(), service.orders
-    st.html(standing(Safety() if orders is None else orders.safety, now) + answers(service, (Kind.SAFETY,)))
+    state = "<span></span>" if orders is None else standing(orders.safety, now)  # never NORMAL for want of a word
+    st.html(state + answers(service, (Kind.SAFETY,)))
 
 
 def _now(service: Engine) -> tuple[SafetyState | None, bool]:

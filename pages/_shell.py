@@ -9,9 +9,11 @@ from pages._alert_watch import badge
 from pages._band import band, body, controls, door
 from pages._engine import stored, wiring
 from pages._flatten import flatten_button, flatten_dialog
+from pages._flatten_words import running_words
+from pages._header import header
 from pages._moment import read
 from pages._notify import notify
-from pages._parts import header, text
+from pages._parts import text
 from pages._past import chosen, looked_at, said
 from pages._safety import safety_dialog, stop_button
 from pages._style import style_sheet
@@ -45,7 +47,13 @@ wired, past = wiring(), looked_at()
 @st.fragment(run_every=wired.engine.settings.refresh_seconds)
 def bar() -> None:
     """Draw the state of now, and in the past how long ago that is; what was stored was read before."""
-    st.html(header(read(wired.engine), "" if past is None else "NOW", badge(wired.engine.alerts)))
+    st.html(
+        header(
+            read(wired.engine),
+            "" if past is None else "NOW",
+            running_words(wired.engine.orders) + badge(wired.engine.alerts),
+        )
+    )
     if past is not None:
         st.html(band(past, wired.engine.now(), wired.engine.matrix.version, page.title))
     notify(wired.engine)

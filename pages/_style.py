@@ -25,6 +25,7 @@ ul.pg-list { list-style: none; margin: 0 !important; padding: 0 !important; }
 ul.pg-list > li { display: grid; grid-template-columns: 6.6rem 1fr; gap: .6rem; padding: .5rem 0;
   margin: 0 !important; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
 ul.pg-list > li:last-child { border-bottom: 0; }
+ul.pg-numbered > li { grid-template-columns: 1.8rem 1fr; }
 ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
 .pg-list .pg-pill, .pg-limit .pg-pill { justify-self: start; }
 .pg-list .pg-pill { align-self: start; }
@@ -58,6 +59,7 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
   .pg-limit { grid-template-columns: 6.6rem minmax(10rem, 13rem) 6rem 6.4rem 1fr; gap: .2rem .6rem; }
   .pg-bar, .pg-then, .pg-shown { font-size: .82rem; gap: .2rem .7rem; }
 }
+@media (max-width: 700px) { .pg-bar > span, .pg-then > span, .pg-shown > span { white-space: normal; } }
 """
 _ALERTS = """
 .st-key-notify { display: none; }
@@ -100,6 +102,7 @@ table.pg-legs td, table.pg-legs th { text-align: left; padding: .1rem .5rem .1re
   color: light-dark(#4d5663, #b6c0cd) !important; }
 .st-key-ticket_send button { white-space: normal; text-align: left; height: auto; }
 .pg-impact details > summary { cursor: pointer; padding: .25rem 0; font-weight: 600; font-size: .87rem; }
+[class*="st-key-ticket_side_"] button, [class*="st-key-ticket_drop_"] button { padding: .25rem .45rem; }
 .pg-leg-error { min-height: 1.3rem; font-size: .85rem; font-weight: 600; color: light-dark(#a1160f, #ffb9b2); }
 """
 PAST = {"ink": ("#0a3d4d", "#bfeaf7"), "stripe": ("#b9dbe6", "#1f4a59"), "between": ("#d9edf3", "#163540"),

@@ -15,6 +15,7 @@ from guardrails.exposures import BUCKET_ENDS, BUCKETS
 from guardrails.findings import worst
 from guardrails.instruments import Kind
 from guardrails.snapshot import MetricsRow, Number, PositionRow
+from pages._alerts import short
 from pages._parts import say
 from pages._volatility import TITLES, of_underlyings, volatility_formats
 
@@ -93,6 +94,13 @@ def package_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow]
         for (group, name, broker, account), legs in sorted(packages.items())
     ]
     return pd.DataFrame(table)
+
+
+def selected_as(packages: pd.DataFrame) -> str:
+    """Key of the table of packages. What is selected is known by its row alone, so it must not outlive another filter
+    or another book: the same row would be another package, and Close would close that one."""
+    names = "" if packages.empty else "|".join(packages["What"] + packages["Account"])
+    return f"packages_{short(names)}"
 
 
 def leg_table(rows: Sequence[PositionRow], metrics: Mapping[str, MetricsRow], quiet_after: float) -> pd.DataFrame:

@@ -15,7 +15,6 @@ from typing import Any
 
 import streamlit as st
 
-from guardrails import wording
 from guardrails.errors import OrderError, SymbolError
 from guardrails.instruments import Instrument
 from guardrails.order_json import order_document, read_order
@@ -28,6 +27,8 @@ BUY, SELL = "BUY", "SELL"
 OTHER = {BUY: SELL, SELL: BUY}
 MOST = 100_000
 """packages, and units of a leg: more is a slip of the finger"""
+MOST_LIMIT = 1_000_000.0
+"""dollars of one package, either way: as above"""
 EMPTY = "Nothing is on the ticket: type a symbol, click a quote in the chain, or select a position on Positions."
 _TICKET, _SAID, _REDRAW, _NEXT = "ticket", "ticket_said", "ticket_redraw", "ticket_next"
 _SIMPLE = ("account", "packages", "type", "limit", "tif", "rationale")
@@ -135,15 +136,19 @@ def price_words(price: float | None) -> str:
         return "?"
     if price == 0:
         return "even"
+    return f"{'credit' if price < 0 else 'debit'} {_size(price)}"
+
+
+def _size(price: float) -> str:
+    """Without its sign, to the cent where it has no more: a limit of 0.675 must not read 0.68."""
     size = round(abs(price), 8)  # a sum of prices is a hair off
-    text = f"{size:,.2f}" if round(size, 2) == size else f"{size:,.8f}".rstrip("0")
-    return f"{'credit' if price < 0 else 'debit'} {text}"
+    return f"{size:,.2f}" if round(size, 2) == size else f"{size:,.8f}".rstrip("0")
 
 
 def limit_words(limit: float, mid: float | None) -> str:
     """What a limit means: who pays whom, and that it points the other way than the market does, when it does."""
     means = {True: "you receive at least", False: "you pay at most"}[limit < 0] if limit else "nobody pays"
-    words = f"{price_words(limit)}: {means} {wording.number(abs(limit), 2)} per package" if limit else "even"
+    words = f"{price_words(limit)}: {means} {_size(limit)} per package" if limit else "even"
     if mid is not None and limit * mid < 0:
         words += f". The market is the other way round: mid is {price_words(mid)}. Is the sign meant?"
     return words

@@ -1,6 +1,8 @@
 """The left half of the ticket: account, legs, price, time; and how all of it reads as an order.
 
-Fields live in the script of the page, not in a part that ticks: typing is never interrupted by data.
+Fields live in the script of the page, not in a part that ticks: typing is never interrupted by data. Each is given its
+value as its default, too: one that is only set in the session is told to the browser once, and a browser that is behind
+and skips that run would show an empty field and send that back.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pages._ticket import (
     BUY,
     EMPTY,
     MOST,
+    MOST_LIMIT,
     OTHER,
     SELL,
     Reading,
@@ -45,23 +48,26 @@ def fields(accounts: Sequence[str], as_of: date) -> tuple[Ticket, Reading]:
     _account(accounts, now.account)
     with st.container(gap="xxsmall"):
         for i, leg in enumerate(now.legs):
-            _leg(i, found.errors[i] if leg.symbol.strip() else "", len(now.legs))
+            _leg(i, leg, found.errors[i] if leg.symbol.strip() else "", len(now.legs))
     with st.container(horizontal=True, gap="xsmall"):
         st.button("Add a leg", key="ticket_add", on_click=_add, disabled=len(now.legs) >= MAX_LEGS)
         st.button("Turn round", key="ticket_turn", on_click=_turn, help="Buy what is sold, sell what is bought.")
         st.button("Empty it", key="ticket_clear", on_click=_clear, help="Start with an empty ticket.")
     first, second, third = st.columns(3)
     first.number_input(
-        "Packages", 1, MOST, None, 1, key=field_key("packages"), help="How many times all legs together."
-    )
-    second.selectbox("Price", [kind.value for kind in OrderType], key=field_key("type"), help=_AT_MARKET)
+        "Packages", 1, MOST, now.packages or None, 1, key=field_key("packages"),
+        help="How many times all legs together.",
+    )  # fmt: skip
+    kinds = [kind.value for kind in OrderType]
+    second.selectbox("Price", kinds, kinds.index(now.type), key=field_key("type"), help=_AT_MARKET)
     third.segmented_control(
-        "Rests", [time.value for time in TimeInForce], key=field_key("tif"), required=True,
+        "Rests", [time.value for time in TimeInForce], default=now.tif, key=field_key("tif"), required=True,
         help="DAY: until the close of this session. GTC: until it is filled or cancelled.",
     )  # fmt: skip
     st.number_input(
-        "Limit of one package: positive you pay, negative you receive", value=None, step=0.05, format="%g",
-        key=field_key("limit"), disabled=now.type != OrderType.LIMIT, placeholder="-8.40 is a credit of 8.40",
+        "Limit of one package: positive you pay, negative you receive", -MOST_LIMIT, MOST_LIMIT, now.limit, 0.05,
+        format="%g", key=field_key("limit"), placeholder="-8.40 is a credit of 8.40",
+        disabled=now.type != OrderType.LIMIT,
     )  # fmt: skip
     return now, found
 
@@ -93,8 +99,9 @@ _OF_PRICE = {
 def rationale() -> None:
     """Draw the field that goes into the journal with the order."""
     st.text_input(
-        "Why this trade (for the journal)", key=field_key("rationale"), max_chars=500, placeholder="may stay empty"
-    )
+        "Why this trade (for the journal)", ticket().rationale, key=field_key("rationale"), max_chars=500,
+        placeholder="may stay empty",
+    )  # fmt: skip
 
 
 def wrong(reading: Reading) -> None:
@@ -109,26 +116,28 @@ def wrong(reading: Reading) -> None:
 def _account(accounts: Sequence[str], kept: str) -> None:
     """The account; one that is not known any more stays chosen, and the order says so: no other takes its place."""
     gone = [kept] if kept and kept not in accounts else []
+    names = [*accounts, *gone]
     st.selectbox(
-        "Account", [*accounts, *gone], None, key=field_key("account"), disabled=not accounts,
+        "Account", names, names.index(kept) if kept else None, key=field_key("account"), disabled=not accounts,
         placeholder="choose an account" if accounts else "no account is known yet",
     )  # fmt: skip
 
 
-def _leg(i: int, error: str, count: int) -> None:
+def _leg(i: int, leg: TicketLeg, error: str, count: int) -> None:
     """One leg: side, quantity of a package, symbol, and what is wrong with it beside it."""
     side, quantity, symbol, away = st.columns([3, 2, 6, 1], vertical_alignment="bottom")
     label = f"Leg {i + 1}"
     named: Literal["visible", "collapsed"] = "visible" if i == 0 else "collapsed"
     side.segmented_control(
-        f"{label}: side", [BUY, SELL], key=field_key("side", i), required=True, label_visibility=named
-    )
+        f"{label}: side", [BUY, SELL], default=leg.side, key=field_key("side", i), required=True,
+        label_visibility=named,
+    )  # fmt: skip
     quantity.number_input(
-        f"{label}: each", 1, MOST, None, 1, key=field_key("quantity", i), label_visibility=named,
+        f"{label}: each", 1, MOST, leg.quantity or None, 1, key=field_key("quantity", i), label_visibility=named,
         help="How many of it one package holds.",
     )  # fmt: skip
     symbol.text_input(
-        f"{label}: symbol", key=field_key("symbol", i), max_chars=60, placeholder="SPXW  261218P05700000",
+        f"{label}: symbol", leg.symbol, key=field_key("symbol", i), max_chars=60, placeholder="SPXW  261218P05700000",
         help="A ticker, an OCC symbol in 21 characters, a future (/ESZ6) or an option on one, as brokers write them.",
         label_visibility=named,
     )  # fmt: skip

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from math import gcd
 
 from guardrails.instruments import Kind, Right
-from guardrails.orders import MAX_LEGS, ChainExpiry
+from guardrails.orders import MAX_LEGS, ChainExpiry, Order
 from guardrails.snapshot import PositionRow
 from guardrails.symbols import parse
-from pages._ticket import BUY, SELL, Ticket, TicketLeg
+from pages._ticket import BUY, MOST, SELL, Ticket, TicketLeg
 
 _TRADED = {Kind.EQUITY, Kind.OPTION, Kind.INDEX_OPTION, Kind.FUTURE, Kind.FUTURE_OPTION}
 _ROLLED = MAX_LEGS // 2
@@ -44,10 +44,20 @@ def closing(rows: Sequence[PositionRow]) -> Ticket | str:
     return Ticket(f"{rows[0].broker} {rows[0].account}", legs, packages)
 
 
+def ticket_of(order: Order) -> Ticket:
+    """`order` as the fields of the ticket hold it."""
+    legs = tuple(TicketLeg(BUY if leg.ratio > 0 else SELL, abs(leg.ratio), leg.instrument.symbol) for leg in order.legs)
+    tif = order.time_in_force.value
+    return Ticket(str(order.account), legs, order.quantity, order.type.value, order.limit, tif)
+
+
 def flipping(rows: Sequence[PositionRow]) -> Ticket | str:
     """The order after which as much is held the other way round; it crosses zero, so it is judged as new risk."""
     found = closing(rows)
-    return found if isinstance(found, str) else Ticket(found.account, found.legs, 2 * found.packages)
+    if isinstance(found, str):
+        return found
+    packages = 2 * found.packages
+    return f"That is more than {MOST:,} packages." if packages > MOST else replace(found, packages=packages)
 
 
 def rolling(rows: Sequence[PositionRow], as_of: date) -> tuple[Ticket, Roll] | str:
@@ -88,6 +98,8 @@ def _cannot(rows: Sequence[PositionRow]) -> str:
         return f"{unread[0]} cannot be traded here."
     if unread := [row.label for row in rows if row.quantity is None or row.quantity % 1 or not row.quantity]:
         return f"The quantity of {unread[0]} is not known as a whole number."
+    if large := [row.label for row in rows if abs(_whole(row)) > MOST]:
+        return f"{large[0]}: more than {MOST:,} at once is too many for the ticket; type a part of it."
     if len({row.symbol for row in rows}) < len(rows):
         return "One instrument stands in two rows: close them one after the other."
     return ""

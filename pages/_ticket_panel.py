@@ -16,7 +16,9 @@ from guardrails.requests import Kind, Said
 from guardrails.safety import SafetyState
 from guardrails.titles import headline
 from pages._alerts import one, said
+from pages._blotter import cancel_button
 from pages._impact import curve, details, offer_words, only_unasked, summary
+from pages._order_cards import asked_for, stands, state_pill
 from pages._ticket import Reading, changed_outside, put, redraw, ticket
 from pages._ticket_asking import ask, look, newest, waiting
 from pages._ticket_send import (
@@ -34,7 +36,7 @@ from pages._ticket_send import (
     sent_tokens,
     stop,
 )
-from pages._wishes import answers, last, pending, watcher_of, who, wish
+from pages._wishes import answers, last, pending, watcher_of, who, wish, wishes
 from pages._wishes import look as look_for_answers
 
 REASON = "ticket_reason"
@@ -65,10 +67,14 @@ def panel(service: Engine, orders: OrdersNow | None, reading: Reading, *, quick:
         st.rerun()  # the fields take mid and natural from it, and the panel ticks slowly again
     now, watcher = service.now(), watcher_of(service.health().watched_by)
     found = judged(reading, now, watcher)
-    st.html(_head(reading, found, service))
-    _offer(reading, found)
+    used = found.impact is not None and found.token_of in sent_tokens() and not _refused(found.token_of)
+    st.html('<b class="pg-soft">Sent; how the order stands is below.</b>' if used else _head(reading, found, service))
+    if not used:
+        _offer(reading, found)
     _sending(service, orders, reading, found)
-    if found.impact is not None:
+    if used and found.impact is not None:  # a verdict of before it was sent must not stand there as one of now
+        st.html(f"<details><summary>What was judged before it was sent</summary>{details(found.impact)}</details>")
+    elif found.impact is not None:
         _override(service, orders, found.impact)
         st.html(details(found.impact))
         _curve(found.impact, "ticket_curve")
@@ -142,7 +148,20 @@ def _sending(service: Engine, orders: OrdersNow | None, reading: Reading, found:
                 args=(service, token, text, title, told), shortcut=None,
             )  # fmt: skip
             st.button("No, not now", key="ticket_no", on_click=stop)
-    st.html(f"<div>{answers(service, (Kind.SUBMIT, Kind.OVERRIDE))}{_refused(token)}</div>")
+    records = () if orders is None else orders.records
+    came = answers(service, (Kind.SUBMIT, Kind.OVERRIDE), lambda wish: stands(wish, records))
+    st.html(f"<div>{came}{_refused(token)}</div>")
+    _just_sent(service, orders)
+
+
+def _just_sent(service: Engine, orders: OrdersNow | None) -> None:
+    """The order that was sent last from here, as it is now, with its cancel beside it, while it is not over."""
+    submits = [wish for wish in wishes() if wish.kind is Kind.SUBMIT]
+    record = asked_for(submits[-1], orders.records) if submits and orders is not None else None
+    if record is not None and not record.state.is_over:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="ticket_sent"):
+            st.html(state_pill(record.state), width="content")
+            cancel_button(service, record, service.now(), "ticket_sent")
 
 
 def _label(title: str) -> str:

@@ -11,20 +11,9 @@ from guardrails.safety import Safety, SafetyState
 from pages._alerts import in_words, past_words, said
 from pages._moment import Moment, session_words
 from pages._parts import counted, pill
+from pages._safety_words import MEANS, safety_mark
 
 SWITCHES = {"ibkr": "IBKR_TRADING", "tastytrade": "TT_TRADING"}
-_MEANS = {
-    SafetyState.NORMAL: "every order goes through the gate",
-    SafetyState.NO_NEW_RISK: "exits and hedges pass, new risk is blocked",
-    SafetyState.REDUCE_ONLY: "exits and hedges pass, nothing else does",
-    SafetyState.STOPPED: "this program sends nothing at all",
-}
-_LEVELS = {
-    SafetyState.NORMAL: Level.NOT_APPLICABLE,
-    SafetyState.NO_NEW_RISK: Level.WATCH,
-    SafetyState.REDUCE_ONLY: Level.WATCH,
-    SafetyState.STOPPED: Level.BREACH,
-}
 _LEAVE = {
     SafetyState.NO_NEW_RISK: "A person sets NORMAL, once the cooling-off is over.",
     SafetyState.REDUCE_ONLY: "A person sets NO_NEW_RISK, or NORMAL once the cooling-off is over.",
@@ -48,7 +37,10 @@ def standing(orders: OrdersNow | None, moment: Moment, watcher: str) -> str:
         words = f"What is said of orders here is {wording.age(age)} old: it may have changed since."
         lines.insert(0, f"<div>{pill(Level.UNKNOWN)} {said(words)}</div>")
     lines.append(_safety(orders.safety, moment.now))
-    lines += [_trading(row) for row in orders.trading]
+    told: dict[str, list[str]] = {}
+    for row in orders.trading:
+        told.setdefault(_trading(row), []).append(row.account)
+    lines += [words.replace(_WHO, said(wording.names(names))) for words, names in told.items()]
     if not orders.trading:
         lines.append(f"<div>{pill(Level.UNKNOWN)} No account is known that orders could be sent for.</div>")
     lines.append(discipline(orders.discipline))
@@ -88,22 +80,26 @@ earliest."
     leave = safety.leave or _LEAVE.get(state, "")
     how = f' <span class="pg-soft">To leave it: {said(leave)}{said(until)}</span>' if leave else ""
     return (
-        f"<div>{_mark(_LEVELS[state])} Safety <b>{state.value}</b>: {_MEANS[state]}{said(since)}{said(who)}{said(why)}."
-        f"{how}</div>"
+        f"<div>{'– ' if state is SafetyState.NORMAL else ''}Safety {safety_mark(state)}: {MEANS[state]}{said(since)}"
+        f"{said(who)}{said(why)}.{how}</div>"
     )
 
 
+_WHO = "{who}"
+
+
 def _trading(row: TradingRow) -> str:
+    """HTML about one account, `_WHO` in the place of its name: those of which the same is true share a line."""
     known = "" if row.orders_known else " Its working orders are not known, so new risk is blocked."
     detail = f" {row.detail.rstrip('.')}." if row.detail else ""
     if not row.refusal:
-        kind = "LIVE: its orders are real"
+        kind = "LIVE, orders are real"
         if row.paper or row.source == "demo":
-            kind = "on paper: its orders reach no real exchange"
+            kind = "on paper, orders reach no real exchange"
         level = Level.WATCH if not row.orders_known else Level.NOT_APPLICABLE
-        return f"<div>{_mark(level)} {said(row.account)} trades <b>{kind}</b>.{said(known)}{said(detail)}</div>"
+        return f"<div>{_mark(level)} {_WHO}: <b>{kind}</b>.{said(known)}{said(detail)}</div>"
     return (
-        f"<div>– {said(row.account)} <b>cannot send</b>: {said(off_words(row))}"
+        f"<div>– {_WHO}: <b>cannot send</b>: {said(off_words(row))}"
         f"{said(known)}{said(detail)} The ticket still simulates.</div>"
     )
 

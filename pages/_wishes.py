@@ -7,7 +7,7 @@ looked for at every tick and kept, so that it can be read later.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -112,13 +112,16 @@ def watcher_of(watched_by: str) -> str:
     return f"the watching program on {watched_by}" if watched_by else "this program"
 
 
-def answers(service: Engine, kinds: tuple[Kind, ...]) -> str:
-    """HTML of what came of the newest wishes of these kinds; nothing when there is none."""
+def answers(service: Engine, kinds: tuple[Kind, ...], stands: Callable[[Wish], str] = lambda _: "") -> str:
+    """HTML of what came of the newest wishes of these kinds; nothing when there is none.
+
+    `stands` may say how it stands by now: an answer of a minute ago is of a minute ago.
+    """
     now = service.now()
     watcher = watcher_of(service.health().watched_by)
     shown = [one for one in wishes() if one.kind in kinds and now - one.time < _KEPT][-_MOST:]
     lines = [
-        f"<div><b>{clock(one.time)}</b> {said(one.what)}: {said(outcome(one, now, watcher))}</div>"
+        f"<div><b>{clock(one.time)}</b> {said(one.what)}: {said(stands(one) or outcome(one, now, watcher))}</div>"
         for one in reversed(shown)
     ]
     return f'<div class="pg-answers" role="status">{"".join(lines)}</div>' if lines else ""

@@ -19,7 +19,7 @@ from pages._filters import choose, follow
 from pages._moment import Moment, clock
 from pages._parts import counted, nothing_yet
 from pages._past import every, file_name, seen, suffix
-from pages._tables import SUMS, added, bucket_of, chosen, formats, greyed, leg_table, package_table
+from pages._tables import SUMS, added, bucket_of, chosen, formats, greyed, leg_table, package_table, selected_as
 from pages._ticket_deeds import deeds
 from pages._volatility import volatility_formats, volatility_table
 
@@ -57,7 +57,7 @@ def tables(picks: dict[str, list[str]]) -> None:
     )
     picked = st.dataframe(
         packages,
-        key=f"packages{suffix(moment)}",
+        key=f"{selected_as(packages)}{suffix(moment)}",
         height=330,
         hide_index=True,
         column_config=formats(),

@@ -8,10 +8,12 @@ from guardrails import calendar
 from guardrails.requests import Kind
 from pages import _past
 from pages._alerts import said
-from pages._blotter import blotter, blotter_form
+from pages._blotter import blotter
+from pages._blotter_forms import blotter_form
 from pages._chain import chain, due
 from pages._engine import engine
 from pages._moment import read as moment_of
+from pages._overrides import overrides
 from pages._parts import nothing_yet
 from pages._ticket import accounts_of, probe, read, redraw, told
 from pages._ticket_asking import ask, waiting
@@ -31,6 +33,7 @@ service = engine()
 def how_it_stands() -> None:
     moment = moment_of(service)
     st.html(standing(service.orders, moment, watcher_of(service.health().watched_by)))
+    overrides(service, service.orders)
     if moment.snapshot is not None and accounts_of(moment.snapshot) != accounts:
         st.rerun()  # an account has come or gone since the fields were drawn
 

@@ -239,7 +239,10 @@ def test_a_run_of_before_is_watched_at_once_line_by_line(begin: Begin) -> None:
     assert at.button[0].label == "Flatten runs …"
     said = words(press(at, "flatten_open"))
     assert "<b>Running</b>: 0 of 2 orders filled. Only fresh positions will say that it is flat." in said
-    assert "partly filled, the rest works, 1 of 1 filled; 3.30 debit on average" in said
+    assert "partly filled, the rest works</span>" in said
+    assert "1 of 1 filled; 3.30 debit on average" in said
+    assert "FLATTEN RUNS</span> 0 filled, 1 order out" in _flatten_words.running_words(orders)
+    assert _flatten_words.running_words(replace(orders, runs=(running(RunState.DONE),))) == ""
     assert "waits for the short that it covers" in said
 
 
@@ -258,7 +261,7 @@ def test_it_is_stopped_once(begin: Begin) -> None:
 )  # fmt: skip
 def test_it_ends_with_what_fresh_positions_say(flat: bool, told: str, light: str) -> None:  # noqa: FBT001  # a case
     run = running(RunState.DONE, words=told, flat=flat)
-    said = _flatten_words.progress(run, made(), OrdersNow(NOW), NOW)
+    said = _flatten_words.standing(run, made(), OrdersNow(NOW))
     assert told in said
     assert light in said.split("</li>")[0]
 
@@ -266,6 +269,14 @@ def test_it_ends_with_what_fresh_positions_say(flat: bool, told: str, light: str
 def test_all_filled_is_not_called_flat_while_it_runs() -> None:
     run = running(orders={"1": "G-1", "2": "G-2"})
     filled = tuple(record(number, OrderState.FILLED, filled=1.0) for number in (1, 2))
-    said = _flatten_words.progress(run, made(), OrdersNow(NOW, records=filled), NOW)
+    said = _flatten_words.standing(run, made(), OrdersNow(NOW, records=filled))
     assert "2 of 2 orders filled. Only fresh positions will say that it is flat." in said
     assert "pg-ok" not in said
+
+
+def test_the_end_of_the_last_run_is_found_again_after_a_reload(begin: Begin) -> None:
+    run = running(RunState.DONE, words="Flat: fresh positions show none.", flat=True)
+    at, _ = begin(orders=OrdersNow(NOW, runs=(run,)))
+    at = press(at, "flatten_open")
+    assert "Flat: fresh positions show none." in words(at)
+    assert "SPXW 18Dec26 5700P" in words(press(at, "flatten_last"))

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
-from guardrails.gate.values import Reason, Verdict
+from guardrails.gate.values import Override, Reason, Verdict
 from guardrails.matrix import MatrixFile
 from guardrails.order_json import impact_json
+from guardrails.orders import OrderState
 from guardrails.orders_now import OrdersNow, TradingRow
 from guardrails.requests import Answer, Kind
 from guardrails.safety import Cause, Safety, SafetyState
@@ -45,6 +46,7 @@ from tests.tickets import (
     opened,
     order_of,
     orders_now,
+    record,
     refused,
     run,
     write,
@@ -313,6 +315,31 @@ def test_a_submit_that_nobody_answers_is_not_called_sent(ticket: Open) -> None:
     assert len(desk.of(Kind.SUBMIT)) == 1
 
 
+def test_what_was_sent_is_told_as_it_is_now_and_no_verdict_of_before_stands_beside_it(ticket: Open) -> None:
+    desk, at = checked(ticket)
+    desk.orders_now = orders_now(records=(record(OrderState.WORKING, filled=0.0),))
+    at = click(click(at, "ticket_send"), "ticket_yes")
+    assert "working, filled 0 of 5, 5 may still fill." in words(at)
+    assert "pg-verdict" not in words(at)
+    assert "What was judged before it was sent" in words(at)
+    click(at, "cancel_ticket_sent")
+    assert [one.body for one in desk.of(Kind.CANCEL)] == [{"order": "o1"}]
+    desk.orders_now = orders_now(records=(record(OrderState.FILLED, filled=5.0, average=-8.4),))
+    at = run(at)
+    assert ": filled 5 of 5 at credit 8.40." in words(at)
+    assert "WORKING" not in words(at)
+    assert not has(at, "cancel_ticket_sent")
+
+
+def test_an_override_in_force_is_shown_and_ended_by_one_click(ticket: Open) -> None:
+    over = Override("v1", "short_vega", "portfolio", "anna", "expiry", NOW, NOW + timedelta(minutes=12))
+    desk, at = ticket(orders=orders_now(overrides=(over, replace(over, key="v2", ended=NOW))))
+    assert "is overridden by anna: “expiry”; it ends in 12 min" in words(at)
+    assert not has(at, "end_override_v2")
+    click(at, "end_override_v1")
+    assert [one.body for one in desk.of(Kind.END_OVERRIDE)] == [{"override": "v1"}]
+
+
 # --- never an Impact of another order ---
 
 
@@ -432,13 +459,13 @@ def stands(**more: Any) -> str:
     ("safety", "told"),
     [
         (Safety(SafetyState.NO_NEW_RISK, NOW - timedelta(minutes=5), Cause.DAILY_LOSS, "the program", "daily loss"),
-         "WATCH</span> Safety <b>NO_NEW_RISK</b>: exits and hedges pass, new risk is blocked since 10:25:00 ET (5 min "
+         "</span> NO_NEW_RISK</span>: exits and hedges pass, new risk is blocked since 10:25:00 ET (5 min "
          "ago), set by the program: daily loss."),
         (Safety(SafetyState.STOPPED, leave="Step to REDUCE_ONLY on Safety."),
-         "BREACH</span> Safety <b>STOPPED</b>: this program sends nothing at all."),
+         "</span> STOPPED</span>: this program sends nothing at all; orders that rest at the brokers stay there."),
         (Safety(SafetyState.STOPPED), "To leave it: A person can step to REDUCE_ONLY at any time"),
         (Safety(SafetyState.REDUCE_ONLY, until=NOW + timedelta(minutes=12)), "NORMAL again in 12 min at the earliest."),
-        (Safety(), "– Safety <b>NORMAL</b>"),
+        (Safety(), "NORMAL</b>: every order goes through the gate."),
     ],
 )  # fmt: skip
 def test_the_safety_state_is_told_with_its_way_out(safety: Safety, told: str) -> None:
@@ -448,7 +475,7 @@ def test_the_safety_state_is_told_with_its_way_out(safety: Safety, told: str) ->
 def test_live_paper_unknown_orders_and_unguarded_fills_are_told_in_words() -> None:
     rows = (replace(TRADING[0], paper=False), replace(TRADING[0], orders_known=False))
     said = stands(trading=rows, discipline=replace(orders_now().discipline, unguarded=1, unguarded_words=("−1 SPX",)))
-    assert "LIVE: its orders are real" in said
+    assert "LIVE, orders are real" in said
     assert "Its working orders are not known, so new risk is blocked." in said
     assert "1 fill that did not come through the gate</b>: −1 SPX" in said
     assert "no account" in stands(trading=()).lower()

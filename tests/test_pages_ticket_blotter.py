@@ -15,7 +15,7 @@ from guardrails.orders import OrderState
 from guardrails.orders_now import OrdersNow
 from guardrails.requests import Kind
 from pages._alerts import short
-from pages._blotter import card, package_mid, state_pill
+from pages._order_cards import card, package_mid, state_pill
 from tests.books import NOW
 from tests.test_pages import words
 from tests.tickets import TRADING, Desk, Gate, click, done, has, opened, orders_now, other_order, record, run
@@ -151,3 +151,15 @@ def test_none_is_not_said_of_an_account_whose_orders_are_not_known(page: Open) -
     _, at = page(orders_now(trading=unknown))
     assert "No order of ours is working." not in words(at)
     assert "Working orders of IBKR •••4567 are not known" in words(at)
+
+
+def test_what_just_ended_is_shown_unfolded_the_rejected_first_and_folded_later(page: Open) -> None:
+    filled = record(OrderState.FILLED, filled=5.0, changed=NOW)
+    rejected = record(OrderState.REJECTED, key="o2", detail="error 201")
+    desk, at = page(orders_now(records=(filled, rejected)))
+    told = next(one.proto.body for one in at.get("html") if "error 201" in one.proto.body)
+    assert told.index("rejected") < told.index("filled 5 of 5")
+    assert told.startswith("<div>")  # not the one that is folded
+    desk.pass_(301)
+    told = next(one.proto.body for one in run(at).get("html") if "error 201" in one.proto.body)
+    assert not told.startswith("<div><div")

@@ -18,6 +18,7 @@ from guardrails.orders import ChainExpiry
 from guardrails.requests import Answer, Kind
 from guardrails.snapshot import PositionRow
 from pages._chain import Side, Strike, at_the_money, near, opening
+from pages._tables import selected_as
 from pages._ticket import Ticket, TicketLeg
 from pages._ticket_legs import Roll, closing, expiry_after, flipping, rolling
 from pages._wishes import PATIENCE
@@ -290,6 +291,12 @@ def test_what_one_order_cannot_close_is_said(rows: list[PositionRow], told: str)
     assert flipping(rows) == rolling(rows, TODAY) == found
 
 
+def test_more_than_the_ticket_takes_is_said_instead_of_breaking_its_fields() -> None:
+    assert "more than 100,000" in str(closing([held("SPY", 100_001, kind="equity")]))
+    assert not isinstance(closing([held("SPY", 60_000, kind="equity")]), str)
+    assert flipping([held("SPY", 60_000, kind="equity")]) == "That is more than 100,000 packages."
+
+
 def test_a_roll_closes_and_opens_the_same_strikes_later() -> None:
     found = rolling([held(SHORT, -2), held(LONG, 2)], TODAY)
     assert not isinstance(found, str)
@@ -332,7 +339,7 @@ def select(at: AppTest, what: str) -> AppTest:
     names = list(at.dataframe[0].value["What"])
     picked = [i for i, name in enumerate(names) if what in name]
     assert picked, names
-    at.session_state["packages"] = {"selection": {"rows": picked, "columns": [], "cells": []}}
+    at.session_state[selected_as(at.dataframe[0].value)] = {"selection": {"rows": picked, "columns": [], "cells": []}}
     return run(at)
 
 
@@ -359,11 +366,21 @@ def test_selected_positions_open_the_ticket(ticket: Open) -> None:
     for name, times in (("close", 1), ("flip", 2)):
         at = select(at, "18Dec26 5600P").button(key=f"deed_{name}").click().run()
         assert not at.exception, at.exception
-        assert [one.value for one in symbols(at)] == [LONG]
+        assert [(one.value, one.proto.default) for one in symbols(at)] == [(LONG, LONG)]  # see _ticket_fields
         assert at.button_group(key="ticket_side_0").value == "BUY"
         assert at.number_input(key="ticket_packages").value == 3 * times
         assert at.selectbox(key="ticket_account").value == ACCOUNT
         assert "Name a limit" in words(at)
+
+
+def test_a_selection_ends_with_another_filter_because_its_rows_are_other_packages(start: Start) -> None:
+    start(book())
+    at = select(shown("positions.py"), "SPXW")
+    assert not at.button(key="deed_stress").disabled
+    at.multiselect(key="pick_broker").set_value(["tastytrade"])
+    at = run(at)
+    assert len(at.dataframe[0].value)
+    assert at.button(key="deed_stress").disabled
 
 
 def test_stress_opens_scenarios_with_what_is_selected(start: Start) -> None:

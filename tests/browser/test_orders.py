@@ -172,7 +172,7 @@ def test_stopped_from_any_page_an_exit_is_refused_in_words_and_passes_in_reduce_
     expect(bar).to_contain_text("REDUCE_ONLY", timeout=WAIT_MS)
     form.check()
     expect(page.get_by_text("The approval holds for")).to_be_visible(timeout=ASK_MS)
-    expect(verdict).to_contain_text("an exit")
+    expect(verdict).to_contain_text("An exit")
     page.get_by_role("button", name=re.compile("^Send:")).click()
     page.get_by_role("button", name="Yes, send").click()
     wait_for(lambda: len(venues.keys_at_ibkr()) == len(before) + 1, 15, "the exit at IBKR")
