@@ -11,6 +11,7 @@ from pages._alerts import said
 from pages._blotter import blotter
 from pages._blotter_forms import blotter_form
 from pages._chain import chain, due
+from pages._changes import change_form, changes
 from pages._engine import engine
 from pages._moment import read as moment_of
 from pages._overrides import overrides
@@ -34,6 +35,7 @@ def how_it_stands() -> None:
     moment = moment_of(service)
     st.html(standing(service.orders, moment, watcher_of(service.health().watched_by)))
     overrides(service, service.orders)
+    changes(service, service.orders)
     if moment.snapshot is not None and accounts_of(moment.snapshot) != accounts:
         st.rerun()  # an account has come or gone since the fields were drawn
 
@@ -93,3 +95,4 @@ if st.toggle("Show the chain of an underlying", key=OPEN):
 st.subheader("Orders")
 working()
 blotter_form(service, service.orders)
+change_form(service, service.orders)

@@ -201,6 +201,16 @@ def test_margin_limits_what_is_offered_by_its_share() -> None:
     assert scaled(replace(told, maintenance_before=None), 0.5).unknown
 
 
+@pytest.mark.parametrize("told", [{}, {"maintenance_margin": Figure(None, None, 60_000.0)}])
+def test_an_answer_counts_although_the_requirement_of_now_is_missing(told: dict[str, Figure]) -> None:
+    """The excess after is 40,000 of 100,000, a cushion of 0.40; the least is 0.42."""
+    owner = account()
+    silent = replace(owner, margins=(replace(owner.margins[0], maintenance=None),))
+    for one in (owner, silent):
+        on = ground(at=MARKET, limits=limited(min_cushion=0.42), accounts=[one])
+        assert ask(SELL, on, answer(**told)).verdict is Verdict.BLOCK
+
+
 def test_an_approval_survives_a_tick_and_names_what_ended_it() -> None:
     held = option(P5600, -1, "-0.18 0.0008 4 -1.2 0.21")
     on = ground(held, at=MARKET)

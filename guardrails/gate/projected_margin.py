@@ -28,13 +28,14 @@ def with_margin(account: Account, told: MarginChange, instruments: Iterable[Inst
     """`account` with its margin figures as the broker says that they are after trades in `instruments`.
 
     The current view of the whole account is as told; its other views move by as much. A segment moves only where all
-    trades are of it; of two segments neither is credited with an improvement, both bear what gets worse.
+    trades are of it; of two segments neither is credited with an improvement, both bear what gets worse. A figure is
+    not known after where it is not known what it moves by.
     """
     now = _current(account)
-    if told.maintenance_after is None or now is None or now.maintenance is None:
+    if told.maintenance_after is None or now is None:
         return account
     start = now.maintenance if told.maintenance_before is None else told.maintenance_before
-    taken = told.maintenance_after - start
+    taken = None if start is None else told.maintenance_after - start
     said = None if told.at_least else told.excess_after
     lost = taken if said is None or now.excess is None else now.excess - said
     traded = list(instruments)
@@ -113,15 +114,15 @@ def _current(account: Account) -> Margin | None:
     return next(rows, None)
 
 
-def _moved(row: Margin, taken: float, lost: float, segments: set[str]) -> Margin:
+def _moved(row: Margin, taken: float | None, lost: float | None, segments: set[str]) -> Margin:
     if row.segment != "total" and row.segment not in segments:
         return row
     if row.segment != "total" and len(segments) > 1:
-        taken, lost = max(taken, 0.0), max(lost, 0.0)
+        taken, lost = (None if one is None else max(one, 0.0) for one in (taken, lost))
     return replace(
         row,
-        maintenance=None if row.maintenance is None else max(row.maintenance + taken, 0.0),
-        excess=None if row.excess is None else row.excess - lost,
+        maintenance=None if row.maintenance is None or taken is None else max(row.maintenance + taken, 0.0),
+        excess=None if row.excess is None or lost is None else row.excess - lost,
     )
 
 
@@ -130,13 +131,13 @@ def _segment(instrument: Instrument) -> str:
 
 
 def _by_underlying(
-    told: Mapping[str, float] | None, taken: float, traded: Sequence[Instrument]
+    told: Mapping[str, float] | None, taken: float | None, traded: Sequence[Instrument]
 ) -> Mapping[str, float] | None:
     """Maintenance by underlying; of several traded at once nobody says which takes how much, so none is known."""
     if told is None:
         return None
     names = {instrument.underlying or instrument.symbol for instrument in traded}
-    if len(names) != 1:
+    if len(names) != 1 or taken is None:
         return {name: figure for name, figure in told.items() if name not in names}
     name = names.pop()
     return {**told, name: max(told.get(name, 0.0) + taken, 0.0)}

@@ -112,7 +112,7 @@ def position_change(
         evidence={"before": change.before, "after": change.after, "since": since.isoformat(), "entry": entry},
         data_age_seconds=None,
         next_action="Look at the broker's list of trades: did somebody trade elsewhere, or was it moved or adjusted? "
-        "Once you know, accept it with a reason (guardrails accept).",
+        "Once you know, accept it with a reason: on the Ticket page, or by `guardrails accept`.",
         matrix_version=version,
     )
 
