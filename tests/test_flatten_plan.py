@@ -101,6 +101,18 @@ def test_what_takes_most_stress_off_for_a_dollar_comes_first_and_what_expires_to
     assert "off the worst loss for $5 over the middle" in second.why_here
 
 
+def test_closing_what_protects_is_said_to_add_to_the_worst_loss() -> None:
+    guard = put(5800, 1, "5.95 6.05", expiry="261218")
+    plan = planned(
+        stressed(put(5900, -2, "9.95 10.05"), guard, limits=with_limits()), Wish(Scope.EVERYTHING, whole_packages=False)
+    )
+    last = plan.closes[-1]
+    assert last.order.legs[0].instrument.label == "SPXW 18Dec26 5800P"
+    assert last.stress_removed
+    assert last.stress_removed < 0
+    assert last.why_here.startswith("adds $")
+
+
 def test_a_short_whose_loss_is_not_known_is_taken_for_the_worst() -> None:
     unknown = put(5000, -1, greeks=None, mark=None, quote_time=NOW)
     plan = planned(stressed(put(5900, -1), replace(unknown, multiplier=None), limits=with_limits()))

@@ -68,9 +68,9 @@ class Candidate:
         if self.per_dollar is None:
             return "what it would lose is not known: taken for the worst"
         over = (self.cost_at_natural or 0.0) - (self.cost_at_mid or 0.0)
-        return (
-            f"takes {wording.money(self.stress_removed)} off the worst loss for {wording.money(over)} over the middle"
-        )
+        removed = self.stress_removed or 0.0
+        does = f"takes {wording.money(removed)} off" if removed >= 0 else f"adds {wording.money(-removed)} to"
+        return f"{does} the worst loss for {wording.money(over)} over the middle"
 
 
 def worst_by_row(portfolio: Portfolio) -> Array:
