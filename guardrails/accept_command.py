@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from guardrails.asking_the_watch import ask_the_watch
+from guardrails.redaction import redact
 from guardrails.requests import Answer, Kind, Said
 from guardrails.settings import Settings
 
@@ -27,4 +28,4 @@ def accept_change(
     told = ask_the_watch(Kind.ACCEPT_CHANGE, body, settings, names, clock)
     if isinstance(told, Answer):
         return DONE if told.said is Said.DONE else NOT_DONE, told.words
-    return NOT_DONE, f"Nothing was accepted: {told}."
+    return NOT_DONE, redact(f"{position} in {account} was not accepted (“{reason}”): {told}.")

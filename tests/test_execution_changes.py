@@ -262,7 +262,10 @@ def test_the_command_asks_the_program_that_watches_and_says_what_it_says(
 
     settings = Settings(_env_file=None, guardrails_data_dir=tmp_path)
     given = ("IBKR •••4567", "SPY", "a transfer", settings, [NAME], Clock())
-    assert accept_change(*given) == (3, "Nothing was accepted: nobody watches this book now.")
+    assert accept_change(*given) == (
+        3,
+        "SPY in IBKR •••4567 was not accepted (“a transfer”): nobody watches this book now.",
+    )
     monkeypatch.setattr(accept_command, "ask_the_watch", watch)
     assert accept_change(*given) == (0, "That is the word.")
     assert accept_change("IBKR", "QQQ", "a transfer", settings, [NAME], Clock()) == (3, "That is the word.")

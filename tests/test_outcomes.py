@@ -848,6 +848,10 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("simulate", "order"): (("simulate", "order.json"), ("simulate", "none.json")),
     ("simulate", "as_json"): (("simulate", "order.json"), ("simulate", "order.json", "--json")),
     ("safety", "state"): (("safety", "NORMAL", "--reason", "lunch"), ("safety", "STOPPED", "--reason", "lunch")),
+    # nobody watches: what was asked is named, and not done; what it does where somebody does: test_execution_changes
+    ("accept", "account"): (("accept", "x", "SPY", "--reason", "moved"), ("accept", "y", "SPY", "--reason", "moved")),
+    ("accept", "position"): (("accept", "x", "SPY", "--reason", "moved"), ("accept", "x", "ES", "--reason", "moved")),
+    ("accept", "reason"): (("accept", "x", "SPY", "--reason", "moved"), ("accept", "x", "SPY", "--reason", "split")),
     ("safety", "reason"): (("safety", "STOPPED", "--reason", "lunch"), ("safety", "STOPPED", "--reason", "storm")),
 }
 
