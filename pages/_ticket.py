@@ -7,6 +7,7 @@ written survives a look at another page, and other pages can open the ticket wit
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -30,7 +31,9 @@ MOST = 100_000
 MOST_LIMIT = 1_000_000.0
 """dollars of one package, either way: as above"""
 EMPTY = "Nothing is on the ticket: type a symbol, click a quote in the chain, or select a position on Positions."
-_TICKET, _SAID, _REDRAW, _NEXT = "ticket", "ticket_said", "ticket_redraw", "ticket_next"
+_TICKET, _SAID, _REDRAW, _NEXT, _OLD = "ticket", "ticket_said", "ticket_redraw", "ticket_next", "ticket_old"
+_ECHO_SECONDS = 3.0
+"""so long after the fields were changed here a browser that is behind may still send what they held before"""
 _SIMPLE = ("account", "packages", "type", "limit", "tif", "rationale")
 
 
@@ -181,14 +184,20 @@ def ticket() -> Ticket:
 
 
 def _typed(key: str, kept: Any) -> Any:
-    """What a field holds; what is kept where there is no such field now."""
-    return st.session_state.get(key, kept)
+    """What a field holds; what is kept where there is no such field now, or where it holds what it did before that."""
+    typed = st.session_state.get(key, kept)
+    until, old = st.session_state.get(_OLD, (0.0, {}))
+    is_echo = key in old and typed == old[key] and time.monotonic() < until
+    return kept if is_echo else typed
 
 
 def put(new: Ticket) -> None:
     """Keep `new` and let the fields show it; in a callback, or before the fields are drawn."""
     st.session_state[_TICKET] = new
-    for key, value in _fields(new).items():
+    fields = _fields(new)
+    old = {key: st.session_state[key] for key, value in fields.items() if st.session_state.get(key, value) != value}
+    st.session_state[_OLD] = time.monotonic() + _ECHO_SECONDS, old
+    for key, value in fields.items():
         st.session_state[key] = value
 
 
@@ -199,13 +208,13 @@ def put_next(new: Ticket) -> None:
 
 
 def restore() -> Ticket:
-    """Keep what was typed, and let fields that have no state (the page was left) show what is kept."""
+    """Keep what was typed; fields that have no state (the page was left), or an old one, show what is kept."""
     if (new := st.session_state.pop(_NEXT, None)) is not None:
         put(new)
     now = ticket()
     st.session_state[_TICKET] = now
     for key, value in _fields(now).items():
-        if key not in st.session_state:
+        if key not in st.session_state or st.session_state[key] != value:
             st.session_state[key] = value
     return now
 

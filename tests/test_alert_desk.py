@@ -473,6 +473,7 @@ def test_of_two_desks_on_one_book_only_the_one_that_watches_tells() -> None:
             desk.see(cycle(loud()), RULES)
             reader.see(cycle(loud()), RULES)
         assert eventually(lambda: len(slack.got) == 1)
+        assert eventually(lambda: store.deliveries[-1].state is DeliveryState.SENT)  # else it would tell it again
         desk.idle()
         reader.begin(*BOOK)  # it takes over: what is open goes on and is not told again
         reader.see(cycle(loud()), RULES)

@@ -147,6 +147,23 @@ def test_a_common_factor_must_be_divided_out_and_takes_its_limit_along(ticket: O
     assert at.number_input(key="ticket_limit").value is None
 
 
+@pytest.mark.parametrize(("seconds", "side", "limit"), [(60.0, "BUY", 8.4), (0.0, "SELL", -8.4)])
+def test_a_browser_that_is_behind_does_not_undo_what_one_click_changed(
+    ticket: Open, monkeypatch: pytest.MonkeyPatch, seconds: float, side: str, limit: float
+) -> None:
+    """What fields held before is sent again by it; later on a person may well type that."""
+    monkeypatch.setattr("pages._ticket._ECHO_SECONDS", seconds)
+    desk, at = ticket()
+    at = click(write(at), "ticket_turn")
+    at.button_group(key="ticket_side_0").set_value("SELL")
+    at.number_input(key="ticket_limit").set_value(-8.4)
+    at.number_input(key="ticket_packages").set_value(7)  # typed meanwhile
+    at = run(at)
+    assert (at.button_group(key="ticket_side_0").value, at.number_input(key="ticket_limit").value) == (side, limit)
+    order = order_of(desk.asked[-1].body)
+    assert (order.legs[0].ratio > 0, order.limit, order.quantity) == (side == "BUY", limit, 7)
+
+
 def test_what_was_typed_survives_another_page_and_a_leg_that_is_added(ticket: Open) -> None:
     _, at = ticket()
     at = write(at)
