@@ -441,7 +441,7 @@ def test_a_cycle_of_another_book_is_not_taken_for_one_of_this_one() -> None:
         desk.see(cycle(breach()), RULES)
         release.set()
         assert eventually(lambda: len(slack.got) == 1)
-        assert identities(desk) == ["short_vega portfolio"]
+        assert eventually(lambda: identities(desk) == ["short_vega portfolio"])
 
 
 def test_a_store_that_takes_nothing_for_a_minute_delays_a_message_by_two_seconds_at_most() -> None:
@@ -511,7 +511,7 @@ def test_the_first_cycle_may_take_a_minute() -> None:
         clocks.pass_(1.0, desk)
         assert eventually(lambda: len(slack.got) == 1)
         assert slack.got[0].lines[0].what == "No cycle yet since the start at 10:30:00 (1 min)."
-        assert desk.now.active[0].severity is Severity.CRITICAL
+        assert eventually(lambda: [row.severity for row in desk.now.active] == [Severity.CRITICAL])
 
 
 def test_a_channel_that_fails_is_told_to_the_others_and_one_that_refuses_is_a_breach() -> None:
@@ -540,6 +540,7 @@ def test_a_channel_that_cannot_be_used_gets_nothing_and_is_a_problem() -> None:
         desk.see(cycle(breach()), RULES)
         assert eventually(lambda: len(log.got) == 1)
         assert broken.got == []
+        assert eventually(lambda: any(row.check == "delivery" for row in desk.now.active))
         what = next(row.problem for row in desk.now.active if row.check == "delivery")
         assert what.severity is Severity.BREACH  # it is the only one that reaches a person
         assert what.message == (
