@@ -20,4 +20,6 @@ def test_a_program_that_is_killed_in_the_middle_of_orders_loses_nothing_and_send
     assert [life.wrong for life in lives if life.wrong] == []
     assert [life.met for life in lives] == [True, True]
     assert lives[0].sent >= 1
-    assert lives[1].sent >= lives[0].sent + 4  # two for sixty contracts, and one each for the other shorts
+    # two of the flatten had gone when it died; that it went on by itself until all was flat is among what is checked.
+    # How many more that took depends on what the orders before had left
+    assert lives[1].sent >= lives[0].sent + 2
