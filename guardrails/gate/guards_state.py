@@ -102,24 +102,27 @@ def positions_differ(case: Case) -> Iterator[Reason]:
 
 def daily_loss(case: Case) -> Iterator[Reason]:
     """The halt of the day: any account over its loss, or the loss of the order's account not known."""
-    for finding in case.ground.prepared.findings:
-        if finding.check != "daily_loss" or finding.advisory:
-            continue
-        own = finding.subject in ("portfolio", f"account:{case.order.account}")
-        if finding.level is Level.BREACH or (own and finding.level is Level.UNKNOWN):
-            said = "halted for the day" if finding.level is Level.BREACH else "not known to be within the daily loss"
-            yield block("daily_loss", f"new risk is {said}: {finding.message}", finding.check, finding.subject)
+    yield from _lost(
+        case, "daily_loss", "new risk is halted for the day", "new risk is not known to be within the daily loss"
+    )
 
 
 def drawdown(case: Case) -> Iterator[Reason]:
     """The fall from the peak is over its limit, or that of the order's account is not known."""
+    yield from _lost(
+        case, "drawdown", "no new risk below the peak", "no new risk while the fall from the peak is not known"
+    )
+
+
+def _lost(case: Case, check: str, broken: str, unknown: str) -> Iterator[Reason]:
+    """Any account over its limit, or it is not known whether that of the order is; what is advisory blocks nothing."""
     for finding in case.ground.prepared.findings:
-        if finding.check != "drawdown" or finding.advisory:
+        if finding.check != check or finding.advisory:
             continue
         own = finding.subject in ("portfolio", f"account:{case.order.account}")
         if finding.level is Level.BREACH or (own and finding.level is Level.UNKNOWN):
-            said = "below the peak" if finding.level is Level.BREACH else "while the fall from the peak is not known"
-            yield block("drawdown", f"no new risk {said}: {finding.message}", finding.check, finding.subject)
+            said = broken if finding.level is Level.BREACH else unknown
+            yield block(check, f"{said}: {finding.message}", finding.check, finding.subject)
 
 
 def regime_unknown(case: Case) -> Iterator[Reason]:

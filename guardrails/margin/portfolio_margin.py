@@ -122,7 +122,7 @@ def _groups(legs: Sequence[Leg]) -> _Groups:
     for row, leg in enumerate(legs):
         if leg.quantity != 0.0:
             found.setdefault(class_group_of(leg.underlying), []).append(row)
-    size = np.array([leg.quantity * leg.multiplier * leg.fx for leg in legs], dtype=np.float64)
+    size = np.array([leg.quantity * leg.scale for leg in legs], dtype=np.float64)
     least = np.where([leg.is_option for leg in legs], np.abs(size) * LEAST_PER_UNIT, 0.0)
     return _Groups(
         names=tuple(found),
