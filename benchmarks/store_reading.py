@@ -14,10 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import book
+from benchmarks.assessment import MATRIX
 from benchmarks.store_places import Clock
 from benchmarks.timing import Row, medians, ms
 from guardrails import calendar
+from guardrails.assess import assess
 from guardrails.audit import verify_file
+from guardrails.memory import Memory
+from guardrails.snapshot import Snapshot
 from guardrails.store import history
 from guardrails.store.books import book_of
 from guardrails.store.database import Database, open_database
@@ -25,10 +29,13 @@ from guardrails.store.evidence import HEAD_FILE, append, keep_head, last_link
 from guardrails.store.inserts import columns, insert
 from guardrails.store.metadata import micros
 from guardrails.store.quarters import QUARTERS
+from guardrails.store.rows import limits_of
 from guardrails.store.schema import BOOKS
 from guardrails.store.sqlite import FILE
+from guardrails.store.texts import document
 
 YEAR_ROWS, YEAR_GOAL = 6_552, 1.2
+LINES = 1_000
 ENTRIES, APART = 100_000, 300
 BOOK = book_of([book.SOURCE])
 _BODY = {
@@ -55,12 +62,12 @@ def year() -> Iterator[Row]:
 
             def in_columns() -> list[np.ndarray]:
                 turned = list(zip(*fetched(), strict=True))
-                return [np.array(column, dtype=np.float64) for column in (*turned[:3], *turned[5:])]
+                return [np.array(column, dtype=np.float64) for column in (*turned[:3], *turned[6:])]
 
             found, rows = ours(), fetched()
             assert len(rows) == YEAR_ROWS
             assert found.key.tolist() == [row[0] for row in rows]
-            for place, (_, figures) in enumerate(found.figures.items(), start=5):
+            for place, (_, figures) in enumerate(found.figures.items(), start=6):
                 assert figures.tolist() == [row[place] for row in rows]
             taken = medians({"ours": ours, "fetched": fetched, "in columns": in_columns})
         database.close()
@@ -74,8 +81,8 @@ def year() -> Iterator[Row]:
 
 
 def _same_rows(begin: datetime, end: datetime) -> tuple[str, tuple[object, ...]]:
-    """What the History page reads of these quarters, in plain SQL."""
-    names = ("time", "last", "last", "regime", "matrix_version", *history.CHARTED)
+    """The very columns the History page reads of these quarters, each once, in plain SQL."""
+    names = ("time", "last", "first", "level", "regime", "matrix_version", *history.CHARTED)
     wanted = ", ".join((*names, "net_liquidation_low", "net_liquidation_high"))
     query = f"SELECT {wanted} FROM quarters WHERE book = ? AND time >= ? AND time < ? ORDER BY time"  # noqa: S608  # our own names
     return query, (BOOK.key, micros(begin), micros(end))
@@ -92,20 +99,25 @@ def _fill(database: Database) -> tuple[datetime, datetime]:
         starts += [begin + timedelta(minutes=15 * n) for n in reversed(range(count))]
         day = calendar.session_on_or_before(day - timedelta(days=1))
     starts = sorted(starts[:YEAR_ROWS])
-    names, rows = columns(QUARTERS), []
+    names, rows, limits = columns(QUARTERS), [], document(limits_of(_judged()))
     for start in starts:
         made = dict(zip(names, chance.normal(1e5, 1e4, len(names)).tolist(), strict=True))
         first, last = micros(start), micros(start) + 885_000_000
         made |= {
             "book": BOOK.key, "time": first, "first": first, "last": last, "level": "WATCH", "overlay": None,
             "regime": "low_volatility", "safety_state": "NORMAL", "market_open": 1, "matrix_version": "m" * 12,
-            "limits": '{"beta_delta portfolio": [1.0, 2.0, "USD", "OK"]}',
+            "limits": limits,
         }  # fmt: skip
         rows.append(tuple(made[name] for name in names))
     with database.writing(durable=False) as connection:
         insert(connection, BOOKS, [(BOOK.key, BOOK.names, micros(starts[0]))])
         assert insert(connection, QUARTERS, rows) == YEAR_ROWS
     return starts[0], starts[-1] + timedelta(minutes=15)
+
+
+def _judged() -> Snapshot:
+    """A moment whose limits are as many as a real one's: how long a row is decides how many pages a year fills."""
+    return assess([book.view(LINES)], MATRIX, Memory(), book.NOW).snapshot
 
 
 def evidence() -> Iterator[Row]:

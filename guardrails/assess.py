@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from guardrails import calendar, checks
 from guardrails.checks.loss import loss_of
+from guardrails.checks.recorded_stress import checks_by
 from guardrails.exposures import measure_exposures
 from guardrails.findings import Finding, Level, worst
 from guardrails.intake import accounts_of, gaps_of
@@ -23,6 +24,7 @@ from guardrails.portfolio import AccountHistory, Portfolio, merge_markets, total
 from guardrails.regime import MarketReadings, RegimeChange, RegimeState, step
 from guardrails.snapshot import Snapshot
 from guardrails.stress import COMPILING
+from guardrails.stress.recorded import Recorded
 from guardrails.stress.standing import standing_of
 from guardrails.summary import summarise
 from guardrails.valuation import value_positions
@@ -70,6 +72,8 @@ class Judgement:
     limits: Limits
     regime: RegimeState
     changes: tuple[RegimeChange, ...]
+    revalued: bool = True
+    """whether what the book would lose was measured, not taken from what was recorded"""
 
     @property
     def level(self) -> Level:
@@ -101,10 +105,12 @@ def judge(
     extra: Sequence[Finding] = (),
     *,
     compiling: bool = False,
+    recorded: Recorded | str | None = None,
 ) -> Judgement:
     """All of `assess` but the Snapshot, whose rows are most of its work and which a replay does not need.
 
-    While the kernels are `compiling` nothing is revalued, so that nobody waits for them.
+    While the kernels are `compiling` nothing is revalued, so that nobody waits for them. Nor where what the book would
+    lose was `recorded` and answers all that the limits ask: then the findings are good for their levels alone.
     """
     market = merge_markets(views)
     readings = readings_of(market, now)
@@ -112,10 +118,22 @@ def judge(
     limits = _limits(state, matrix)
     portfolio = build_portfolio(views, market, limits, memory, now, market_open=readings.market_open)
     portfolio, memory = _remembered(portfolio, memory, limits, now)
-    portfolio = replace(portfolio, stress=COMPILING if compiling else standing_of(portfolio, limits))
-    findings = _with_causes(checks.run(portfolio, limits), portfolio, limits, state, matrix)
+    revalued = not compiling and not _is_answered(recorded, portfolio, limits)
+    if isinstance(recorded, Recorded) and not (revalued or compiling):
+        findings = checks.run(portfolio, limits, checks_by(recorded))
+    else:
+        told = recorded if isinstance(recorded, str) else COMPILING
+        portfolio = replace(portfolio, stress=standing_of(portfolio, limits) if revalued else told)
+        findings = _with_causes(checks.run(portfolio, limits), portfolio, limits, state, matrix)
     findings = sorted([*extra, *findings], key=lambda finding: -finding.level.rank)
-    return Judgement(tuple(findings), replace(memory, regime=state), portfolio, limits, state, changes)
+    return Judgement(tuple(findings), replace(memory, regime=state), portfolio, limits, state, changes, revalued)
+
+
+def _is_answered(recorded: Recorded | str | None, portfolio: Portfolio, limits: Limits) -> bool:
+    """Whether nothing need be revalued: the figures are at hand, or why there were none."""
+    if isinstance(recorded, Recorded):
+        return recorded.answers(limits.keys.stress, len(portfolio.accounts))
+    return recorded is not None
 
 
 def readings_of(market: Market, now: datetime) -> MarketReadings:

@@ -196,13 +196,16 @@ def doctor() -> int:
 def replay(
     begin: Annotated[str, typer.Option("--from", help="From this ISO time; a date means its first minute.")],
     end: Annotated[
-        str | None, typer.Option("--to", help="To this ISO time; a date means that session's close. Default: the last.")
+        str | None, typer.Option("--to", help="To this ISO time; a date means its close, else its end. Default: all.")
     ] = None,
     other: Annotated[
         Path | None, typer.Option("--matrix", help="Another matrix; default is the one then in force.")
     ] = None,
     database: Annotated[Path | None, typer.Option(help="A file of the store; default is the one in use.")] = None,
     *,
+    revalue: Annotated[
+        bool, typer.Option("--revalue", help="Revalue every book, instead of taking its stress as measured then.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
     """Judge the stored past again, under the matrix then in force or under another one; changes nothing.
@@ -212,12 +215,14 @@ def replay(
     from guardrails.replay_command import Asked, answer  # noqa: PLC0415  # loads the store, which few commands need
 
     first, last = parse_time(begin, "--from"), None if end is None else parse_time(end, "--to")
+    if end is not None and _is_date(end) and not calendar.is_session(day := datetime.fromisoformat(end).date()):
+        last = calendar.at(day, time.max)  # it has no close: its last moment
     if _is_date(begin):
         first = calendar.at(datetime.fromisoformat(begin).date(), time())
     if last is not None and last < first:
         message = f"--to {end!r} is before --from {begin!r}"
         raise typer.BadParameter(message)
-    asked = Asked(first, last, None if other is None else load(other), database)
+    asked = Asked(first, last, None if other is None else load(other), database, revalue)
     return answer(asked, load_settings(), _clock, as_json=as_json)
 
 
@@ -226,6 +231,9 @@ def backfill(
     flex: Annotated[list[Path] | None, typer.Option(help="IBKR Flex Query XML; may be repeated.")] = None,
     vix: Annotated[Path | None, typer.Option(help="Daily prices of VIX, CSV as Cboe publishes them.")] = None,
     vix3m: Annotated[Path | None, typer.Option(help="The same of VIX3M.")] = None,
+    forget: Annotated[
+        Path | None, typer.Option(help="Take out again what this file filled in, by its name; nothing else is done.")
+    ] = None,
     *,
     tastytrade: Annotated[
         bool | None, typer.Option(help="Ask tastytrade; by default when GUARDRAILS_SOURCES names it.")
@@ -238,10 +246,14 @@ def backfill(
     settings, console = load_settings(), Console(highlight=False)
     files = [path for path in (*(flex or ()), vix, vix3m) if path is not None]
     asks = "tastytrade" in settings.guardrails_sources if tastytrade is None else tastytrade
-    if not files and not asks:
+    if forget is not None and (files or tastytrade):
+        raise typer.BadParameter("--forget takes out and adds nothing: call it by itself, then add what is right")
+    if forget is None and not files and not asks:
         message = "there is nothing to add: give --flex, --vix or --vix3m, or name tastytrade in GUARDRAILS_SOURCES"
         raise typer.BadParameter(message)
-    if "demo" in settings.guardrails_sources:
+    if forget is not None:
+        lines, code = _forget_past(settings, forget)
+    elif "demo" in settings.guardrails_sources:
         given = ", ".join([*(redaction.redact(path.name) for path in files), *(["tastytrade"] if asks else [])])
         why = "GUARDRAILS_SOURCES has demo, whose accounts and market are invented: name your brokers there first"
         lines, code = [f"nothing was added of {given}: {why}"], EXIT_CRASH
@@ -278,9 +290,9 @@ def audit_verify(
         Path | None, typer.Option(help="A file; default is what DATABASE_URL names, or else that of the data folder.")
     ] = None,
 ) -> int:
-    """Look for rows of the evidence log that were edited, moved, put in or taken out; changes nothing.
+    """Look for rows of the evidence log, and rows it proves, that were edited, moved, put in or taken out.
 
-    Exit 0 when every entry verifies, 2 when not, 3 when it cannot be read.
+    Changes nothing. Exit 0 when every entry and row verifies, 2 when not, 3 when it cannot be read.
     """
     from guardrails.audit import verify_file, verify_store  # noqa: PLC0415  # a third of a second no other command needs
 
@@ -354,8 +366,26 @@ def _add_past(
     book = book_of((source.name for source in sources), settings.guardrails_demo_scenario)
     database = open_database(settings.guardrails_data_dir, _clock, settings.database_url)
     try:
-        done = add_past(database, book, given, offered, _clock())
+        only = settings.ibkr_account
+        done = add_past(database, book, given, offered, _clock(), only.get_secret_value().strip() if only else "")
         return outcome(given + offered, done, database)
+    finally:
+        database.close()
+
+
+def _forget_past(settings: Settings, file: Path) -> tuple[list[str], int]:
+    """Take out what `file` filled in; what to say, and the exit code."""
+    from adapters import open_sources  # noqa: PLC0415  # as in assess_once
+    from adapters.statements.decode import display_name  # noqa: PLC0415  # as above
+    from guardrails.store.books import book_of  # noqa: PLC0415  # as in audit_verify
+    from guardrails.store.database import open_database  # noqa: PLC0415  # as above
+    from guardrails.store.forgetting import forget  # noqa: PLC0415  # as above
+
+    sources = open_sources(settings.guardrails_sources, settings, _clock)
+    database = open_database(settings.guardrails_data_dir, _clock, settings.database_url)
+    try:
+        book = book_of((source.name for source in sources), settings.guardrails_demo_scenario)
+        return forget(database, book, display_name(file))
     finally:
         database.close()
 

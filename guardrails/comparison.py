@@ -65,6 +65,8 @@ class Comparison:
     """moments with any level or regime that differs"""
     differences: tuple[Difference, ...]
     """the first ones"""
+    revalued: int
+    """moments whose stress was measured again, not taken as it was measured then"""
     unreadable: int
     problems: tuple[tuple[datetime, str], ...]
     """why, of the first ones"""
@@ -139,7 +141,7 @@ def compare(judged: Iterable[Judged]) -> Comparison:
     then, again, watch = _Tally(), _Tally(), Watch()
     money = NetLiquidation(watch)
     apart: list[float] = []
-    differing = unreadable = 0
+    differing = unreadable = revalued = 0
     unwatched = 0.0
     differences: list[Difference] = []
     problems: list[tuple[datetime, str]] = []
@@ -155,6 +157,7 @@ def compare(judged: Iterable[Judged]) -> Comparison:
         then.add(one.time, one.then, blind=not one.then.levels)
         again.add(one.time, one.again, blind=bool(one.problem))
         money.add(one)
+        revalued += one.revalued
         doubtful |= {
             (name, span.begin)
             for name, span in then.running.items()
@@ -175,6 +178,7 @@ def compare(judged: Iterable[Judged]) -> Comparison:
         unwatched_seconds=round(unwatched),
         differing=differing,
         differences=tuple(differences[:SHOWN]),
+        revalued=revalued,
         unreadable=unreadable,
         problems=tuple(problems),
         breaches=matched(then.ended(), again.ended(), doubtful, money),

@@ -4,27 +4,29 @@ Under the matrix then in force every moment is judged with its own stored memory
 another matrix what was measured stays what it was (prices, balances, start of the session, cash flows, peak), and what
 follows from the matrix is carried from moment to moment instead: the regime, and the readings that confirm a loss.
 
+What a book would lose under shocks was measured too, and is kept with the moment; it is measured again only where it
+was not, where a matrix asks for other shocks or has other rules for data, or where somebody wants it all revalued.
+
 No moment is looked at before the one ahead of it has been handed out, and nothing is asked of the clock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from guardrails import calendar
-from guardrails.assess import Inputs, Judgement, judge, readings_of
+from guardrails.assess import Judgement, judge
+from guardrails.carried import Carried, memory_under, readings_in, same_regime
 from guardrails.errors import GuardrailsError
 from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix
-from guardrails.memory import Memory
-from guardrails.portfolio import AccountHistory, Portfolio, in_usd, merge_markets
-from guardrails.regime import MarketReadings, RegimeState, step
-from guardrails.store.captures import Captured, unpacked
-from guardrails.values import Market, View
+from guardrails.portfolio import AccountHistory, Portfolio, in_usd
+from guardrails.regime import step
+from guardrails.store.captures import Captured, Kept, unpacked
 
 log = logging.getLogger(__name__)
 
@@ -62,141 +64,97 @@ class Judged:
     """whether the broker of every account reports them"""
     problem: str = ""
     """why the moment could not be judged again, so that all of it is UNKNOWN; empty when it could"""
+    revalued: bool = False
+    """whether what it would lose under shocks was measured again"""
 
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
-    """What follows from the matrix and is carried to the next moment."""
+class Judging:
+    """How the past is judged."""
 
-    regime: RegimeState | None = None
-    losing: Mapping[str, tuple[date | None, tuple[datetime, ...]]] = field(default_factory=dict)
-    """session and times at which the loss stood over the limit, by `account_key`"""
+    matrix: RiskMatrix | None
+    """None: the one of `matrices` then in force"""
+    matrices: Matrices
+    revalue: bool = False
+    """what the book would lose under shocks is measured again, also where it was kept"""
 
 
-def replay(captured: Iterable[Captured], matrix: RiskMatrix | None, matrices: Matrices) -> Iterator[Judged]:
-    """Every captured moment, oldest first, judged under `matrix`; None: under the one of `matrices` then in force.
+def replay(
+    captured: Iterable[Captured], matrix: RiskMatrix | None, matrices: Matrices, *, revalue: bool = False
+) -> Iterator[Judged]:
+    """Every captured moment, oldest first, judged as `Judging` says.
 
     A moment that cannot be read or judged is UNKNOWN and says why; none is left out.
     """
-    chain = _Chain()
+    course = Course(Judging(matrix, matrices, revalue))
     for one in captured:
+        yield course.judge(one)
+
+
+class Course:
+    """Judges moments in their order."""
+
+    def __init__(self, judging: Judging, carried: Carried | None = None) -> None:
+        self.judging = judging
+        self.carried = carried or Carried()
+        """what the next moment follows from"""
+
+    def judge(self, one: Captured) -> Judged:
+        """The next moment."""
         try:
-            judged, chain = _moment(one, matrix, matrices.get(one.matrix_version), chain)
+            judged, self.carried = self._judge(one, self.judging.matrices.get(one.matrix_version))
         except GuardrailsError as error:
-            judged = _unknown(one, matrix, str(error))
+            return _unknown(one, self.judging.matrix, str(error))
         except Exception as error:  # as in the engine: what cannot be judged is UNKNOWN, whatever went wrong
             log.exception("the moment of %s could not be judged again", one.time.isoformat())
-            judged = _unknown(one, matrix, f"it could not be judged again ({type(error).__name__}); see the log.")
-        yield judged
+            problem = f"it could not be judged again ({type(error).__name__}); see the log."
+            return _unknown(one, self.judging.matrix, problem)
+        return judged
 
-
-def _moment(
-    captured: Captured, matrix: RiskMatrix | None, then: RiskMatrix | None, chain: _Chain
-) -> tuple[Judged, _Chain]:
-    """One moment judged again, and what to carry on."""
-    inputs = _inputs_of(captured)
-    if matrix is None:
-        if then is None:
+    def _judge(self, captured: Captured, then: RiskMatrix | None) -> tuple[Judged, Carried]:
+        kept, other = _kept(captured), self.judging.matrix
+        matrix = other or then
+        if matrix is None:
             raise GuardrailsError(
                 f"the matrix then in force, {captured.matrix_version}, is not stored or cannot be read by this version "
                 "of the program; name another one."
             )
-        return _again(
-            captured, judge(inputs.views, then, inputs.memory, inputs.now, inputs.extra, compiling=inputs.compiling)
-        ), chain
-    memory = _memory_under(matrix, then, inputs, chain)
-    found = judge(inputs.views, matrix, memory, inputs.now, inputs.extra, compiling=inputs.compiling)
-    return _again(captured, found), _chained(found)
+        # rules for data say what is too old to be believed: under others another book is measured
+        measured = then is not None and then.data == matrix.data and not self.judging.revalue
+        memory = kept.memory if other is None else memory_under(matrix, then, kept, self.carried)
+        found = judge(
+            kept.views, matrix, memory, kept.now, kept.extra, compiling=kept.compiling,
+            recorded=kept.stress if measured else None,
+        )  # fmt: skip
+        return _again(captured, found), self.carried if other is None else _carried(found)
 
 
-def _inputs_of(captured: Captured) -> Inputs:
-    inputs = captured.read_inputs()
-    if inputs.now != captured.time:
+def ahead(moments: Sequence[Captured], judging: Judging, carried: Carried) -> Carried:
+    """What `moments` carry on of the regime, told from their readings alone; those that cannot be judged will not."""
+    matrix, regime = judging.matrix, carried.regime
+    if matrix is None:
+        return carried
+    for one in moments:
+        then = judging.matrices.get(one.matrix_version)
+        with contextlib.suppress(GuardrailsError):
+            read = one.read_glimpse()
+            before = read.memory.regime if then is not None and same_regime(then, matrix) else regime
+            regime = step(before, readings_in(read.views, read.now), matrix, read.now)[0]
+    return Carried(regime)
+
+
+def _kept(captured: Captured) -> Kept:
+    kept = captured.read_kept()
+    if kept.now != captured.time:
         raise GuardrailsError(
-            f"it is stored as of {captured.time.isoformat()}, but what it was made of says {inputs.now.isoformat()}."
+            f"it is stored as of {captured.time.isoformat()}, but what it was made of says {kept.now.isoformat()}."
         )
-    return inputs
+    return kept
 
 
-def _memory_under(matrix: RiskMatrix, then: RiskMatrix | None, inputs: Inputs, chain: _Chain) -> Memory:
-    """What would have been remembered before this moment had `matrix` been in force.
-
-    The stored regime is taken while its rules were the same, because it then would have been the same.
-    """
-    readings, stored, now = _readings(inputs), inputs.memory, inputs.now
-    regime_then = "" if then is None else step(stored.regime, readings, then, now)[0].name
-    if then is not None and _same_regime(then, matrix):
-        before, name = stored.regime, regime_then
-    else:
-        before = chain.regime
-        name = step(before, readings, matrix, now)[0].name
-    limit, limit_then = _max_loss(matrix, name), None if then is None else _max_loss(then, regime_then)
-    session = calendar.session_of(now)
-    accounts = {
-        key: _history_under(history, _losing(chain, key, session), limit, limit_then, session)
-        for key, history in stored.accounts.items()
-    }
-    return Memory(accounts, before)
-
-
-def _readings(inputs: Inputs) -> MarketReadings:
-    """As `judge` makes them, without merging what the regime does not depend on."""
-    markets = [view.market for view in inputs.views]
-    bare = [Market(m.vix, m.vix3m, m.vix_closes, m.vix3m_closes, open=m.open) for m in markets]
-    return readings_of(
-        merge_markets([View(view.source, market=m) for view, m in zip(inputs.views, bare, strict=True)]), inputs.now
-    )
-
-
-def _same_regime(one: RiskMatrix, other: RiskMatrix) -> bool:
-    """Whether all that the regime depends on is the same in both."""
-    return one is other or (
-        one.thresholds == other.thresholds
-        and one.regime_rules == other.regime_rules
-        and one.override == other.override
-        and one.data.vix_stale_after_minutes == other.data.vix_stale_after_minutes
-    )
-
-
-def _max_loss(matrix: RiskMatrix, regime: str) -> float | None:
-    return matrix.regime(regime).limits.max_daily_loss_pct
-
-
-def _losing(chain: _Chain, key: str, session: date) -> tuple[datetime, ...]:
-    of, times = chain.losing.get(key, (session, ()))
-    return times if of == session else ()
-
-
-def _history_under(
-    history: AccountHistory, own: tuple[datetime, ...], limit: float | None, limit_then: float | None, session: date
-) -> AccountHistory:
-    """`history` with the readings over `limit`: `own` are those the replay saw itself.
-
-    Between two stored moments there were others: what was over a wider limit then was over a tighter one, and the last
-    reading remembered is known in full.
-    """
-    if history.session != session or limit == limit_then:
-        return history
-    times = own
-    if limit is not None and limit_then is not None and limit < limit_then:
-        times = tuple(sorted({*own, *history.losing}))
-    last = history.last
-    if last is not None and not (times and last.time <= times[-1]):
-        times = (*times, last.time) if _is_over(history, last.value, limit) else ()
-    return replace(history, losing=times)
-
-
-def _is_over(history: AccountHistory, net_liquidation: float, limit: float | None) -> bool:
-    """Whether `net_liquidation` is a loss over `limit`, as `guardrails.memory.remember` counts it."""
-    start = history.start
-    if limit is None or start is None or start.value <= 0:
-        return False
-    return start.value + history.flows - net_liquidation > limit * start.value
-
-
-def _chained(found: Judgement) -> _Chain:
+def _carried(found: Judgement) -> Carried:
     losing = {key: (history.session, history.losing) for key, history in found.memory.accounts.items()}
-    return _Chain(found.regime, losing)
+    return Carried(found.regime, losing)
 
 
 def _again(captured: Captured, found: Judgement) -> Judged:
@@ -210,7 +168,7 @@ def _again(captured: Captured, found: Judgement) -> Judged:
     portfolio = found.portfolio
     known = None if portfolio.gaps else portfolio.net_liquidation
     reported = all(account.cash_flows is not None for account in portfolio.accounts)
-    return Judged(captured.time, then, again, known, _flows(portfolio), reported, problem)
+    return Judged(captured.time, then, again, known, _flows(portfolio), reported, problem, found.revalued)
 
 
 def _then(captured: Captured) -> tuple[Outcome, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from guardrails import replay_words
 from guardrails.comparison import Comparison, compare
 from guardrails.matrix import RiskMatrix
 from guardrails.pricing import compiled
+from guardrails.replay_processes import frozen, processes_for
 from guardrails.settings import Settings
 from guardrails.store.books import book_of
 from guardrails.store.database import SERVER, open_database, parsed
@@ -25,8 +25,6 @@ from guardrails.store.sqlite import FILE
 from guardrails.stored_replay import Reading, Seen, file_to_read, last_capture, replay_stored
 
 _INSTANT = timedelta(microseconds=1)
-_GARBAGE = 100_000
-"""objects more than there were before garbage is looked for; a moment of a thousand positions is made of fewer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,8 @@ class Asked:
     """None: the one then in force"""
     database: Path | None
     """None: the one the settings name"""
+    revalue: bool = False
+    """measure again what the book would lose under shocks, instead of taking it as it was measured then"""
 
 
 def answer(asked: Asked, settings: Settings, clock: Callable[[], datetime], *, as_json: bool) -> int:
@@ -62,7 +62,9 @@ def _found(asked: Asked, reading: Reading, book: str, seen: Seen) -> Comparison:
     end = asked.end or last_capture(reading, book)
     if end is None:
         return compare(())
-    return replay_stored(reading, book, asked.begin, end + _INSTANT, asked.matrix, seen)
+    return replay_stored(
+        reading, book, asked.begin, end + _INSTANT, asked.matrix, seen, revalue=asked.revalue, processes=processes_for
+    )
 
 
 @contextmanager
@@ -77,21 +79,6 @@ def _reading(asked: Asked, settings: Settings, clock: Callable[[], datetime]) ->
     named = settings.guardrails_data_dir / FILE if place is None else Path(str(place.database))
     with file_to_read(asked.database or named) as reading:
         yield reading
-
-
-@contextmanager
-def frozen() -> Iterator[None]:
-    """What is loaded now is not looked through again and again for garbage, nor every moment while it is judged, which
-    leaves no cycles behind: an eighth of the time went into that.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 @contextmanager

@@ -56,6 +56,7 @@ def sentences(found: Comparison, listed: int = _LISTED) -> list[str]:
         *(line for kind in Kind for line in _listed(found, kind, 0 if kind is Kind.SAME else listed)),
         *_regimes(found),
         *_levels(found),
+        *_stress(found),
         _spacing(found),
     ]
 
@@ -91,6 +92,7 @@ def document(found: Comparison) -> dict[str, Any]:
         "differences": [
             {"time": _iso(d.time), "name": d.name, "then": d.then, "again": d.again} for d in found.differences
         ],
+        "revalued": found.revalued,
         "unreadable": found.unreadable,
         "problems": [{"time": _iso(time), "problem": problem} for time, problem in found.problems],
         "false_alarm_below": FALSE_BELOW,
@@ -193,6 +195,20 @@ def _levels(found: Comparison) -> Iterator[str]:
 
 def _times(seconds: Mapping[Level, int] | None) -> str:
     return ", ".join(f"{level} {wording.age(count)}" for level, count in (seconds or {}).items()) or "not judged"
+
+
+def _stress(found: Comparison) -> Iterator[str]:
+    """Where what the book would lose under shocks comes from; nothing where no moment could be judged."""
+    readable = found.moments - found.unreadable
+    if not readable:
+        return
+    what = "What the book would lose under shocks"
+    if not found.revalued:
+        yield f"{what} is as it was measured then."
+    elif found.revalued >= readable:
+        yield f"{what} was measured again at every moment."
+    else:
+        yield f"{what} was measured again at {_count(found.revalued, 'moment')}; at the others it is as measured then."
 
 
 def _spacing(found: Comparison) -> str:

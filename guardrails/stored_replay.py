@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,8 @@ from sqlalchemy.exc import DatabaseError
 from guardrails.comparison import Comparison, compare
 from guardrails.errors import MatrixError
 from guardrails.matrix import RiskMatrix, parse
-from guardrails.replay import Judged, Matrices, replay
+from guardrails.replay import Judged, Judging, Matrices
+from guardrails.replay_processes import replay_parts
 from guardrails.store.captures import Captured, captures
 from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError, micros, moment
@@ -34,18 +35,32 @@ _AT_ONCE = 100
 _INSTANT = timedelta(microseconds=1)
 
 
+def _one(_moments: int) -> int:
+    return 1
+
+
 def replay_stored(
-    reading: Reading, book: str, begin: datetime, end: datetime, matrix: RiskMatrix | None, seen: Seen
+    reading: Reading,
+    book: str,
+    begin: datetime,
+    end: datetime,
+    matrix: RiskMatrix | None,
+    seen: Seen,
+    *,
+    revalue: bool = False,
+    processes: Callable[[int], int] = _one,
 ) -> Comparison:
     """The moments of `book` from `begin` to before `end` judged again, under `matrix` or under those then in force.
 
-    StoreError when the database cannot be read.
+    `revalue`: what the book would lose under shocks is measured again. `processes` says how many may judge so many
+    moments; the answer is the same. StoreError when the database cannot be read.
     """
     try:
         with reading() as connection:
             matrices, count = matrices_of(connection, book), count_of(connection, book, begin, end)
-        judged = replay(stored(reading, book, begin, end), matrix, matrices)
-        return compare(_counted(judged, count, seen))
+        judging = Judging(matrix, matrices, revalue=revalue)
+        with closing(replay_parts(stored(reading, book, begin, end), judging, processes(count))) as judged:
+            return compare(_counted(judged, count, seen))
     except DatabaseError as error:
         raise StoreError(f"what is stored cannot be read: {reason(error)}.") from error
 

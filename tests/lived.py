@@ -19,6 +19,7 @@ from guardrails.store.metadata import micros, moment
 from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
 from guardrails.store.sharing import CAPTURES
 from guardrails.store.sqlite import FILE
+from guardrails.stress.recorded import recorded_of
 from guardrails.values import Greeks, Observed, View
 from tests.books import NOW
 from tests.healthy import World, healthy
@@ -27,7 +28,7 @@ from tests.stored import opened
 
 def captured(inputs: Inputs, result: Assessment) -> Captured:
     """One moment as it comes out of the database."""
-    row = capture_row("book", PERIOD, inputs, result.snapshot)
+    row = capture_row("book", PERIOD, inputs, result.snapshot, recorded_of(result.portfolio.stress))
     return Captured(moment(row[1]), row[2], Level(row[3]), *row[4:])
 
 

@@ -33,6 +33,7 @@ from guardrails.store.proof import insert_proven
 from guardrails.store.quarters import ACCOUNT_QUARTERS, QUARTER_MICROS, QUARTERS
 from guardrails.store.schema import BOOKS, MATRIX_VERSIONS, REGIME_CHANGES
 from guardrails.store.telemetry import Capture, Moment, Telemetry
+from guardrails.stress.recorded import recorded_of
 from guardrails.values import View
 from tests.healthy import SHIPPED
 
@@ -88,7 +89,7 @@ class Player:
         with self.database.reading() as connection:
             keep_head(self.database.folder / HEAD_FILE, connection, links)
         moved = self.last is None or self.last.level is not snapshot.level
-        capture = Capture(LEVEL if moved else PERIOD, inputs)
+        capture = Capture(LEVEL if moved else PERIOD, inputs, recorded_of(result.portfolio.stress))
         self.telemetry.keep(Moment(self.book, snapshot, owners, capture))
         self.last = snapshot
         return snapshot

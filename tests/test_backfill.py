@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,9 +24,11 @@ from guardrails.histories import at_ends, past_of, past_once
 from guardrails.memory import account_key
 from guardrails.past import Closes, NetLiquidations, Past
 from guardrails.settings import Settings
+from guardrails.store import drawdown, history
 from guardrails.store.backfill import Stored, add_past, of_this_book, store_past
 from guardrails.store.books import Book, book_of
 from guardrails.store.database import Database
+from guardrails.store.forgetting import forget
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import METADATA, StoreError
 from guardrails.store.schema import BOOKS
@@ -146,6 +150,39 @@ def test_running_it_twice_adds_only_what_is_new(database: Database, tmp_path: Pa
     assert (more.new, more.known) == (1, 1)
 
 
+def dump(folder: Path) -> dict[str, list[str]]:
+    """Every row of every table."""
+    return {name: sorted(map(repr, ask(folder, f'SELECT * FROM "{name}"'))) for name in METADATA.tables}  # noqa: S608  # names of our own tables
+
+
+def test_run_again_it_leaves_every_row_of_every_table_as_it_was(database: Database, tmp_path: Path) -> None:
+    """Also where live rows stand beside, and told otherwise meanwhile; what restarts, stays as well."""
+    cells = {**live(IBKR, time=QUARTER, origin="live", currency="USD", net_liquidation=101_000.0, source="ibkr")}
+    put_live(database, "account_quarters", **cells)
+    rows_ = tuple((BEFORE - n * DAY, 100_000.0 + n) for n in range(60) if (BEFORE - n * DAY).weekday() < 5)
+    past = Past((money(*rows_),), (vix(*((when.date(), 17.0) for when, _ in rows_)),))
+    assert add_past(database, BOOK, past, Past(), NOW).new > 2 * 35
+    before = dump(tmp_path)
+    other = Past((money((BEFORE, 50_000.0)),), (vix((BEFORE.date(), 60.0)),))
+    for again in (past, past + other, other):
+        assert add_past(database, BOOK, again, Past(), NOW + DAY).new == 0
+        assert dump(tmp_path) == before
+
+
+def test_two_programs_that_fill_in_at_once_store_it_once(database: Database, tmp_path: Path) -> None:
+    days = [BEFORE - n * DAY for n in range(60) if (BEFORE - n * DAY).weekday() < 5]
+    past = Past((money(*((when, 100_000.0) for when in days)),), (vix(*((when.date(), 17.0) for when in days)),))
+    second = opened(tmp_path)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(lambda one: add_past(one, BOOK, past, Past(), NOW), (database, second)))
+    finally:
+        second.close()
+    count = len(ask(tmp_path, ACCOUNTS)) + len(ask(tmp_path, CLOSES))
+    assert sum(one.new for one in done) == count > 2 * 35
+    assert [one.contradicted for one in done] == [0, 0]
+
+
 def test_what_is_stored_stays_and_a_contradiction_is_told_with_both_words(database: Database, tmp_path: Path) -> None:
     """100,350 is within a thousandth of 100,250.50, 100,400 is not; 17.5 and 17.6 differ by more."""
     stored(database, money((BEFORE, 100_250.5)), vix((date(2026, 11, 16), 17.5)))
@@ -236,6 +273,36 @@ def test_whatever_is_told_stored_values_are_finite_and_never_change(
         database.close()
 
 
+def test_a_backfilled_peak_seeds_no_drawdown(database: Database) -> None:
+    """Peaks are of what was watched: of the past of others neither deposits nor withdrawals are known."""
+    add_past(database, BOOK, Past((money((BEFORE - DAY, 9e9), (BEFORE, 8e9)),)), Past(), NOW)
+    with database.reading() as connection:
+        points, _ = history.totals(connection, BOOK.key, NOW, NOW + DAY, 15.0)
+        before = drawdown.highs_before(connection, points)
+        flows = drawdown.flows(connection, BOOK.key, points.end)
+    assert before.value.tolist() == []
+    here = drawdown.Highs(*(np.array([one]) for one in (0, 1)), np.array([100.0]))
+    assert drawdown.drawdown(np.array([100.0]), here, flows, before).tolist() == [0.0]
+
+
+# --- taken out again ---
+
+
+def test_what_a_wrong_file_filled_in_is_taken_out_and_nothing_else(database: Database, tmp_path: Path) -> None:
+    """Of the same account and day: what was seen live, what another file told, another book."""
+    live_row = {**live(IBKR, time=QUARTER, origin="live", currency="USD", net_liquidation=1.0), "source": "nav.xml"}
+    put_live(database, "account_quarters", **live_row)
+    stored(database, money((BEFORE - DAY, 3.0), source="statement:other.xml"), vix((date(2026, 11, 17), 17.0)))
+    stored(database, money((BEFORE, 4.0)), book=book_of(["ibkr"]))
+    before = dump(tmp_path)
+    stored(database, money((BEFORE, 2.0)), vix((date(2026, 11, 16), 19.0), source="statement:nav.xml"))
+    assert forget(database, BOOK, "nav.xml") == (["2 values of nav.xml taken out of " + database.name], 0)
+    assert dump(tmp_path) == before
+    (said,), code = forget(database, BOOK, "nav.xml")
+    assert (code, said.partition("; ")[2]) == (3, "filled in was: vix.csv, other.xml")
+    assert dump(tmp_path) == before
+
+
 # --- whose it is ---
 
 
@@ -267,6 +334,27 @@ def test_an_account_that_the_book_was_not_seen_to_have_is_refused(database: Data
 def test_while_no_account_was_seen_any_is_accepted_also_after_a_backfill(database: Database) -> None:
     stored(database, money((BEFORE, 1.0)))
     assert strangers(database, money((BEFORE, 2.0), account=TASTY)) == ([TASTY], ())
+
+
+@pytest.mark.parametrize(
+    ("sources", "only", "said"),
+    [
+        (["tastytrade"], "", "is of a broker that GUARDRAILS_SOURCES does not name (tastytrade)"),
+        (["ibkr"], TASTY.number, "is not the one account that IBKR_ACCOUNT names (•••0001)"),
+        (["ibkr"], IBKR.number.lower(), ""),
+        (["ibkr", "tastytrade"], "", ""),
+        (["ibkr", "statement:old.xml"], TASTY.number, ""),
+    ],
+)
+def test_before_any_account_was_seen_only_those_the_sources_can_have_are_accepted(
+    database: Database, sources: list[str], only: str, said: str
+) -> None:
+    """A Flex Query tells every account of a login; a file of statements among the sources may be of any."""
+    with database.reading() as connection:
+        own, refused = of_this_book(connection, book_of(sources), [money((BEFORE, 1.0))], only)
+    assert (len(own), len(refused)) == ((0, 1) if said else (1, 0))
+    assert said in "".join(refused)
+    assert IBKR.number not in "".join(refused)
 
 
 def test_accounts_of_another_book_do_not_count(database: Database) -> None:
@@ -492,7 +580,8 @@ class Command:
         self.set(GUARDRAILS_DATA_DIR=str(folder / "data"), GUARDRAILS_SOURCES="statement:held.xml")
         monkeypatch.setattr(cli, "_clock", lambda: NOW)
         (folder / "nav.xml").write_text(flex(row(reportDate="20261116"), row()), encoding="utf-8")
-        (folder / "vix.csv").write_text("date,close\n2026-11-16,17.5\n2026-11-17,17.6\n", encoding="utf-8")
+        for name in ("vix.csv", "vix3m.csv"):
+            (folder / name).write_text("date,close\n2026-11-16,17.5\n2026-11-17,17.6\n", encoding="utf-8")
 
     def set(self, **values: str) -> None:
         for name, value in values.items():
@@ -512,7 +601,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_files_fill_the_book_of_the_configured_sources(command: Command) -> None:
-    code, out = command("--flex", "nav.xml", "--vix", "vix.csv", "--vix3m", "vix.csv")
+    code, out = command("--flex", "nav.xml", "--vix", "vix.csv", "--vix3m", "vix3m.csv")
     assert (code, out.splitlines()[0]) == (
         0,
         "6 values added to guardrails.db, 0 were there already, 0 are stored otherwise and stay so",
@@ -520,7 +609,7 @@ def test_files_fill_the_book_of_the_configured_sources(command: Command) -> None
     book = book_of(["statement:held.xml"]).key
     assert command.ask("SELECT DISTINCT book FROM account_quarters") == [(book,)]
     assert command.ask("SELECT symbol, count(*) FROM market_closes GROUP BY symbol") == [("VIX", 2), ("VIX3M", 2)]
-    code, out = command("--flex", "nav.xml", "--vix", "vix.csv", "--vix3m", "vix.csv")
+    code, out = command("--flex", "nav.xml", "--vix", "vix.csv", "--vix3m", "vix3m.csv")
     assert (code, out.splitlines()[0]) == (
         0,
         "0 values added to guardrails.db, 6 were there already, 0 are stored otherwise and stay so",
@@ -556,6 +645,17 @@ def test_a_contradiction_is_told_and_is_3(command: Command) -> None:
     assert command.ask("SELECT close FROM market_closes WHERE day = '2026-11-16'") == [(17.5,)]
 
 
+def test_a_mix_up_is_put_right_by_taking_it_out_and_adding_what_is_right(command: Command) -> None:
+    command("--flex", "nav.xml", "--vix", "vix.csv")
+    assert command("--forget", "vix.csv") == (0, "2 values of vix.csv taken out of guardrails.db\n")
+    assert command.ask("SELECT count(*) FROM market_closes") == [(0,)]
+    assert command.ask("SELECT count(*) FROM account_quarters") == [(2,)]
+    (command.folder / "right.csv").write_text("date,close\n2026-11-16,18.5\n", encoding="utf-8")
+    assert command("--vix", "right.csv")[0] == 0
+    assert command("--forget", "vix.csv")[0] == 3
+    assert command("--forget", "vix.csv", "--vix", "right.csv")[0] == 64
+
+
 def test_a_file_of_somebody_elses_account_is_refused(command: Command) -> None:
     command("--vix", "vix.csv")
     seen = {**live(TASTY), **SEEN["account_values"], "book": book_of(["statement:held.xml"]).key}
@@ -567,6 +667,15 @@ def test_a_file_of_somebody_elses_account_is_refused(command: Command) -> None:
     assert "IBKR •••4567 is none of the accounts of these sources (tastytrade •••0001)" in out
     assert IBKR.number not in out
     assert command.ask("SELECT count(*) FROM account_quarters") == [(0,)]
+
+
+def test_of_a_login_with_several_accounts_only_the_one_that_is_read_is_taken(command: Command) -> None:
+    command.set(GUARDRAILS_SOURCES="ibkr", IBKR_ACCOUNT=IBKR.number)
+    (command.folder / "nav.xml").write_text(flex(row(), row(accountId="U0000007777", total="5")), encoding="utf-8")
+    code, out = command("--flex", "nav.xml")
+    assert code == 3
+    assert "IBKR •••7777 is not the one account that IBKR_ACCOUNT names (•••4567)" in out
+    assert command.ask("SELECT account, net_liquidation FROM account_quarters") == [("•••4567", 100_250.5)]
 
 
 def test_the_demo_takes_nothing_of_real_accounts(command: Command) -> None:

@@ -182,7 +182,11 @@ def test_holidays_and_parts_of_an_account_are_left_out_without_alarm(tmp_path: P
         ("<FlexQueryResponse><FlexStatements/></FlexQueryResponse>", "add Net Asset Value (NAV) in Base"),
         ("<FlexStatementResponse><Status>Fail</Status></FlexStatementResponse>", "is a refusal by IBKR"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><x/>', "refused, a Flex statement has none"),
-        ("symbol,price\n", "breaks off"),
+        ("symbol,price\n", "is no statement this reads: not IBKR Flex XML"),
+        ('"ClientAccountID","ReportDate","Total"\n', "is a Flex Query in CSV: choose XML"),
+        ("Statement,Header,Field Name,Field Value\n", "is IBKR activity statement CSV, which has no value by day"),
+        ("<html><body>Log in</body></html>", "is a web page, not a statement"),
+        ("<a/>", "is XML but no Flex statement"),
     ],
 )
 def test_a_file_that_says_nothing_does_not_keep_the_others_from_being_read(
@@ -198,6 +202,14 @@ def test_a_file_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     assert told == "•••4567.xml cannot be read: No such file or directory"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_statement_is_read_in_the_encoding_it_was_saved_in(tmp_path: Path, encoding: str) -> None:
+    text = '<?xml version="1.0" encoding="{}"?>\n'.format({"cp1252": "ISO-8859-1"}.get(encoding, encoding[:6]))
+    (tmp_path / "nav.xml").write_bytes((text + flex(row(acctAlias="Grün"))).encode(encoding))
+    past = read_equity([tmp_path / "nav.xml"], NOW)
+    assert (values(past), past.problems) == ({IBKR: [(utc(2026, 11, 17, 21), 100250.5)]}, ())
+
+
 def test_what_stands_before_a_break_is_taken_and_the_break_is_told(tmp_path: Path) -> None:
     whole = flex(row(reportDate="20261116"), row())
     past = read(tmp_path, whole[: whole.rindex("<Equity") + 40])
@@ -210,10 +222,10 @@ def test_what_stands_before_a_break_is_taken_and_the_break_is_told(tmp_path: Pat
 CBOE = "DATE,OPEN,HIGH,LOW,CLOSE\n11/13/2026,17.0,18.0,16.5,17.25\n11/16/2026,17.3,17.9,17.0,17.5\n"
 
 
-def closes(folder: Path, text: str, symbol: str = "VIX", now: datetime = NOW) -> Past:
+def closes(folder: Path, text: str, now: datetime = NOW) -> Past:
     path = folder / "vix.csv"
     path.write_text(text, encoding="utf-8")
-    return read_closes(path, symbol, now)
+    return read_closes(path, "VIX", now)
 
 
 @pytest.mark.parametrize(
@@ -224,8 +236,11 @@ def closes(folder: Path, text: str, symbol: str = "VIX", now: datetime = NOW) ->
         "Date;Close\r\n2026-11-16;17.5\r\n2026-11-13;17.25\r\n",
         f"\ufeffCboe Volatility Index, daily\n\n{CBOE}",
         "\n".join([*CBOE.splitlines(), "11/16/2026,17.3,17.9,17.0,17.5"]),
+        "observation_date,VIXCLS\n2026-11-13,17.25\n2026-11-16,17.5\n",
+        "Date,Open,High,Low,Close,Adj Close,Volume\n2026-11-13,1,2,1,17.25,17.25,0\n2026-11-16,1,2,1,17.5,17.5,0\n",
+        "Date,Close,Volume\n2026-11-13 00:00:00-06:00,17.25,0\n2026-11-16 00:00:00-06:00,17.5,0\n",
     ],
-    ids=["as Cboe writes", "ISO", "other order and delimiter", "lines above", "a day twice"],
+    ids=["as Cboe writes", "ISO", "other order and delimiter", "lines above", "a day twice", "FRED", "Yahoo", "pandas"],
 )
 def test_closes_are_read_as_published(tmp_path: Path, text: str) -> None:
     past = closes(tmp_path, text)
@@ -268,6 +283,32 @@ def test_a_close_is_final_a_quarter_of_an_hour_after_the_bell(tmp_path: Path) ->
     text, final = CBOE + "11/17/2026,17,18,17,17.6\n", utc(2026, 11, 17, 21) + timedelta(minutes=15)
     assert len(closes(tmp_path, text, now=final).closes[0].values) == 3
     assert len(closes(tmp_path, text, now=final - timedelta(seconds=1)).closes[0].values) == 2
+
+
+@pytest.mark.parametrize("line", ["2026-09-07,.", "2026-09-07,"])
+def test_a_holiday_without_a_figure_is_left_out_without_alarm(tmp_path: Path, line: str) -> None:
+    """As FRED writes Labor Day."""
+    past = closes(tmp_path, f"observation_date,VIXCLS\n{line}\n2026-11-16,17.5\n")
+    assert past.closes[0].values == ((date(2026, 11, 16), 17.5),)
+    assert (past.problems, len(past.notes)) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "symbol", "told"),
+    [
+        ("any.csv", "observation_date,VXVCLS\n2026-11-16,19.5\n", "VIX", "VIX3M"),
+        ("any.csv", "observation_date,VIXCLS\n2026-11-16,17.5\n", "VIX3M", "VIX"),
+        ("VIX3M_History.csv", CBOE, "VIX", "VIX3M"),
+        ("VIX_History.csv", CBOE, "VIX3M", "VIX"),
+        ("VIX9D_History.csv", CBOE, "VIX", "VIX9D"),
+    ],
+)
+def test_closes_of_another_index_are_refused(tmp_path: Path, name: str, text: str, symbol: str, told: str) -> None:
+    """What is stored stays, so a mix-up of two files could not be put right."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    past = read_closes(tmp_path / name, symbol, NOW)
+    assert past.closes == ()
+    assert past.problems == (f"{name} is of {told}, not of {symbol}: give it with its own option, or rename it",)
 
 
 def test_a_day_with_two_closes_has_none(tmp_path: Path) -> None:

@@ -226,13 +226,15 @@ def test_deposits_are_known_only_where_every_broker_reports_them() -> None:
     assert [next(replay(past, None, LIMITED)).deposits_known for past in (silent, told)] == [False, True]
 
 
-def test_a_check_that_raises_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("revalue", [False, True])
+def test_a_check_that_raises_is_unknown(monkeypatch: pytest.MonkeyPatch, *, revalue: bool) -> None:
     def broken(_portfolio: Portfolio, _limits: Limits) -> list[Finding]:
         raise ZeroDivisionError
 
     past = lived([at(0)], GENEROUS_MATRIX)
-    monkeypatch.setattr(checks.run, "__defaults__", ((*checks.CHECKS, broken),))
-    (judged,) = replay(past, None, LIMITED)
+    monkeypatch.setattr(checks, "CHECKS", (*checks.CHECKS, broken))
+    monkeypatch.setattr(checks.run, "__defaults__", (checks.CHECKS,))
+    (judged,) = replay(past, None, LIMITED, revalue=revalue)
     assert judged.again.levels["broken portfolio"] is Level.UNKNOWN
     assert judged.problem == ""
 

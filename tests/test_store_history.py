@@ -191,6 +191,21 @@ def test_an_old_row_that_was_left_behind_does_not_hide_the_quarters_after_it(sto
     assert totals.covered() == [(micros(T0), micros(T0 + day) + LAST)]
 
 
+def test_every_row_of_many_keeps_its_own_figures_and_texts(store: Any) -> None:
+    """More than are taken at a time; every seventh is not known, and the matrix changes in between."""
+    told = [(T0 + k * Q, None if k % 7 == 3 else 1000.0 + k, f"m{k // 90}") for k in range(400)]
+    put(store, QUARTERS, *(quarter(at, net, matrix_version=matrix, vix=15.0 + at.hour) for at, net, matrix in told))
+    _, totals = read(store, T0, T0 + 400 * Q)
+    assert totals.key.tolist() == [micros(at) for at, _, _ in told]
+    assert totals.until.tolist() == [micros(at + Q) - LAST for at, _, _ in told]
+    for column in (totals.figures["net_liquidation"], totals.low, totals.high):
+        assert shown(column) == [net for _, net, _ in told]
+    assert shown(totals.figures["vix"]) == [15.0 + at.hour for at, _, _ in told]
+    assert list(totals.matrix_version) == [matrix for _, _, matrix in told]
+    assert set(totals.level) == {"OK"}
+    assert (int(totals.rows.sum()), int(totals.unknown.sum())) == (400, 57)
+
+
 def test_a_silence_longer_than_a_row_can_hold_is_a_gap_between_quarters_that_follow_each_other(store: Any) -> None:
     minute = timedelta(minutes=1)
     put(store, QUARTERS, quarter(T0, 100.0, last=micros(T0 + minute)))

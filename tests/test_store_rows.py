@@ -234,6 +234,28 @@ def test_the_same_line_twice_in_one_account_is_kept_twice(tmp_path: Path, kind: 
     database.close()
 
 
+def test_a_line_sold_and_bought_again_between_others_keeps_its_number(tmp_path: Path, kind: str) -> None:
+    """Rows are written by number, whatever the order of the Snapshot; each with the figures of its own line."""
+    database = opened(tmp_path)
+    telemetry = Telemetry(database)
+    held, owners = HEALTHY.snapshot.positions, OWNERS.positions
+    books = [held, held[:1] + held[2:], held[::-1]]
+    owned = [owners, owners[:1] + owners[2:], owners[::-1]]
+    for n, (positions, keys) in enumerate(zip(books, owned, strict=True)):
+        moved = tuple(replace(row, mark=100.0 * n + held.index(row)) for row in positions)
+        telemetry.keep(Moment(BOOK, healthy_at(15 * n, positions=moved), replace(OWNERS, positions=keys)))
+    stored = ask(tmp_path, """SELECT greek_snapshots.time, account_hash, key, mark FROM greek_snapshots
+                              JOIN positions USING (position) ORDER BY greek_snapshots.time, position""")  # fmt: skip
+    lines = [(owner, row.key) for owner, row in zip(owners, held, strict=True)]
+    marks = [[0.0, 1.0, 2.0, 3.0, 4.0], [100.0, None, 102.0, 103.0, 104.0], [200.0, 201.0, 202.0, 203.0, 204.0]]
+    assert stored == [
+        (micros(NOW + timedelta(seconds=15 * n)), *line, mark)
+        for n, each in enumerate(marks)
+        for line, mark in zip(lines, each, strict=True)
+    ]
+    database.close()
+
+
 def test_after_a_failure_everything_is_written_again(tmp_path: Path, kind: str) -> None:
     """Whether a transaction that failed was committed is not always known."""
     database = opened(tmp_path, busy_seconds=0.01)

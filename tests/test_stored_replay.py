@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -13,15 +16,19 @@ from pathlib import Path
 import pytest
 
 from guardrails import stored_replay
+from guardrails.comparison import compare
 from guardrails.matrix import parse
+from guardrails.replay import replay
+from guardrails.replay_words import document
 from guardrails.settings import Settings
 from guardrails.store.books import book_of
-from guardrails.store.metadata import StoreError
+from guardrails.store.metadata import StoreError, micros
 from guardrails.stored_replay import file_to_read, last_capture, matrices_of, replay_stored, stored
 from tests.books import MATRIX, NOW
 from tests.command import called
 from tests.healthy import SHIPPED, edited_text
 from tests.lived import at, keep_past, lived
+from tests.stored import on_server
 
 FROM = ("replay", "--from", "2026-11-18")
 BOOK = book_of(("demo",), "calm").key
@@ -98,6 +105,114 @@ def test_from_and_to_belong_to_the_range(run: Run, home: Path, arguments: tuple[
     keep_past(home / "data", lived([at(0), at(1), at(2), at(7)], MATRIX), SHIPPED)
     code, out, _ = run(*FROM, *arguments, "--json")
     assert (code, json.loads(out)["moments"]) == (0, moments)
+
+
+SUNDAY = -17 * 24 * 60.0
+"""minutes from NOW to 10:30 of 1 November, on which clocks are set back at 02:00"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "moments"),
+    [
+        ("2026-11-01", "2026-11-01", 4),  # no session: all of the day
+        ("2026-10-31", "2026-11-02", 4),
+        ("2026-10-31", "2026-10-31", 0),
+        ("2026-11-01T01:30", "2026-11-01T01:30", 1),  # of the two the first
+        ("2026-11-01T01:30-05:00", "2026-11-01T01:30-05:00", 1),
+        ("2026-11-01T01:30-04:00", "2026-11-01T01:30-05:00", 2),
+        ("2026-11-01T02:00", "2026-11-01T23:59:59", 2),
+        ("2026-11-01T15:30Z", "2026-11-01T15:30Z", 1),
+    ],
+)
+def test_the_day_on_which_clocks_are_set_back(run: Run, home: Path, begin: str, end: str, moments: int) -> None:
+    """Stored at 01:30 twice, at 10:30 and at 23:59:30 New York time."""
+    times = (SUNDAY - 10 * 60, SUNDAY - 9 * 60, SUNDAY, SUNDAY + 13 * 60 + 29.5)
+    keep_past(home / "data", lived([at(minutes) for minutes in times], MATRIX, compiling=True), SHIPPED)
+    code, out, _ = run("replay", "--from", begin, "--to", end, "--json")
+    assert (code, json.loads(out)["moments"]) == (0 if moments else 3, moments)
+
+
+def test_every_book_revalued_is_asked_for_and_comes_out_as_it_was(run: Run, home: Path) -> None:
+    keep_past(home / "data", lived([at(0), at(1)], MATRIX), SHIPPED)
+    (code, out, _), (again, anew, _) = run(*FROM, "--json"), run(*FROM, "--json", "--revalue")
+    assert (code, again) == (0, 0)
+    kept, revalued = json.loads(out), json.loads(anew)
+    assert (kept.pop("revalued"), revalued.pop("revalued")) == (0, 2)
+    assert kept == revalued
+
+
+def test_progress_is_drawn_on_a_terminal_and_never_into_the_answer(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_past(home / "data", lived([at(0), at(1)], MATRIX, compiling=True), SHIPPED)
+    plain = run(*FROM, "--json")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes anything for a terminal
+    code, out, err = run(*FROM, "--json")
+    assert (code, out) == plain[:2]
+    assert plain[2] == ""
+    assert "judging the past" in err
+    assert "2/2" in err
+
+
+def test_nothing_but_the_moments_up_to_the_end_and_the_matrices_is_read(run: Run, home: Path) -> None:
+    """All that is later is poison: moments, a matrix, the file of today; every other table is not even there."""
+    past = lived([at(0), at(1), at(2), at(3)], MATRIX, compiling=True)
+    file = keep_past(home / "data", past, SHIPPED)
+    asked = (*FROM, "--to", "2026-11-18T10:31", "--matrix", "none.yaml", "--json")
+    clean = run(*asked)
+    (home / "risk_matrix.yaml").write_text("poison", encoding="utf-8")
+    poisoned = "UPDATE captures SET inputs = 'x', snapshot = 'x', levels = 'x', level = 'OK' WHERE time > ?"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(poisoned, (micros(past[1].time),))
+        connection.execute("INSERT INTO matrix_versions SELECT book, 'ffffffffffff', 'poison', 9e15 FROM books")
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        others = [name for (name,) in tables if name not in ("captures", "matrix_versions", "sqlite_sequence")]
+        assert len(others) > 20
+        for name in others:
+            connection.execute(f'DROP TABLE "{name}"')
+        connection.commit()
+    assert clean[0] == 1
+    assert run(*asked)[:2] == clean[:2]
+
+
+def test_the_same_past_gives_the_same_answer_in_either_database(
+    kind: str, run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = lived([at(0), at(1)], MATRIX, compiling=True)
+    keep_past(home / "data", past, SHIPPED)
+    place = on_server(home / "data")
+    assert (place is None) == (kind == "sqlite")
+    if place is not None:
+        monkeypatch.setenv("DATABASE_URL", place.url.get_secret_value())
+    code, out, _ = run(*FROM, "--matrix", "none.yaml", "--json")
+    expected = document(compare(replay(past, parse(NO_CONTRACTS), {MATRIX.version: MATRIX})))
+    assert (code, json.loads(out)) == (1, json.loads(json.dumps(expected)))
+
+
+ASKED_AGAIN = """
+import json
+from datetime import timedelta
+from pathlib import Path
+from guardrails.matrix import parse
+from guardrails.replay_words import document
+from guardrails.stored_replay import file_to_read, replay_stored
+from tests.test_stored_replay import BOOK, NO_CONTRACTS, NOW
+with file_to_read(Path("data/guardrails.db")) as reading:
+    found = replay_stored(reading, BOOK, NOW, NOW + timedelta(hours=1), parse(NO_CONTRACTS), lambda *_: None)
+print(json.dumps(document(found)))
+"""
+
+
+def test_another_process_with_another_order_of_its_sets_prints_the_same_bytes(home: Path) -> None:
+    keep_past(home / "data", lived([at(0), at(1)], MATRIX, compiling=True), SHIPPED)
+    other = {"PYTHONHASHSEED": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    said = subprocess.run(
+        [sys.executable, "-c", ASKED_AGAIN], env={**os.environ, **other}, capture_output=True, check=True
+    ).stdout
+    with file_to_read(home / "data" / "guardrails.db") as reading:
+        found = replay_stored(reading, BOOK, NOW, NOW + timedelta(hours=1), parse(NO_CONTRACTS), lambda *_: None)
+    assert b"new alarm" in said
+    assert said.decode().strip() == json.dumps(document(found))
 
 
 def test_nothing_stored_exits_3(run: Run, home: Path) -> None:

@@ -1,7 +1,8 @@
 """Daily closes of an index from a CSV file: as Cboe publishes VIX and VIX3M (DATE,OPEN,HIGH,LOW,CLOSE with
-03/14/2026), or with ISO dates.
+03/14/2026), as FRED does (observation_date,VIXCLS), as Yahoo tells it, or any with ISO dates.
 
-Lines above the header are passed over. Since 2022 Cboe tells a VIX of days on which the stock exchange is closed too.
+Lines above the header are passed over. Since 2022 Cboe tells a VIX of days on which the stock exchange is closed too,
+and FRED has a line without figure for them. What is stored stays, so a file that tells another index is refused.
 """
 
 from __future__ import annotations
@@ -19,13 +20,21 @@ from guardrails.errors import SourceError
 from guardrails.past import Closes, Past, doubts, is_holiday, of_day
 
 _AMERICAN = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+_MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T]00:00(:00)?([+-]\d{2}:?\d{2}|Z)?")
+"""how pandas writes a day"""
+_DATES, _CLOSES = ("date", "observation_date"), ("close", "close/last")
+_FRED = {"vixcls": "VIX", "vxvcls": "VIX3M"}
+"""columns of https://fred.stlouisfed.org by the index they tell"""
+_NAMES = {"vix": "VIX", "vix3m": "VIX3M", "vxv": "VIX3M", "vix1d": "VIX1D", "vix9d": "VIX9D", "vix6m": "VIX6M",
+          "vix1y": "VIX1Y", "vvix": "VVIX"}  # fmt: skip
+"""indices by the words with which files of them are called: VIX3M_History.csv"""
 
 
 def read_closes(path: Path, symbol: str, now: datetime) -> Past:
     """The closes of `symbol` in the file; what it cannot give is a sentence in `problems`, with its line."""
     name = display_name(path)
     try:
-        lines = _lines(read_text(path), name)
+        lines = _lines(read_text(path), name, symbol)
     except SourceError as error:
         return Past(problems=(str(error),))
     told: list[tuple[int, date, float]] = []
@@ -33,14 +42,13 @@ def read_closes(path: Path, symbol: str, now: datetime) -> Past:
     aside: list[LeftOut] = []
     for line in lines:
         try:
-            day, close = _day(line.text("date")), _close(line)
+            day = _day(line.text(*_DATES))
+            if is_holiday(day):
+                aside.append(LeftOut(line.number, "of a holiday of the New York exchange, which has no close"))
+            else:
+                told.append((line.number, day, _close(line)))
         except ValueError as error:
             refused.append(LeftOut(line.number, str(error)))
-            continue
-        if is_holiday(day):
-            aside.append(LeftOut(line.number, "of a holiday of the New York exchange, which has no close"))
-        else:
-            told.append((line.number, day, close))
     values, doubtful = _values(told, now)
     return Past(
         closes=(Closes(symbol, values, f"file:{name}"),) if values else (),
@@ -65,15 +73,17 @@ def _values(
     return tuple((day, close) for place, (_, day, close) in enumerate(rows) if place not in wrong), refused
 
 
-def _lines(text: str, name: str) -> list[Line]:
-    """The lines under the header; SourceError when there is no header or the dates are not written month first."""
+def _lines(text: str, name: str, symbol: str) -> list[Line]:
+    """The lines under the header; SourceError when there is no header, when the file is of another index than `symbol`
+    or when its dates are not written month first.
+    """
     header: list[str] = []
     found: list[Line] = []
     last = unfinished(text)
     for nth, cells in rows(text):
         if not header:
             columns = lowered(cells)
-            header = columns if {"date", "close"} <= set(columns) else []
+            header = columns if _is_header(columns) else []
             continue
         line = named(nth, cells, header)
         cut = nth == last and len(cells) < len(header)
@@ -82,16 +92,30 @@ def _lines(text: str, name: str) -> list[Line]:
         raise SourceError(
             f"{name} has no line with the columns date and close: give the daily prices as Cboe publishes them"
         )
-    dates = [line.text("date") for line in found]
+    told = {_FRED[column] for column in header if column in _FRED} or _named_in(name)
+    if told and symbol not in told:
+        raise SourceError(
+            f"{name} is of {' and '.join(sorted(told))}, not of {symbol}: give it with its own option, or rename it"
+        )
+    dates = [line.text(*_DATES) for line in found]
     if day_order(dates) is DayOrder.DAY_FIRST:
         raise SourceError(f"{name} writes its dates day first: write them as 2026-03-14")
     return found
 
 
+def _is_header(columns: Sequence[str]) -> bool:
+    return not set(_DATES).isdisjoint(columns) and not {*_CLOSES, *_FRED}.isdisjoint(columns)
+
+
+def _named_in(name: str) -> set[str]:
+    """The indices that the words of a file name tell; none is no objection."""
+    return {_NAMES[word] for word in re.split(r"[^a-z0-9]+", name.lower()) if word in _NAMES}
+
+
 def _close(line: Line) -> float:
     if TROUBLE in line.cells:
         raise ValueError(line.cells[TROUBLE])
-    close = number(line.text("close"))
+    close = number(line.text(*_CLOSES, *_FRED))
     if close is None:
         raise ValueError("has no close")
     return close
@@ -99,8 +123,10 @@ def _close(line: Line) -> float:
 
 def _day(text: str) -> date:
     """The date written in ISO 8601 or month first; ValueError when it is neither."""
-    american = _AMERICAN.fullmatch(text)
+    american, midnight = _AMERICAN.fullmatch(text), _MIDNIGHT.fullmatch(text)
     try:
+        if midnight is not None:
+            return date.fromisoformat(midnight[1])
         if american is not None:
             return date(int(american[3]), int(american[1]), int(american[2]))
         return date.fromisoformat(text)

@@ -18,6 +18,7 @@ from pathlib import Path
 from adapters.ibkr.rows import BROKER
 from adapters.statements.book import Book, LeftOut, Line
 from adapters.statements.decode import display_name, read_text
+from adapters.statements.detect import Format, detect
 from adapters.statements.fields import DayOrder, day, day_order, number
 from adapters.statements.flex_xml import Element, FlexXml, read_elements
 from guardrails import calendar
@@ -30,6 +31,7 @@ _NUMBER = re.compile(r"[A-Za-z]{1,3}\d{5,}")
 """an account; `Consolidated`, `-` or a list of accounts is none"""
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _AFTERNOON = time(16, 0)
+_WANTED = "an Activity Flex Query with Net Asset Value (NAV) in Base"
 _AGREE = 0.001
 """share by which two tellings of one day may differ"""
 
@@ -71,7 +73,10 @@ def read_equity(paths: Sequence[Path], now: datetime) -> Past:
 
 def _read(path: Path) -> tuple[list[_Total], Past]:
     name = display_name(path)
-    xml = read_elements(read_text(path), name)
+    content = read_text(path)
+    if (found_format := detect(content, name)) is not Format.FLEX:
+        raise SourceError(f"{name} is {found_format.value}, which has no value by day: export {_WANTED} as XML")
+    xml = read_elements(content, name)
     rows = [element for element in xml.elements if element.tag == _ROW]
     if not rows:
         raise SourceError(_nothing(xml, name))
@@ -102,7 +107,7 @@ def _nothing(xml: FlexXml, name: str) -> str:
         return f"{name} is a refusal by IBKR, not a statement: run the Flex query again"
     return xml.broken or (
         f"{name} has no net asset value by date: add Net Asset Value (NAV) in Base, with Report Date and Total, "
-        "to the Activity Flex Query and export it as XML"
+        "to the Activity Flex Query, choose a period with a trading day, and export it as XML"
     )
 
 

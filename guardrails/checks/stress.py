@@ -16,10 +16,11 @@ import numpy as np
 from guardrails import wording
 from guardrails.checks import lacking
 from guardrails.checks.measured import Contributor, Measured, judge, largest
+from guardrails.checks.stress_levels import believed, clears, excess_level, loss_bound, residual_level, rung_name
 from guardrails.columns import Array, Mask
 from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
-from guardrails.limits import Bound, Limits, short_side, stricter
+from guardrails.limits import Bound, Limits, short_side
 from guardrails.portfolio import Portfolio
 from guardrails.stress import COMPILING
 from guardrails.stress.accounts import AccountAfter, accounts_after
@@ -27,14 +28,13 @@ from guardrails.stress.book import Book
 from guardrails.stress.cases import gap_case, spreads_case
 from guardrails.stress.ladder import Cell, at_returns
 from guardrails.stress.outcome import by_position
+from guardrails.stress.part import apart_from_market
 from guardrails.stress.scenarios import GAP, SPREADS, TITLES
 from guardrails.stress.spreads import unquoted
 from guardrails.stress.standing import Standing
 
 WAITS_FOR, COMPILATION = "waits_for", "compilation"
 """evidence of a Finding that is UNKNOWN only until the pricing kernels are compiled"""
-MATERIAL = 0.01
-"""of net liquidation: residuals that add up to more are not known to be harmless"""
 _TOP = 3
 """positions named as losing most"""
 
@@ -45,11 +45,11 @@ def stress_ladder(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     if rule is None or not rule.ladder:
         return [_not_set("stress_ladder", limits)]
     if isinstance(stress, str):
-        return [_unknown("stress_ladder", stress, limits, f"portfolio:{_rung(rung.index)}") for rung in rule.ladder]
+        return [_unknown("stress_ladder", stress, limits, f"portfolio:{rung_name(rung.index)}") for rung in rule.ladder]
     cells = at_returns(stress, [rung.index for rung in rule.ladder])
     losses = -by_position(stress.book, [cell.shock for cell in cells])
     cases = [
-        _Case("stress_ladder", _rung(rung.index), f"at {_where(cell)}", cell, losses[:, place])
+        _Case("stress_ladder", rung_name(rung.index), f"at {_where(cell)}", cell, losses[:, place])
         for place, (rung, cell) in enumerate(zip(rule.ladder, cells, strict=True))
     ]
     shares = [rung.max_loss_pct_nlv for rung in rule.ladder]
@@ -99,13 +99,10 @@ def model_residual(portfolio: Portfolio, limits: Limits) -> list[Finding]:
     if isinstance(stress, str):
         return [_unknown("model_residual", stress, limits)]
     book = stress.book
-    options = book.columns.is_option & (book.columns.reported != 0.0)
+    options, far, blind = apart_from_market(book)
     if not options.any():
         return [limits.finding("model_residual", "portfolio", Level.NOT_APPLICABLE, "Model prices: no option is held.")]
-    dollars = np.abs(book.residual() * book.weight)
-    blind = options & ~np.isfinite(dollars)
-    far = options & ~blind & (np.abs(book.residual()) > book.tolerance())
-    return [_residual(portfolio, limits, stress, np.where(far, dollars, 0.0), blind)]
+    return [_residual(portfolio, limits, stress, far, blind)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +123,9 @@ def _loss(case: _Case, share: float, portfolio: Portfolio, limits: Limits) -> Fi
     """The loss of one case against a part of net liquidation."""
     rule, stress, pnl = limits.keys.stress, portfolio.stress, case.cell.pnl
     unvalued = np.ones(len(case.loss), dtype=bool) if isinstance(stress, str) else stress.unvalued
-    if isinstance(stress, str) or rule is None or _clears_nothing(case, stress, rule.max_unvalued_share):
-        pnl = replace(pnl, missing=True)
-    bound = stricter(None, share, portfolio.net_liquidation, "net liquidation")
+    known = not isinstance(stress, str) and rule is not None and _clears(case, stress, rule.max_unvalued_share)
+    pnl = believed(pnl, clears=known)
+    bound = loss_bound(share, portfolio)
     measured = Measured(
         check=case.check,
         key="stress",
@@ -151,10 +148,10 @@ def _loss(case: _Case, share: float, portfolio: Portfolio, limits: Limits) -> Fi
     return replace(finding, message=told, evidence=evidence, next_action=action)
 
 
-def _clears_nothing(case: _Case, stress: Standing, max_unvalued_share: float) -> bool:
-    """Whether the P&L of `case` may prove a breach at most, because too much that it rests on is not known."""
+def _clears(case: _Case, stress: Standing, most: float) -> bool:
+    """Whether the P&L of `case` may do more than prove a breach."""
     assumed = case.name == SPREADS and bool(unquoted(stress.book).any())
-    return assumed or bool(stress.doubts) or stress.unvalued_share > max_unvalued_share
+    return clears(case.name, stress.unvalued_share, most, doubtful=bool(stress.doubts), unquoted=assumed)
 
 
 def _scenario(name: str, cell: Cell, by_shock: Array, stress: Standing) -> _Case:
@@ -240,14 +237,7 @@ def _excess(after: AccountAfter, portfolio: Portfolio, limits: Limits, book: Boo
     """The worst of the moves for one account; WATCH when it takes most of the excess there is, or there is none."""
     place = after.worst
     excess, shock = after.excess[place], after.shocks[place]
-    watch_at = limits.matrix.watch_at
-    level = Level.OK
-    if excess.high < 0:
-        level = Level.BREACH
-    elif excess.low < 0 or excess.missing or too_many or after.reason:
-        level = Level.UNKNOWN
-    elif after.now is None or after.now < 0 or excess.low <= (1.0 - watch_at) * after.now:
-        level = Level.WATCH
+    level = excess_level(excess, after.now, limits.matrix.watch_at, clears=not (too_many or after.reason))
     where = f"S&P 500 {_signed(shock.index * 100)} %"
     said = wording.money(excess.known) if excess.known is not None else _between(excess)
     now = wording.money(after.now)
@@ -313,10 +303,7 @@ def _residual(portfolio: Portfolio, limits: Limits, stress: Standing, far: Array
     book, nav = stress.book, portfolio.net_liquidation
     apart, gross = float(far.sum()), float(np.nansum(np.abs(book.quoted * book.weight)[book.columns.is_option]))
     share = apart / gross if gross > 0 else None
-    material = nav is None or apart > MATERIAL * max(nav, 0.0)
-    level = Level.WATCH if apart > 0 else Level.OK
-    if blind.any() or (apart > 0 and material):
-        level = Level.UNKNOWN
+    level = residual_level(apart, nav, blind=bool(blind.any()))
     rows = [int(row) for row in np.argsort(-far) if far[row] > 0]
     named = [portfolio.positions[row].instrument.label for row in rows]
     missing = [portfolio.positions[row].instrument.label for row in np.flatnonzero(blind)]
@@ -375,11 +362,6 @@ def _unknown(check: str, reason: str, limits: Limits, subject: str = "portfolio"
         evidence={WAITS_FOR: COMPILATION} if compiles else None,
         action=action,
     )
-
-
-def _rung(index: float) -> str:
-    """Of a rung, as in the subject of its Finding: `SPX -10 %`."""
-    return f"SPX {index * 100:+g} %"
 
 
 def _signed(value: float) -> str:

@@ -26,12 +26,15 @@ from guardrails.store.metadata import StoreError, micros, moment
 from guardrails.store.quarters import ACCOUNT_QUARTERS, MARKET_CLOSES, QUARTER_MICROS
 from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, POSITIONS
 from guardrails.store.texts import text
+from guardrails.values import AccountId
 
 AGREE = 0.001
 """share by which a value may differ from the stored one and still say the same"""
 _SHOWN = 20
 """sentences of one kind that are printed; a wrong file gives thousands"""
 _EXAMPLES = 3
+ONE_BROKER = ("ibkr", "tastytrade")
+"""sources that are one broker of their own name; a file may tell of any"""
 _UNKNOWN = (None,) * 6
 """columns of `account_quarters` from `excess_liquidity` to `day_pnl`: no history tells them"""
 
@@ -62,32 +65,51 @@ class Stored:
 
 
 def of_this_book(
-    connection: Connection, book: Book, histories: Sequence[NetLiquidations]
+    connection: Connection, book: Book, histories: Sequence[NetLiquidations], only: str = ""
 ) -> tuple[tuple[NetLiquidations, ...], tuple[str, ...]]:
-    """The histories of accounts this book was seen to have, and why not the others; all while none was seen yet.
+    """The histories of accounts this book was seen to have, and why not the others; while none was seen yet, of all
+    that its sources can have. `only` is the number of the one account that is read at IBKR; empty for every one.
 
     For files: one of somebody else's account must not become part of this book's past.
     """
     known = _accounts_of(connection, book)
-    own = tuple(told for told in histories if not known or account_key(told.account) in known)
-    names = ", ".join(sorted(set(known.values())))
-    strange = dict.fromkeys((told.account, told.source) for told in histories if told not in own)
-    refused = (
-        f"{source}: {account} is none of the accounts of these sources ({names}); name its broker in "
-        "GUARDRAILS_SOURCES and let the program see the account once, then try again"
-        for account, source in strange
-    )
-    return own, tuple(refused)
+    strange: dict[tuple[AccountId, str], str] = {}
+    own = []
+    for told in histories:
+        if why := _strange(told.account, known, book.names.split(","), only):
+            strange[told.account, told.source] = why
+        else:
+            own.append(told)
+    return tuple(own), tuple(f"{source}: {account} {why}" for (account, source), why in strange.items())
 
 
-def add_past(database: Database, book: Book, given: Past, offered: Past, now: datetime) -> Stored:
-    """Store what files `given` by a person and sources `offered` say, in one durable transaction.
+def _strange(account: AccountId, known: Mapping[str, str], sources: Sequence[str], only: str) -> str:
+    """Why `account` cannot be one of the book of `sources`; empty when it can."""
+    if account_key(account) in known:
+        return ""
+    if known:
+        return (
+            f"is none of the accounts of these sources ({', '.join(sorted(set(known.values())))}); name its broker in "
+            "GUARDRAILS_SOURCES and let the program see the account once, then try again"
+        )
+    if not all(source in ONE_BROKER for source in sources):  # a file may be of any
+        return ""
+    if account.broker.casefold() not in sources:
+        return f"is of a broker that GUARDRAILS_SOURCES does not name ({', '.join(sources)}): name it there first"
+    if only and account.broker.casefold() == "ibkr" and account.number.casefold() != only.casefold():
+        return f"is not the one account that IBKR_ACCOUNT names (•••{only[-4:]}): correct it, or leave it out"
+    return ""
+
+
+def add_past(database: Database, book: Book, given: Past, offered: Past, now: datetime, only: str = "") -> Stored:
+    """Store what files `given` by a person and sources `offered` say, in one durable transaction; `only` as in
+    `of_this_book`.
 
     StoreError when the database takes nothing; then nothing was stored.
     """
     try:
         with database.writing(durable=True) as connection:
-            own, strange = of_this_book(connection, book, given.net_liquidations)
+            own, strange = of_this_book(connection, book, given.net_liquidations, only)
             done = store_past(connection, book, replace(given, net_liquidations=own) + offered, now)
     except DBAPIError as error:
         raise StoreError(f"{database.name} takes no rows ({reason(error)}): nothing was stored, try again") from error

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import to_json as as_json
 from sqlalchemy import Connection, Select, select
 
@@ -27,15 +27,64 @@ from guardrails.snapshot import Snapshot, from_json, to_json
 from guardrails.store.inserts import Row
 from guardrails.store.metadata import StoreError, micros, moment
 from guardrails.store.sharing import CAPTURES
-from guardrails.values import AccountId, Source
+from guardrails.stress.recorded import Recorded
+from guardrails.values import AccountId, Observed, Source
 
 PERIOD, LEVEL = "period", "level"
 """why a moment was captured: time had passed, or a level or the regime had changed"""
-_INPUTS = TypeAdapter(Inputs)
 _SIZE = 8
 _NUMBER_LENGTH = 5
 _MAX_BYTES = 1_000_000_000
 """nothing of ours is larger; a damaged length must not ask for all memory"""
+
+
+_Read = TypeVar("_Read")
+
+
+def _or_none(content: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(content)
+    except ValidationError:  # of another version: it is measured again
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Inputs):
+    """What a moment was made of, and what its book was measured to lose."""
+
+    stress: Annotated[Recorded | str | None, WrapValidator(_or_none)] = None
+    """why there is no figure where it is a text; None: not kept, or in a form that this program cannot read"""
+
+
+@dataclass(frozen=True, slots=True)
+class VolatilityNow:
+    """What the regime is decided by; as in a Market."""
+
+    vix: Observed | None = None
+    vix3m: Observed | None = None
+    vix_closes: tuple[tuple[date, float], ...] = ()
+    vix3m_closes: tuple[tuple[date, float], ...] = ()
+    open: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One source as far as the regime goes; as in a View."""
+
+    source: Source
+    market: VolatilityNow = field(default_factory=VolatilityNow)
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """As much of a moment as the regime is decided by."""
+
+    views: tuple[Glance, ...]
+    memory: Memory
+    now: datetime
+
+
+_INPUTS, _KEPT, _GLIMPSE = TypeAdapter(Inputs), TypeAdapter(Kept), TypeAdapter(Glimpse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +104,21 @@ class Captured:
         """Level of every finding that was judged then, by check and subject with a space between."""
         return {name: Level(level) for name, level in json.loads(self.levels).items()}
 
+    def read_kept(self) -> Kept:
+        """What the moment was made of, and what was measured; StoreError when this program cannot read it."""
+        return self._read(_KEPT)
+
     def read_inputs(self) -> Inputs:
         """What the moment was made of; StoreError when this program cannot read it."""
+        return self._read(_INPUTS)
+
+    def read_glimpse(self) -> Glimpse:
+        """What the regime is decided by, in a fraction of the time; StoreError when this program cannot read it."""
+        return self._read(_GLIMPSE)
+
+    def _read(self, adapter: TypeAdapter[_Read]) -> _Read:
         try:
-            return _INPUTS.validate_json(unpacked(self.inputs))
+            return adapter.validate_json(unpacked(self.inputs))
         except ValidationError as error:
             raise StoreError(
                 f"what was captured at {self.time:%Y-%m-%d %H:%M:%S} UTC cannot be read by this version of the program "
@@ -70,8 +130,11 @@ class Captured:
         return read_packed(self.snapshot)
 
 
-def capture_row(book: str, cause: str, inputs: Inputs, snapshot: Snapshot) -> Row:
-    """The row of `captures`; takes some ms for a thousand positions, so not on the engine's loop."""
+def capture_row(book: str, cause: str, inputs: Inputs, snapshot: Snapshot, stress: Recorded | str | None = None) -> Row:
+    """The row of `captures`; takes some ms for a thousand positions, so not on the engine's loop.
+
+    `stress` is what the book was measured to lose; without it a replay has to measure it again.
+    """
     levels = {
         f"{finding.check} {finding.subject}": finding.level.value
         for finding in sorted(snapshot.findings, key=lambda finding: finding.level.rank)
@@ -85,7 +148,7 @@ def capture_row(book: str, cause: str, inputs: Inputs, snapshot: Snapshot) -> Ro
         snapshot.matrix_version,
         json.dumps(levels, separators=(",", ":"), ensure_ascii=False),
         # NaN and inf as they are: as null they would read as another input
-        packed(_without_numbers(as_json(_anonymous(inputs), inf_nan_mode="constants"), inputs)),
+        packed(_without_numbers(_with_stress(as_json(_anonymous(inputs), inf_nan_mode="constants"), stress), inputs)),
         packed(_without_numbers(to_json(snapshot), inputs)),
     )
 
@@ -122,6 +185,13 @@ def unpacked(content: bytes) -> bytes:
 def read_packed(content: bytes) -> Snapshot:
     """The Snapshot in `packed` bytes; StoreError or SourceError when this program cannot read it."""
     return from_json(unpacked(content), "a stored Snapshot")
+
+
+def _with_stress(content: bytes, stress: Recorded | str | None) -> bytes:
+    """The document `content` with one more field."""
+    if stress is None:
+        return content
+    return content[:-1] + b',"stress":' + as_json(stress, inf_nan_mode="constants") + b"}"
 
 
 def _without_numbers(content: bytes, inputs: Inputs) -> bytes:

@@ -19,6 +19,7 @@ from guardrails.store.inbox import Inbox
 from guardrails.store.news import Numbers, Seen, is_matrix, news_of
 from guardrails.store.schema import FINDING_TRANSITIONS, REGIME_CHANGES
 from guardrails.store.telemetry import Capture, Moment
+from guardrails.stress.recorded import recorded_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Handing:
             self.lost += 1
         self.problem = problem
         self._changed |= any(name in _TOLD for name, _ in news.rows)
-        capture = None if inputs is None else self._capture(snapshot, inputs)
+        capture = None if inputs is None else self._capture(snapshot, inputs, portfolio)
         if news.rows or capture is not None or self._is_due(snapshot):
             self._inbox.put_moment(Moment(book, snapshot, owners, capture))
             self._last = snapshot
@@ -93,7 +94,7 @@ class Handing:
             return True
         return not last.as_of <= snapshot.as_of < last.as_of + self._every
 
-    def _capture(self, snapshot: Snapshot, inputs: Inputs) -> Capture | None:
+    def _capture(self, snapshot: Snapshot, inputs: Inputs, portfolio: Portfolio) -> Capture | None:
         """Whether this moment is kept whole, and why."""
         last = self._captured
         gone = None if last is None else snapshot.as_of - last.as_of
@@ -107,4 +108,4 @@ class Handing:
         if self._changed:
             cause = LEVEL
         self._captured, self._changed = snapshot, False
-        return Capture(cause, inputs)
+        return Capture(cause, inputs, recorded_of(portfolio.stress))

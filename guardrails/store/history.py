@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Table, select
-from sqlalchemy.sql import Select
+from sqlalchemy import Connection, Table
 
-from guardrails.store.columns import LIVE
+from guardrails.store.point_columns import Columns, read
 from guardrails.store.points import (
     MOST_POINTS,
     Points,
-    chosen,
     every_row,
-    fetch,
     fewer,
     held_at_most,
     silences,
@@ -113,11 +109,11 @@ def totals_at(connection: Connection, points: Points, names: Sequence[str] = CHA
     new = _part(connection, SNAPSHOTS, points, names) if points.raw_from < points.end else None
     if old is not None and new is not None:
         return _joined(old, new, points)
-    return old or new or _turned([], SNAPSHOTS, points, names)
+    return old or new or _empty(names)
 
 
 def _part(connection: Connection, table: Table, points: Points, names: Sequence[str]) -> Totals:
-    found = _turned(fetch(connection, _query(table, points, names)), table, points, names)
+    found = _totals(read(connection, table, points, names), table, points, names)
     if thinned(table, points) is None:
         return found
     allowed = _allowed(found.begin, found.end, points, is_old=table is QUARTERS)
@@ -126,48 +122,37 @@ def _part(connection: Connection, table: Table, points: Points, names: Sequence[
     return replace(found, silent=tuple(silent))
 
 
-def _query(table: Table, points: Points, names: Sequence[str]) -> Select[Any]:
-    """Columns: key, time, until, level, regime, matrix version, figures; then the time told of, extremes, and more."""
-    c, is_old = table.c, table is QUARTERS
-    moments = (c.time, c.last, c.last) if is_old else (c.time, c.time, c.until)
-    figures = (c[name] for name in names)
-    shared = select(*moments, c.level, c.regime, c.matrix_version, *figures).order_by(c.time)
-    groups = thinned(table, points)
-    if groups is None:
-        own = (c.first, c.net_liquidation_low, c.net_liquidation_high) if is_old else ()
-        return shared.add_columns(*own).where(chosen(table, points))
-    g = groups.c
-    mine = c.book == points.book if is_old else (c.book == points.book) & (c.origin == LIVE)
-    more = (g.begins, g.low, g.high, g.ends, g.gap, g.rows, g.unknown)
-    return shared.add_columns(*more).join(groups, g.key == c.time).where(mine)
-
-
-def _turned(rows: list[tuple[Any, ...]], table: Table, points: Points, names: Sequence[str]) -> Totals:
-    """Rows of `_query` as columns."""
-    is_old, count = table is QUARTERS, 6 + len(names)
-    turned: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (count + 7)
-    key, time, until = (np.array(column, dtype=np.int64) for column in turned[:3])
-    figures = {name: np.array(turned[6 + i], dtype=np.float64) for i, name in enumerate(names)}  # None becomes NaN
-    net = figures[names[0]]
-    begin, low, high, end = time, net, net, until
-    if len(turned) > count:
-        begin = np.array(turned[count], dtype=np.int64)
-        low, high = (np.array(column, dtype=np.float64) for column in turned[count + 1 : count + 3])
-    if len(turned) > count + 3:
-        end, gap, many, unknown = (
-            np.array([value or 0 for value in column], dtype=np.int64) for column in turned[count + 3 : count + 7]
-        )
+def _totals(found: Columns, table: Table, points: Points, names: Sequence[str]) -> Totals:
+    is_old, (key, until, *more) = table is QUARTERS, found.whole
+    figures = dict(zip(names, found.figures, strict=False))
+    low = high = net = figures[names[0]]
+    if len(found.figures) > len(names):
+        low, high = found.figures[len(names) :]
+    begin = more[0] if more else key
+    if len(more) > 1:
+        end, gap, many, unknown = more[1:]
     else:
-        gap, many, unknown = _gaps(key, begin, end, points, is_old=is_old), np.ones_like(key), np.isnan(net)
+        end = until
+        gap, many = _gaps(key, begin, end, points, is_old=is_old), np.ones_like(key)
+        unknown = np.isnan(net).astype(np.int64)
     # a row that was written before the range begins holds when it begins
     start = points.begin if is_old else points.raw_from
     if not is_old:
         begin = np.maximum(begin, start)
     apart = gap > _allowed(begin, end, points, is_old=is_old)
-    silent = [(int(begin[i] - gap[i]), int(begin[i])) for i in np.flatnonzero(apart)]
+    silent = zip((begin - gap)[apart].tolist(), begin[apart].tolist(), strict=True)
+    level, regime, version = found.texts
     return Totals(
-        key, np.maximum(time, start), np.maximum(until, start), begin, end, apart, tuple(turned[3]), tuple(turned[4]),
-        tuple(turned[5]), low, high, figures, many, unknown.astype(np.int64), tuple(silent),
+        key, np.maximum(until if is_old else key, start), np.maximum(until, start), begin, end, apart, tuple(level),
+        tuple(regime), tuple(version), low, high, figures, many, unknown, tuple(silent),
+    )  # fmt: skip
+
+
+def _empty(names: Sequence[str]) -> Totals:
+    none, nothing = np.empty(0, np.int64), np.empty(0)
+    return Totals(
+        none, none, none, none, none, none > 0, (), (), (), nothing, nothing, dict.fromkeys(names, nothing), none, none,
+        (),
     )  # fmt: skip
 
 

@@ -62,12 +62,14 @@ def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
     """As many rows in one statement as it takes, then the rest one by one."""
     width = len(columns(table))
     together = _MARKS // width
-    if len(rows) < together or any(len(row) != width for row in rows):  # a short and a long row would add up
+    if len(rows) < together or set(map(len, rows)) != {width}:  # a short and a long row would add up
         return _each(connection, table, rows)
-    text, new, end = _text(table, connection.dialect, together), 0, len(rows) // together * together
-    for begin in range(0, end, together):
-        values = tuple(chain.from_iterable(rows[begin : begin + together]))
-        new += connection.exec_driver_sql(text, values).rowcount
+    end = len(rows) // together * together
+    values, step = tuple(chain.from_iterable(rows[:end])), together * width
+    # one call for all of them: SQLAlchemy's own share of a call is a tenth of what SQLite needs for as many rows
+    text = _text(table, connection.dialect, together)
+    parts = [values[at : at + step] for at in range(0, len(values), step)]
+    new = connection.exec_driver_sql(text, parts).rowcount
     return new + (_each(connection, table, rows[end:]) if end < len(rows) else 0)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from sqlalchemy import Connection, select, update
 
 from guardrails.assess import Inputs
-from guardrails.snapshot import Snapshot
+from guardrails.snapshot import PositionRow, Snapshot
 from guardrails.store import rows
 from guardrails.store.books import Book, Owners
 from guardrails.store.captures import capture_row
@@ -29,6 +30,7 @@ from guardrails.store.schema import (
     UNDERLYING_TOTALS,
 )
 from guardrails.store.sharing import CAPTURES
+from guardrails.stress.recorded import Recorded
 
 COMPLETE_MICROS = 900_000_000
 """at least every quarter of an hour everything is written, so that a reader of one moment need not look back further"""
@@ -51,6 +53,8 @@ class Capture:
 
     cause: str
     inputs: Inputs
+    stress: Recorded | str | None = None
+    """what the book was measured to lose"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,23 @@ class _Figures:
 
     totals: Row = ()
     greeks: Keyed = field(default_factory=dict)
-    """by number of the position"""
+    """by line, see `guardrails.store.rows.positions`"""
     underlyings: Keyed = field(default_factory=dict)
     accounts: Keyed = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One moment as rows, made before the transaction begins, which is kept short."""
+
+    book: Book
+    snapshot: Snapshot
+    time: int
+    """microseconds"""
+    held: dict[Row, PositionRow]
+    figures: _Figures
+    captured: list[Row]
+    """the row of `captures`, if there is to be one"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,53 +108,54 @@ class Telemetry:
 
     def keep(self, moment: Moment) -> bool:
         """Write one moment; False when there is one of exactly this time already. Database errors are raised."""
+        told = _told(moment)
         last, self._last = self._last, None  # after an error nothing is known of what was written
-        captured = _captured(moment)
         with self._database.writing(durable=False) as connection:
-            token = None if self._check is None else self._check(connection, moment.book.key)
+            token = None if self._check is None else self._check(connection, told.book.key)
             mark = (self._database.generation, token)  # writing() may have begun a new file
-            if last is not None and not _goes_on(last, moment, mark):
+            if last is not None and not _goes_on(last, told, mark):
                 last = None
-            now = _write(connection, moment, last, mark)
-            insert(connection, CAPTURES, captured)
+            now = _write(connection, told, last, mark)
+            insert(connection, CAPTURES, told.captured)
         self._last = now
         return now is not None
 
 
-def _captured(moment: Moment) -> list[Row]:
-    """The row of `captures`, if there is to be one; packed before the transaction begins, which is kept short."""
-    what = moment.capture
-    return [] if what is None else [capture_row(moment.book.key, what.cause, what.inputs, moment.snapshot)]
+def _told(moment: Moment) -> _Told:
+    book, snapshot, owners, what = moment.book, moment.snapshot, moment.owners, moment.capture
+    held = rows.positions(snapshot, owners)
+    figures = _Figures(
+        rows.totals(snapshot), rows.greeks(held), rows.underlyings(snapshot), rows.accounts(snapshot, owners)
+    )
+    captured = [] if what is None else [capture_row(book.key, what.cause, what.inputs, snapshot, what.stress)]
+    return _Told(book, snapshot, micros(snapshot.as_of), held, figures, captured)
 
 
-def _goes_on(last: _Written, moment: Moment, mark: tuple[int, object]) -> bool:
+def _goes_on(last: _Written, told: _Told, mark: tuple[int, object]) -> bool:
     """Whether only what has changed since `last` need be written: not after a new file, another
     book, an older time, nor after another program may have written."""
-    time = micros(moment.snapshot.as_of)
-    same = (last.mark, last.book) == (mark, moment.book.key)
-    return same and time > last.until and time - last.complete < COMPLETE_MICROS
+    same = (last.mark, last.book) == (mark, told.book.key)
+    return same and told.time > last.until and told.time - last.complete < COMPLETE_MICROS
 
 
-def _write(connection: Connection, moment: Moment, last: _Written | None, mark: tuple[int, object]) -> _Written | None:
-    book, time = moment.book.key, micros(moment.snapshot.as_of)
+def _write(connection: Connection, told: _Told, last: _Written | None, mark: tuple[int, object]) -> _Written | None:
+    book, time, now = told.book.key, told.time, told.figures
     if last is None:
-        insert(connection, BOOKS, [rows.book_row(moment.book, moment.snapshot)])
-    held = rows.positions(moment.snapshot, moment.owners)
-    lines = _numbered(connection, book, held, {} if last is None else last.lines)
-    now = _Figures(
-        rows.totals(moment.snapshot),
-        {(lines[line],): figures for line, (_, figures) in held.items()},
-        rows.underlyings(moment.snapshot),
-        rows.accounts(moment.snapshot, moment.owners),
-    )
+        insert(connection, BOOKS, [rows.book_row(told.book, told.snapshot)])
+    known = {} if last is None else last.lines
+    lines = _numbered(connection, book, told.held, known)
     if last is not None and now == last.figures and _extend(connection, last, time):
         return replace(last, until=time)
-    row = rows.snapshot_row(moment.book, time, now.totals, complete=last is None)
+    row = rows.snapshot_row(told.book, time, now.totals, complete=last is None)
     if not insert(connection, SNAPSHOTS, [row]):
         return None
     before = _Figures() if last is None else last.figures
-    greeks = _changed(before.greeks, now.greeks, rows.NO_GREEKS)
-    insert(connection, GREEK_SNAPSHOTS, [(time, *key, *figures) for key, figures in greeks])
+    greeks = (
+        (time, lines[line] if line in lines else known[line], *figures)
+        for line, figures in _changed(before.greeks, now.greeks, rows.NO_GREEKS)
+    )
+    # in the order of their key, in which SQLite takes them in half the time
+    insert(connection, GREEK_SNAPSHOTS, sorted(greeks, key=itemgetter(1)))
     sums = _changed(before.underlyings, now.underlyings, rows.NO_SUMS)
     insert(connection, UNDERLYING_TOTALS, [(book, time, *key, *figures) for key, figures in sums])
     money = _changed(before.accounts, now.accounts, rows.NO_MONEY)
@@ -157,12 +176,10 @@ def _extend(connection: Connection, last: _Written, time: int) -> bool:
     return connection.execute(row.values(until=time)).rowcount == 1
 
 
-def _numbered(
-    connection: Connection, book: str, held: dict[Row, tuple[Row, Row]], known: dict[Row, int]
-) -> dict[Row, int]:
+def _numbered(connection: Connection, book: str, held: dict[Row, PositionRow], known: dict[Row, int]) -> dict[Row, int]:
     """The number of every position held; new ones get theirs from the database."""
     new = [line for line in held if line not in known]
-    insert(connection, POSITIONS, [(book, *line, *held[line][0]) for line in new])
+    insert(connection, POSITIONS, [rows.position_row(book, line, held[line]) for line in new])
     c = POSITIONS.c
     found = {
         line: connection.execute(

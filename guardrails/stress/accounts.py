@@ -81,6 +81,8 @@ class Margined:
     """its segments that hold anything and are reported: what one has to spare covers no other"""
     required: Required | None = field(default=None, compare=False, repr=False)
     """where somebody knows a part of it already"""
+    seen: dict[Shock, Interval] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """excess after shocks, remembered by who has looked at many and asked for by who keeps them"""
 
     @property
     def parts(self) -> tuple[Margined, ...]:
@@ -167,10 +169,10 @@ def margined(book: Book) -> tuple[Margined, ...]:
 
 def after(one: Margined, cells: Sequence[Cell]) -> AccountAfter:
     """An account under the shocks of `cells`: as a whole, or that segment of it which is worse off."""
-    return min((after_part(part, cells) for part in one.parts), key=_badness)
+    return min((after_part(part, cells) for part in one.parts), key=badness)
 
 
-def _badness(found: AccountAfter) -> tuple[bool, bool, float]:
+def badness(found: AccountAfter) -> tuple[bool, bool, float]:
     """Lowest first: a proven shortfall, then what cannot be cleared, then the one that has least left of its excess."""
     if not found.shocks:
         return True, True, 0.0
@@ -200,6 +202,13 @@ def after_part(one: Margined, cells: Sequence[Cell]) -> AccountAfter:
         reason=one.reason,
         segment=one.segment,
     )
+
+
+def excess_at(one: Margined, cells: Sequence[Cell]) -> tuple[Interval, ...]:
+    """Excess of the account or segment under the shocks of `cells`, as it was seen where all of them were."""
+    if any(cell.shock not in one.seen for cell in cells):
+        return after_part(one, cells).excess
+    return tuple(one.seen[cell.shock] for cell in cells)
 
 
 def excess_after(one: Margined, shocks: Sequence[Shock], pnl: Sequence[Interval]) -> tuple[Array, Array, Array, Array]:

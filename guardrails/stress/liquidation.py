@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from guardrails.exposures import Interval
 from guardrails.stress.accounts import Margined, after_part, excess_after
 from guardrails.stress.book import Book
 from guardrails.stress.ladder import Cell, at_returns
@@ -54,7 +55,7 @@ def distances(standing: Standing) -> tuple[Distance, ...]:
     among = [part for one in standing.accounts for part in one.parts]
     returns = tuple(sorted({*_WIDE, *strikes_held(standing.book)}))
     cells, now = at_returns(standing, returns), returns.index(0.0)
-    curves = [[excess.low for excess in after_part(one, cells).excess] for one in among]
+    curves = [[excess.low for excess in _seen(one, cells)] for one in among]
     reasons = [_reason(one, curve, curve[now]) for one, curve in zip(among, curves, strict=True)]
     brackets: dict[Side, tuple[float, float]] = {}
     for number, curve in enumerate(curves):
@@ -69,6 +70,13 @@ def distances(standing: Standing) -> tuple[Distance, ...]:
         ends = [[zeros[number, side] for number in mine if (number, side) in zeros and not reason] for side in (-1, 1)]
         found.append(Distance(one, max(ends[0], default=None), min(ends[1], default=None), reason))
     return tuple(found)
+
+
+def _seen(one: Margined, cells: Sequence[Cell]) -> tuple[Interval, ...]:
+    """The excess under the shocks of `cells`, remembered."""
+    found = after_part(one, cells).excess
+    one.seen.update(zip([cell.shock for cell in cells], found, strict=True))
+    return found
 
 
 def strikes_held(book: Book) -> tuple[float, ...]:

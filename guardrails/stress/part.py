@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from guardrails.columns import Mask
+from guardrails.columns import Array, Mask
 from guardrails.exposures import measure_exposures
 from guardrails.portfolio import Portfolio
 from guardrails.products import BROAD_INDEX_GROUPS, SP500
@@ -53,6 +53,16 @@ def axis_of(portfolio: Portfolio, group: str = "") -> Axis:
             if len(spots):
                 return Axis(group, name, float(spots[0]))
     return Axis(group, wanted, None)
+
+
+def apart_from_market(book: Book) -> tuple[Mask, Array, Mask]:
+    """By row: whether it is an option held, the dollars by which its model price differs from the market where that is
+    more than its quote explains (else 0), and whether it cannot be compared."""
+    options = np.asarray(book.columns.is_option & (book.columns.reported != 0.0), dtype=bool)
+    dollars = np.abs(book.residual() * book.weight)
+    blind = np.asarray(options & ~np.isfinite(dollars), dtype=bool)
+    far = options & ~blind & (np.abs(book.residual()) > book.tolerance())
+    return options, np.where(far, dollars, 0.0), blind
 
 
 def model_against_market(book: Book) -> float | None:
