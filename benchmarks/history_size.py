@@ -1,4 +1,5 @@
-"""What a trading day of 1,000 positions weighs: every 15 s as it happens, then told in quarters and moved to files.
+"""What a trading day of 1,000 positions weighs: every 15 s as it happens, then told in quarters and moved to files,
+with everything else that a busy day leaves (`benchmarks.history_busy`).
 
 All 1,000 positions change at every moment: underlyings wander on ticks of a cent, every option has a volatility of its
 own that wanders too, marks are on ticks, Greeks and exposures are full doubles from the closed form. A real day is
@@ -19,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import event
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from benchmarks import book
 from benchmarks.assessment import MATRIX
+from benchmarks.history_busy import BusyDay
 from benchmarks.timing import Row
 from guardrails import calendar, pricing
 from guardrails.assess import assess
@@ -30,14 +33,14 @@ from guardrails.instruments import Right
 from guardrails.memory import Memory
 from guardrails.snapshot import GroupRow, PositionRow, Snapshot
 from guardrails.store.archive import retire
-from guardrails.store.books import book_of, owners_of
+from guardrails.store.books import owners_of
 from guardrails.store.rollup import roll_up
 from guardrails.store.sqlite import FILE, SqliteDatabase
-from guardrails.store.telemetry import Moment, Telemetry
 
 POSITIONS, SECONDS = 1_000, 15
 GOAL_MB, GOAL_MS = 100.0, 100.0
 OPEN, CLOSE = calendar.session_bounds(book.NOW.date())
+MATRIX_TEXT = (Path(__file__).resolve().parent.parent / "risk_matrix.yaml").read_text()
 LATER = datetime(2026, 11, 30, 22, tzinfo=UTC)
 """when the day is older than three sessions"""
 PER_STEP = (SECONDS / calendar.SECONDS_PER_YEAR * 4.0) ** 0.5
@@ -49,16 +52,18 @@ class Wandering:
 
     def __init__(self) -> None:
         self._chance = np.random.default_rng(20261118)
-        self._held = book.positions(POSITIONS)
+        self.held = book.positions(POSITIONS)
         view = book.view(POSITIONS)
-        self._first = assess([view], MATRIX, assess([view], MATRIX, Memory(), book.NOW).memory, book.NOW)
-        self.owners = owners_of(self._first.portfolio)
-        rows = {(row.account, row.key): row for row in self._first.snapshot.positions}
-        self._rows = [rows[position.account.masked, position.instrument.key] for position in self._held]
+        self.first = assess([view], MATRIX, assess([view], MATRIX, Memory(), book.NOW).memory, book.NOW)
+        self.owners = owners_of(self.first.portfolio)
+        self.figures: dict[str, np.ndarray] = {}
+        """of the last moment: columns of the rows of positions, in the order of the book"""
+        rows = {(row.account, row.key): row for row in self.first.snapshot.positions}
+        self._rows = [rows[position.account.masked, position.instrument.key] for position in self.held]
         self._names = list(book.LEVELS)
         self._spots = np.array(list(book.LEVELS.values()))
-        self._of = np.array([self._names.index(p.instrument.underlying) for p in self._held])
-        self._option = np.array([p.instrument.is_option for p in self._held])
+        self._of = np.array([self._names.index(p.instrument.underlying) for p in self.held])
+        self._option = np.array([p.instrument.is_option for p in self.held])
         self._vols = np.full(POSITIONS, book.VOLATILITY) + self._chance.normal(0.0, 0.02, POSITIONS)
         self._start: np.ndarray | None = None
 
@@ -66,14 +71,14 @@ class Wandering:
         """The next moment."""
         self._spots = np.round(self._spots * np.exp(0.25 * PER_STEP * self._chance.normal(size=len(self._spots))), 2)
         self._vols = np.clip(self._vols + self._chance.normal(0.0, 2e-4, POSITIONS), 0.05, 2.0)
-        figures = self._figures(now)
+        figures = self.figures = self._figures(now)
         names = list(figures)
         values = zip(*(figures[name].tolist() for name in names), strict=True)
         rows = tuple(
             replace(row, **dict(zip(names, each, strict=True))) for row, each in zip(self._rows, values, strict=True)
         )
         totals = {name: float(figures[name].sum()) for name in SUMMED}
-        base, shift = self._first.snapshot, float(figures["day_pnl"].sum())
+        base, shift = self.first.snapshot, float(figures["day_pnl"].sum())
         worth = (base.totals.net_liquidation or 0.0) + shift
         return replace(
             base,
@@ -94,12 +99,12 @@ class Wandering:
     def _in_order(self, rows: tuple[PositionRow, ...]) -> tuple[PositionRow, ...]:
         """As the owners are listed."""
         found = {(row.account, row.key): row for row in rows}
-        return tuple(found[row.account, row.key] for row in self._first.snapshot.positions)
+        return tuple(found[row.account, row.key] for row in self.first.snapshot.positions)
 
     def _figures(self, now: datetime) -> dict[str, np.ndarray]:
         """Columns of the rows of positions, in the order of the book."""
         spot, rate = self._spots[self._of], np.full(POSITIONS, book.RATE)
-        options = [position.instrument for position in self._held]
+        options = [position.instrument for position in self.held]
         found = pricing.sensitivities(
             pricing.Options(
                 sign=np.array([-1.0 if each.right is Right.PUT else 1.0 for each in options]),
@@ -111,19 +116,22 @@ class Wandering:
             ),
             self._vols,
         )
-        size = np.array([position.quantity * position.multiplier for position in self._held])
+        size = np.array([position.quantity * position.multiplier for position in self.held])
         beta = np.array([row.beta or 0.0 for row in self._rows])
         mark = np.where(self._option, np.maximum(np.round(found.price, 2), 0.01), spot)
         start = self._start = mark if self._start is None else self._start
         greeks = {name: np.where(self._option, getattr(found, name), 0.0) for name in ("gamma", "vega", "theta")}
         delta = np.where(self._option, found.delta, 1.0)
         return {
-            "mark": mark, "spot": spot, "delta": delta, **greeks, "iv": self._vols,
-            "delta_dollars": delta * spot * size,
-            "beta_delta_dollars": beta * delta * spot * size,
-            "gamma_1pct_dollars": greeks["gamma"] * spot * spot * size / 100.0,
-            "vega_per_point": greeks["vega"] * size,
-            "theta_per_day": greeks["theta"] * size,
+            "mark": mark, "bid": mark - 0.02, "ask": mark + 0.02, "market_value": mark * size,
+            "model": found.price, "residual": (found.price - mark) * size,
+            "spot": spot, "delta": delta, **greeks, "iv": self._vols,
+            # in the order in which `guardrails.exposures` multiplies them, for the same last digits
+            "delta_dollars": size * spot * delta,
+            "beta_delta_dollars": size * spot * delta * beta,
+            "gamma_1pct_dollars": size * spot * greeks["gamma"] * spot * 0.01 * beta * beta,
+            "vega_per_point": size * greeks["vega"],
+            "theta_per_day": size * greeks["theta"],
             "day_pnl": (mark - start) * size,
             "open_pnl": (mark - start) * size + 125.0,
         }  # fmt: skip
@@ -171,10 +179,9 @@ def day() -> list[Row]:
 def _measured(folder: Path) -> Iterator[Row]:
     database = SqliteDatabase(folder / FILE, lambda: LATER)
     empty = size_of(folder)
-    count, seconds = keep_a_day(database)
+    count, orders = keep_a_day(database)
     raw = size_of(folder) - empty
     yield Row(f"{POSITIONS:,} positions every {SECONDS} s, {count:,} moments: raw in SQLite", f"{raw / 1e6:.0f} MB")
-    yield Row("writing a moment, mean", f"{seconds / count * 1000:.1f} ms")
     watch = Stopwatch(database)
     began = time.perf_counter()
     quarters = roll_up(database, CLOSE)
@@ -191,23 +198,54 @@ def _measured(folder: Path) -> Iterator[Row]:
     for file in files:
         yield Row(f"file of {file.name}, {file.rows:,} rows", f"{file.bytes / 1e6:.2f} MB")
     kept, stored = size_of(folder) - empty, sum(file.bytes for file in files)
+    with database.reading() as connection:
+        for what, weight in _weights(connection, orders):
+            yield Row(f"kept in SQLite for ever: {what}", f"{weight / 1e6:.2f} MB")
     total = (kept + stored) / 1e6
-    yield Row("after it: growth of SQLite and files", f"{kept / 1e6:.2f} + {stored / 1e6:.1f} MB",
+    yield Row("after it: growth of SQLite and files, everything counted", f"{kept / 1e6:.1f} + {stored / 1e6:.1f} MB",
               f"< {GOAL_MB:.0f} MB", total < GOAL_MB)  # fmt: skip
     database.close()
 
 
-def keep_a_day(database: SqliteDatabase) -> tuple[int, float]:
-    """Write every moment of the session; how many there were, and the seconds that writing took."""
-    wandering, telemetry, ours = Wandering(), Telemetry(database), book_of([book.SOURCE])
-    now, count, seconds = OPEN, 0, 0.0
+def keep_a_day(database: SqliteDatabase) -> tuple[int, int]:
+    """Write every moment of the session; how many there were, and how many orders."""
+    wandering = Wandering()
+    busy = BusyDay(database, database.folder, wandering.first, wandering.held)
+    now, count = OPEN, 0
     while now < CLOSE:
-        moment = Moment(ours, wandering.at(now), wandering.owners)
-        began = time.perf_counter()
-        assert telemetry.keep(moment)
-        seconds += time.perf_counter() - began
+        busy.keep(wandering.at(now), MATRIX_TEXT, wandering.figures, now - OPEN)
         now, count = now + timedelta(seconds=SECONDS), count + 1
-    return count, seconds
+    # one of a later day, by which it is seen that the clock of `LATER` is right (`guardrails.store.archive`)
+    busy.keep(wandering.at(LATER - timedelta(days=3)), MATRIX_TEXT, wandering.figures, timedelta(seconds=SECONDS))
+    busy.stop()
+    return count, busy.orders
+
+
+def _weights(connection: Connection, orders: int) -> Iterator[tuple[str, int]]:
+    """Bytes of what stays in the file, by what it is; pages of tables and of their indices."""
+    query = (
+        "SELECT coalesce(m.tbl_name, s.name), sum(s.pgsize) FROM dbstat s LEFT JOIN sqlite_master m ON m.name = s.name "
+        "GROUP BY 1"
+    )
+    try:
+        pages = {str(name): int(size) for name, size in connection.exec_driver_sql(query)}
+    except OperationalError:  # this SQLite was built without dbstat
+        return
+    (whole, packed), (changes,) = (
+        connection.exec_driver_sql(query).one()
+        for query in (
+            "SELECT count(*), sum(length(inputs) + length(snapshot) + length(levels)) FROM captures",
+            "SELECT count(*) FROM finding_transitions",
+        )
+    )
+    yield f"{whole} whole moments of {packed / whole / 1e3:.0f} kB", pages["captures"]
+    yield f"{changes} changes of level", pages["finding_transitions"]
+    yield (
+        f"alerts and their messages, {orders} orders, their fills and journal",
+        sum(pages[name] for name in ("alerts", "deliveries", "orders", "fills", "journal")),
+    )
+    yield "evidence log of all of it", pages["evidence"]
+    yield "quarters of an hour", sum(size for name, size in pages.items() if name.endswith("quarters"))
 
 
 def size_of(folder: Path) -> int:

@@ -1,9 +1,6 @@
 """Which rows make up an exchange day, as groups for a file, and how they leave the database.
 
 A row leaves only by its key, and the keys come out of the file itself: what is not in the file cannot be deleted.
-
-Everything is kept as it was, but for the exposures of a position: products of other columns, whose last digits are
-noise that no encoding packs. They keep 40 of the 52 bits behind the point, which is twelve digits.
 """
 
 from __future__ import annotations
@@ -23,6 +20,7 @@ from sqlalchemy.engine import Dialect
 
 from guardrails import calendar
 from guardrails.store.archive_file import TIMES, schema_of
+from guardrails.store.archive_products import unfolded
 from guardrails.store.columns import LIVE
 from guardrails.store.database import Database
 from guardrails.store.metadata import micros
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.005
 """between two transactions, so that another thread or program finds the lock free"""
 _GROUP_ROWS, _FETCHED_ROWS, _DELETED_ROWS = 131_072, 8_192, 2_048
-_EXPOSURES = ("delta_dollars", "beta_delta_dollars", "gamma_1pct_dollars", "vega_per_point", "theta_per_day")
-_DROPPED_BITS = 12
 _OF_POSITION = tuple(column for column in POSITIONS.columns if column.name not in ("position", "book"))
 
 
@@ -59,7 +55,7 @@ class Kind:
 
     @property
     def schema(self) -> pa.Schema:
-        """Of the file: the columns of the table, and what a position is, so that the file can be read by itself."""
+        """Of what is archived: the columns of the table, and what a position is, so that it can be read by itself."""
         mine = tuple(self.table.columns)
         return schema_of((*mine, *_OF_POSITION) if self.table is GREEK_SNAPSHOTS else mine)
 
@@ -104,7 +100,7 @@ def groups(connection: Connection, kind: Kind, book: str, day: date) -> Iterator
 def joined(kind: Kind, file: pq.ParquetFile, late: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The groups of `file`, then what of `late` is not in it."""
     for n in range(file.num_row_groups):
-        yield file.read_row_group(n).cast(kind.schema)
+        yield unfolded(file.read_row_group(n)).select(kind.schema.names).cast(kind.schema)
     for group in late:
         new = _not_in(kind, file, group)
         if new.num_rows:
@@ -163,17 +159,7 @@ def _group(kind: Kind, parts: list[pa.Table], held: pa.Table | None) -> pa.Table
     places = pc.index_in(group["position"], held["position"].combine_chunks())
     for name, column in zip(held.column_names[1:], held.columns[1:], strict=True):
         group = group.append_column(held.schema.field(name), column.take(places))
-    for name in _EXPOSURES:
-        group = group.set_column(group.schema.get_field_index(name), group.field(name), _rounded(group[name]))
     return group
-
-
-def _rounded(column: pa.ChunkedArray) -> pa.Array:
-    """The nearest doubles whose last bits are zero; a carry runs into the exponent, as it should (IEEE 754)."""
-    array = column.combine_chunks()
-    bits = array.fill_null(0.0).to_numpy().view(np.int64)
-    kept = (bits + (1 << (_DROPPED_BITS - 1))) & -(1 << _DROPPED_BITS)
-    return pa.array(kept.view(np.float64), mask=array.is_null().to_numpy(zero_copy_only=False))
 
 
 def _not_in(kind: Kind, file: pq.ParquetFile, group: pa.Table) -> pa.Table:

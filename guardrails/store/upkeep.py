@@ -1,6 +1,8 @@
 """The slow work on the store, in a thread of its own: quarters are told, old rows moved to files, the past filled in.
 
-It uses connections of its own and short transactions, so what must survive never waits for it.
+It uses connections of its own and short transactions, so what must survive never waits for it. A program that writes a
+book also keeps up those that no program writes any more, as when the sources were changed: else their last quarters
+would never be told, nor their rows moved to files. Two programs that do so at once do each other no harm.
 """
 
 from __future__ import annotations
@@ -13,16 +15,24 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
 
 from guardrails.past import Past
 from guardrails.store.backfill import store_past
 from guardrails.store.books import Book
 from guardrails.store.database import Database
 from guardrails.store.faults import reason
+from guardrails.store.lease import DEAD_SECONDS
+from guardrails.store.schema import BOOKS
+from guardrails.store.sharing import LEASES
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS, RETRY_SECONDS = 60.0, 1800.0
+_Sign = tuple[Any, ...]
+"""token, program and sign of life of a lease"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,19 @@ class Upkeep:
         clock: Callable[[], datetime],
         mine: Callable[[], Collection[str]],
         every: float = EVERY_SECONDS,
+        dead_seconds: float = DEAD_SECONDS,
     ) -> None:
-        """`mine` says which books this program writes."""
+        """`mine` says which books this program writes; one that has shown no sign of life for `dead_seconds` is
+        written by none.
+        """
         self._database, self._retention, self._now, self._mine, self._every = database, retention, clock, mine, every
+        self._dead_seconds = dead_seconds
+        self._signs: dict[str, tuple[_Sign, float]] = {}
+        """of each book that this program does not write, and since when it is the same"""
+        self._books: frozenset[str] = frozenset()
+        """that this round is about"""
+        self._kept_up: frozenset[str] = frozenset()
+        """of which old rows were looked for since they were last due"""
         self._pasts: deque[tuple[Book, Past]] = deque(maxlen=10)
         self._retired: datetime | None = None
         self._not_before = 0.0
@@ -93,8 +113,10 @@ class Upkeep:
                 self._try("upkeep", self._round)
 
     def _round(self) -> None:
-        if not self._mine():
+        mine = frozenset(self._mine())
+        if not mine:
             return
+        self._books = mine | self._nobodys(mine)
         self._try("quarters", self._roll_up)
         self._try("archive", self._retire)
         while self._pasts and not self._stopping.is_set():
@@ -116,17 +138,37 @@ class Upkeep:
     def _roll_up(self) -> None:
         from guardrails.store.rollup import roll_up  # noqa: PLC0415  # a start need not wait for it
 
-        roll_up(self._database, self._now(), books=self._mine())
+        roll_up(self._database, self._now(), books=self._books)
 
     def _retire(self) -> None:
         from guardrails.store.archive import next_due, retire  # noqa: PLC0415  # loads the Parquet library
 
         now, keep = self._now(), self._retention
-        if next_due(self._retired, now) > now or time.monotonic() < self._not_before:
+        due = next_due(self._retired, now) <= now
+        books = self._books if due else self._books - self._kept_up
+        if not books or time.monotonic() < self._not_before:
             return
         self._not_before = time.monotonic() + RETRY_SECONDS  # a full disk is not looked at every minute
-        retire(self._database, keep.folder, keep.raw_days, keep.archive_days, now, self._mine())
-        self._retired = now
+        retire(self._database, keep.folder, keep.raw_days, keep.archive_days, now, books)
+        self._retired, self._kept_up = (now, books) if due else (self._retired, self._kept_up | books)
+        self._not_before = 0.0
+
+    def _nobodys(self, mine: Collection[str]) -> frozenset[str]:
+        """The books that no program writes: given back, or without a sign of life."""
+        c, now = LEASES.c, time.monotonic()
+        query = select(BOOKS.c.book, c.token, c.run, c.beat).join_from(
+            BOOKS, LEASES, BOOKS.c.book == c.book, isouter=True
+        )
+        with self._database.reading() as connection:
+            signs = {row.book: tuple(row[1:]) for row in connection.execute(query) if row.book not in mine}
+        before = self._signs
+        self._signs = {
+            book: before[book] if book in before and before[book][0] == sign else (sign, now)
+            for book, sign in signs.items()
+        }
+        return frozenset(
+            book for book, (sign, since) in self._signs.items() if sign[1] is None or now - since >= self._dead_seconds
+        )
 
     def _fill(self, book: Book, past: Past) -> None:
         with self._database.writing(durable=True) as connection:
