@@ -12,6 +12,7 @@ import argparse
 import logging
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from benchmarks.store_hang import hang
 from benchmarks.store_soak import soak
 from benchmarks.store_two import two
 from benchmarks.timing import Row
-from tests.test_store_crash import kill_many
+from tests.store_deaths import kill_many
 
 SEED = 20261121
 KINDS = ("SQLite", "PostgreSQL")
@@ -29,11 +30,14 @@ def kills(count: int, kind: str) -> Iterator[Row]:
     """Kill a writer `count` times, start again, and look at what the database holds."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # the server of the tests runs as somebody else
-        lives = kill_many(Path(folder), count, SEED, kind.lower().replace("postgresql", "postgres"))
+        lives = list(kill_many(Path(folder), count, SEED, kind.lower().replace("postgresql", "postgres")))
     inside, spooled = sum(life.inside for life in lives), sum(life.spooled > 0 for life in lives)
-    acknowledged, stored = sum(life.acknowledged for life in lives), sum(life.stored for life in lives)
+    acknowledged = sum((Counter(life.acknowledged) for life in lives), Counter[str]())
+    stored = sum((Counter(life.stored) for life in lives), Counter[str]())
+    asked = acknowledged.pop("requests", 0)
     wrong = [line for life in lives for line in life.wrong]
-    told = f"{acknowledged:,} rows acknowledged, {stored:,} stored"
+    told = f"{acknowledged.total():,} rows of {len(acknowledged)} tables acknowledged, {stored.total():,} stored, "
+    told += f"{asked} requests handed out"
     bad = "".join(f"; {line}" for line in wrong[:3])
     name = f"{kind}: {count} times kill -9, {inside} within a transaction, {spooled} with rows in the spool only"
     yield Row(name, f"{told}; {len(wrong)} lost, out of order, or not proven{bad}", "none", not wrong)

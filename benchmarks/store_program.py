@@ -34,6 +34,7 @@ from guardrails.engine import Engine, EngineSettings
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile
 from guardrails.memory import Memory
+from guardrails.orders_now import OrdersNow
 from guardrails.portfolio import Portfolio
 from guardrails.snapshot import Snapshot
 from guardrails.store.database import Database, open_database
@@ -81,9 +82,10 @@ class Witness(Writer):
         inputs: Inputs | None = None,
         memory: Memory | None = None,
         alerts: AlertsNow | None = None,
+        orders: OrdersNow | None = None,
     ) -> None:
         began = time.perf_counter()
-        super().keep(snapshot, matrix_text, portfolio, scenario, inputs, memory, alerts)
+        super().keep(snapshot, matrix_text, portfolio, scenario, inputs, memory, alerts, orders)
         self.seconds.append(time.perf_counter() - began)
         levels: dict[Subject, Level] = {}
         for finding in snapshot.findings:

@@ -30,8 +30,9 @@ from guardrails.memory import Memory
 from guardrails.store import history
 from guardrails.store.books import book_of
 from guardrails.store.database import Database
+from guardrails.store.health import StoreHealth
 from guardrails.store.upkeep import Retention
-from guardrails.store.writer import StoreHealth, Writer
+from guardrails.store.writer import Writer
 from guardrails.symbols import contracts
 
 POSITIONS, PACE, MOMENT_SECONDS, EXCHANGED, OTHERS = 100, 600.0, 0.1, 2, 1_000

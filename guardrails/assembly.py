@@ -142,7 +142,7 @@ def assemble(
 def database(settings: Settings, clock: Clock) -> Database | str:
     """What the history is kept in, or why there is none."""
     try:
-        return open_database(settings.guardrails_data_dir, clock, settings.database_url)
+        return open_database(settings.guardrails_data_dir, clock, settings.database_url, patient=True)
     except StoreError as error:
         return str(error)
 

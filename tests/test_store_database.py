@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sqlite3
 import tempfile
@@ -22,7 +23,7 @@ from sqlalchemy import create_engine, delete, event, select
 from sqlalchemy.exc import OperationalError
 
 from guardrails.store import evidence, quarters, schema, sharing, upgrade  # noqa: F401  # all of the schema
-from guardrails.store.database import FILE, Database
+from guardrails.store.database import FILE, Database, open_database
 from guardrails.store.faults import is_refusal, reason
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import METADATA, StoreError
@@ -150,6 +151,8 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     before = (tmp_path / FILE).read_bytes()
     with pytest.raises(StoreError, match=rf"schema is 9999, newer than {upgrade.HEAD}.*newer version of the program"):
         opened(tmp_path)
+    with pytest.raises(StoreError, match="schema is 9999"):  # waiting makes it no older
+        open_database(tmp_path, stored.clock, patient=True)
     assert (tmp_path / FILE).read_bytes() == before
     assert not list(tmp_path.glob("*corrupt*"))
 
@@ -202,6 +205,52 @@ def test_a_file_that_was_taken_away_is_begun_again_and_said(tmp_path: Path) -> N
     assert database.generation == 1
     assert ["taken away" in problem for problem in database.problems] == [True]
     database.close()
+
+
+def test_two_programs_that_meet_the_same_damage_keep_one_file_aside(tmp_path: Path) -> None:
+    """The second must not put away what the first has begun since: rows in it were acknowledged."""
+    one, two = opened(tmp_path), opened(tmp_path)
+    one.engine.dispose()
+    two.engine.dispose()
+    (tmp_path / FILE).write_bytes(b"once upon a time " * 1000)
+    one.set_aside()
+    add_book(one)
+    two.set_aside()
+    assert ask(tmp_path, "SELECT * FROM books") == [BOOK]
+    assert len([path for path in tmp_path.glob(f"{FILE}.corrupt-*") if path.suffix[-4:] not in ("-wal", "-shm")]) == 1
+    assert ["another program has put it away" in problem for problem in two.problems] == [True]
+    with two.writing(durable=True) as connection:
+        insert(connection, schema.BOOKS, [("c", "other", 2)])
+    assert len(ask(tmp_path, "SELECT * FROM books")) == 2
+    assert (one.generation, two.generation) == (1, 1)
+    one.close()
+    two.close()
+
+
+def test_damage_is_said_also_while_there_is_no_room_for_a_new_file(tmp_path: Path) -> None:
+    database = opened(tmp_path)
+    database.close()
+    (tmp_path / FILE).write_bytes(b"once upon a time " * 1000)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        with pytest.raises(StoreError, match="cannot be written"):
+            database.set_aside()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    add_book(database)
+    assert ask(tmp_path, "SELECT * FROM books") == [BOOK]
+    assert ["was damaged; it is kept as" in problem for problem in database.problems] == [True]
+    assert database.generation == 1
+    database.close()
+
+
+def test_a_folder_in_its_place_is_said_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    (tmp_path / FILE).chmod(0o755)
+    with pytest.raises(StoreError, match="a folder stands in its place; move it away"):
+        opened(tmp_path)
+    assert mode(tmp_path / FILE) == 0o755
 
 
 def test_two_programs_may_use_one_database(tmp_path: Path, kind: str) -> None:

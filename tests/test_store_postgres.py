@@ -460,6 +460,8 @@ def test_a_reader_of_a_server_that_hangs_gets_an_error(postgres: Server, place: 
         ("postgresql+psycopg://desk:{}@host", "names no database"),
         ("postgresql+psycopg://desk:a:{}/b@host:x/book", "cannot be read as a URL"),
         ("{}", "cannot be read as a URL"),
+        ("{}://desk@host/book", "begins with no kind of database that is known"),
+        ("postgresql+psycopg://desk:{0}@{0}@host/book", "more than one @: write one that belongs to"),
         ("sqlite://", "names no database"),
         ("sqlite:///:memory:", "names no database"),
     ],

@@ -306,6 +306,19 @@ def test_a_program_that_had_readers_follows_the_next_one(tmp_path: Path, begin: 
     assert eventually(lambda: first.health().problem == "")
 
 
+def test_that_rows_wait_on_the_disk_is_told_whatever_the_database_failed_at_first(tmp_path: Path, begin: Begin) -> None:
+    writer = begin(busy_seconds=0.05, retry_seconds=NEVER)
+    assert part(writer).watches
+    lock = Lock(tmp_path)
+    assert eventually(lambda: "does not say who writes" in writer.health().problem)
+    hand(writer, OK, 0)
+    assert writer.settled(10)  # bringing it is not tried before NEVER is over
+    waiting = writer.health()
+    assert waiting.spooled > 0
+    assert f"{waiting.spooled} rows that must survive wait in spool.jsonl" in waiting.problem
+    lock.release()
+
+
 def test_a_full_disk_is_logged_once(tmp_path: Path, begin: Begin, caplog: pytest.LogCaptureFixture) -> None:
     blocked = tmp_path / "blocked"
     blocked.touch()  # a file where the folder of the spool should be

@@ -17,9 +17,12 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from guardrails.audit import verify_file
+from guardrails.execution.values import FlattenRun, RunState
 from guardrails.findings import Level
+from guardrails.gate.values import Override
+from guardrails.orders_now import OrdersNow
 from guardrails.snapshot import Change, Snapshot
-from guardrails.store.database import FILE, Database
+from guardrails.store.database import FILE, Database, open_database
 from guardrails.store.evidence import HEAD_FILE
 from guardrails.store.metadata import StoreError
 from guardrails.store.spool import Spool
@@ -39,6 +42,7 @@ from tests.stored import (
     opened,
     path_of_levels,
 )
+from tests.traded import record
 
 OK, WATCH, UNKNOWN, BREACH = Level.OK, Level.WATCH, Level.UNKNOWN, Level.BREACH
 PATH = [(None, "OK"), ("OK", "BREACH"), ("BREACH", "OK"), ("OK", "BREACH")]
@@ -213,13 +217,13 @@ def test_what_must_survive_waits_on_the_disk_while_the_database_is_locked(tmp_pa
     assert values(tmp_path) == []
     spooled = [json.loads(line) for line in (tmp_path / "spool.jsonl").read_text().splitlines()]
     assert [row[8] for name, row in spooled if name == "finding_transitions"] == list(range(20))
+    assert eventually(lambda: writer.health().dropped > 0)
     lock.release()
     assert eventually(lambda: writer.health().spooled == 0)
     flips(writer, 3, first=20)
     assert writer.settled(20)
     assert values(tmp_path) == list(range(23))
     assert eventually(lambda: writer.health().problem == "")
-    assert eventually(lambda: writer.health().dropped > 0)
     assert (tmp_path / "spool.jsonl").stat().st_size == 0
     assert (tmp_path / "spool.jsonl").stat().st_mode & 0o777 == 0o600
 
@@ -295,6 +299,26 @@ def test_a_full_disk_is_outlived(tmp_path: Path, begin: Begin) -> None:
     assert values(tmp_path) == list(range(401))
 
 
+def test_a_file_that_could_not_be_opened_at_the_start_is_opened_when_it_can_be(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    database = open_database(tmp_path, clock, patient=True)
+    writer = Writer(database, tmp_path / "spool", clock, retry_seconds=0.02)
+    writer.start()
+    flips(writer, 2)
+    assert writer.settled(20)
+    assert writer.health().spooled > 0
+    assert "takes no rows" in writer.health().problem
+    assert "a folder stands in its place" in writer.health().problem
+    with pytest.raises(StoreError, match="a folder stands in its place"):  # what was done before is not known
+        writer.open_deeds(["ibkr"], "", NOW)
+    (tmp_path / FILE).rmdir()
+    assert eventually(lambda: writer.health().spooled == 0)
+    assert values(tmp_path) == [0.0, 1.0]
+    assert eventually(lambda: writer.health().problem == "")
+    writer.stop()
+    database.close()
+
+
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_database_that_is_taken_away_is_begun_again(tmp_path: Path, begin: Begin) -> None:
     writer = begin()
@@ -309,6 +333,30 @@ def test_a_database_that_is_taken_away_is_begun_again(tmp_path: Path, begin: Beg
     assert writer.settled(20)
     assert ask(tmp_path, "SELECT count(*) FROM matrix_versions") == [(1,)]
     assert "taken away" in writer.health().problem
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_new_file_is_told_at_once_which_orders_may_live(tmp_path: Path, begin: Begin) -> None:
+    """Else the next start would take them for orders of somebody else."""
+    writer, sources = begin(), [row.name for row in HEALTHY.snapshot.sources]
+    leave = Override("ov-1", "short_vega", "portfolio", "Ann", "rolls at three", NOW, NOW + timedelta(hours=1))
+    run = FlattenRun("run-1", NOW, "Ann", RunState.RUNNING, "{}", NOW)
+    orders = OrdersNow(NOW, records=(record("g-1"),), overrides=(leave,), runs=(run,))
+
+    def keep(level: Level, n: float) -> None:
+        writer.keep(at(level, n), MATRIX_TEXT, HEALTHY.portfolio, orders=orders)
+        assert writer.settled(20)
+
+    assert writer.hand_deeds(sources, "", [record("g-1"), leave, run]).wait(20)
+    keep(OK, 0)
+    assert ask(tmp_path, "SELECT count(*) FROM orders") == [(1,)]  # a file that knows it is not told again
+    (tmp_path / FILE).rename(tmp_path / "elsewhere.db")
+    keep(BREACH, 1)  # finds that it is gone
+    keep(OK, 2)
+    again = writer.open_deeds(sources, "", NOW)
+    assert ([one.key for one in again.orders], again.overrides, len(again.runs)) == (["g-1"], (leave,), 1)
+    keep(BREACH, 3)
+    assert ask(tmp_path, "SELECT count(*) FROM orders") == [(1,)]
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
@@ -347,6 +395,25 @@ def test_the_end_of_the_evidence_goes_aside_with_its_damaged_file(tmp_path: Path
     assert "evidence-head" not in writer.health().problem
     code, lines = verify_file(tmp_path / FILE)
     assert (code, len(lines)) == (0, 1), lines
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_head_of_the_evidence_that_was_taken_away_is_logged(
+    tmp_path: Path, begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is written anew with the next row, and what is wrong now no longer tells of it."""
+    writer = begin()
+    flips(writer, 2)
+    assert writer.settled(20)
+    assert caplog.messages == []
+    (tmp_path / HEAD_FILE).unlink()
+    flips(writer, 1, first=2)
+    assert writer.settled(20)
+    flips(writer, 1, first=3)
+    assert writer.settled(20)
+    told = [line for line in caplog.messages if HEAD_FILE in line]
+    assert ["did not know them; what was cut before now cannot be seen" in line for line in told] == [True]
+    assert writer.health().problem == ""
 
 
 def test_rows_wait_in_memory_while_neither_database_nor_spool_can_be_written(tmp_path: Path, begin: Begin) -> None:
@@ -436,14 +503,14 @@ def test_a_row_that_no_database_takes_does_not_hold_up_the_others(tmp_path: Path
     spool.append([row, ("books", ("c", None, 2)), ("nothing", (1,)), ("books", (1,)), ("books", ("d", "y", 3))])
     spool.close()
     with (tmp_path / "spool.jsonl").open("ab") as file:
-        file.write(b"\x00\x00 no row\n")
+        file.write(b"\x00\x00 no row\n" + b"[" * 100_000 + b"\n")
     writer = begin()
     hand(writer, at(OK, 0))
     assert writer.settled(20)
     assert ask(tmp_path, "SELECT book FROM books WHERE length(book) = 1 ORDER BY book") == [("b",), ("d",)]
     assert path_of_levels(tmp_path) == [(None, "OK")]
-    assert len((tmp_path / "refused.jsonl").read_bytes().splitlines()) == 4
-    assert "3 rows were refused" in writer.health().problem
+    assert len((tmp_path / "refused.jsonl").read_bytes().splitlines()) == 5
+    assert "5 rows were refused" in writer.health().problem
 
 
 def test_the_spool_survives_its_owner_without_half_a_line(tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ class Bringing:
         self._database, self._leases, self._numbers, self._now = database, leases, numbers, clock
         self._between = between
         self._telemetry = Telemetry(database, leases.check)
-        self.refused = self.unkept = 0
-        """rows, and moments of telemetry, that the database would never take, since the start"""
+        self.unkept = 0
+        """moments of telemetry that the database would never take, since the start"""
         self.head_problem = ""
         self._drain_after = 0.0
 
@@ -94,7 +94,6 @@ class Bringing:
                 return
             log.exception("%s refused a row of %s", self._database.name, rows[0][0])
             spool.refuse([json.dumps(rows[0]).encode("ascii") + b"\n"])
-            self.refused += 1
         else:
             self._keep_head(links)
 
@@ -127,10 +126,12 @@ class Bringing:
             with self._database.reading() as connection:
                 on_server = connection.dialect.name == "postgresql"
                 found = keep_head(self._database.folder / HEAD_FILE, connection, links, adopts=on_server)
+            said = "; ".join(dict.fromkeys(map(str, found)))
         except (OSError, StoreError) as error:
-            self.head_problem = f"{HEAD_FILE} cannot be kept ({reason(error)})"
-            return
-        self.head_problem = "; ".join(str(each) for each in found)
+            said = f"{HEAD_FILE} cannot be kept ({reason(error)})"
+        if said and said != self.head_problem:  # a file that was missing is there again with the next row
+            log.error("%s", said)
+        self.head_problem = said
 
 
 def _books(rows: Sequence[Sent]) -> list[Book]:

@@ -18,6 +18,7 @@ from guardrails.store.metadata import StoreError
 from guardrails.store.sqlite import BUSY_SECONDS, FILE, SqliteDatabase
 
 SERVER = "postgresql+psycopg"
+_SCHEMES = ("postgres", "sqlite", "mysql", "mariadb", "oracle", "mssql")
 _FORM = f"write {SERVER}://USER@HOST/DATABASE, or sqlite:///PATH, or leave it unset for a file in the data folder"
 
 
@@ -61,17 +62,19 @@ def open_database(
     clock: Callable[[], datetime],
     url: SecretStr | None = None,
     busy_seconds: float = BUSY_SECONDS,
+    *,
+    patient: bool = False,
 ) -> Database:
     """What `url` (the setting DATABASE_URL) names, by default a file in `folder`; StoreError says what to do.
 
     A file is created or brought up to date; a server is connected to when it is first needed, so that it may be away
-    now. `busy_seconds` is how long a transaction waits for another program's.
+    now, and so is a file when `patient`. `busy_seconds` is how long a transaction waits for another program's.
     """
     if url is None:
-        return SqliteDatabase(folder / FILE, clock, busy_seconds)
+        return SqliteDatabase(folder / FILE, clock, busy_seconds, patient=patient)
     place = parsed(url)
     if place.drivername != SERVER:
-        return SqliteDatabase(Path(str(place.database)), clock, busy_seconds)
+        return SqliteDatabase(Path(str(place.database)), clock, busy_seconds, patient=patient)
     server: Database = postgres().PostgresDatabase(place, folder, busy_seconds)
     return server
 
@@ -93,9 +96,13 @@ def parsed(url: SecretStr) -> URL:
         place = make_url(url.get_secret_value())
     except (ArgumentError, ValueError):
         raise StoreError(f"DATABASE_URL cannot be read as a URL; {_FORM}.") from None
+    if "@" in (place.host or ""):  # what is taken for the host is the rest of the password
+        raise StoreError(f"DATABASE_URL has more than one @: write one that belongs to the password as %40; {_FORM}.")
     if place.drivername == SERVER and place.database:
         return place
     if place.drivername == "sqlite" and place.database not in (None, "", ":memory:") and not place.query:
         return place
     what = f"begins with {place.drivername}://" if place.drivername not in (SERVER, "sqlite") else "names no database"
+    if not place.drivername.startswith(_SCHEMES):  # it may be anything, even a password
+        what = "begins with no kind of database that is known"
     raise StoreError(f"DATABASE_URL {what}; {_FORM}.") from None

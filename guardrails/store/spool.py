@@ -46,6 +46,8 @@ class Spool:
         self.refused_path = folder / REFUSED_FILE
         self.count = 0
         """lines that wait"""
+        self.refused = 0
+        """lines that no database takes, since the start; they are in `refused_path`"""
         self._taken = 0
         """bytes of which the database has the rows already"""
         self._size = 0
@@ -89,6 +91,7 @@ class Spool:
         """Keep lines that no database takes in a file of their own, for a person to look at."""
         if lines:
             _write(self.refused_path, b"".join(lines), _size(self.refused_path))
+            self.refused += len(lines)
 
     def close(self) -> None:
         """Let another program have the file."""
@@ -196,7 +199,7 @@ def _parsed(line: bytes) -> Sent | None:
     """The row in a line; None when it holds none, as after a fault of the disk."""
     try:
         name, values = json.loads(line)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return (name, tuple(values)) if isinstance(name, str) and isinstance(values, list) else None
 

@@ -6,9 +6,11 @@ with NORMAL, which a power cut may cost its last seconds but never the file (htt
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,8 +21,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from guardrails.store.evidence import HEAD_FILE
-from guardrails.store.faults import is_damage, is_locked, reason
+from guardrails.store.damage import alone, is_damaged, keep_aside, kept_words
+from guardrails.store.faults import is_locked, reason
 from guardrails.store.metadata import StoreError
 from guardrails.store.upgrade import bring_up_to_date
 
@@ -28,21 +30,39 @@ log = logging.getLogger(__name__)
 
 FILE = "guardrails.db"
 BUSY_SECONDS = 5.0
-_CHECK_WHOLE_BYTES = 64_000_000
-"""a larger file is not read through at every start, which would take seconds; damage is then found where it is met"""
 _WAL_BYTES = 64_000_000
+
+
+class _UnavailableError(StoreError):
+    """It cannot be opened now; somebody may make room, give access or end what locks it."""
 
 
 class SqliteDatabase:
     """One open database. `problems` says what a person should know of it; `generation` counts the files begun."""
 
-    def __init__(self, path: Path, clock: Callable[[], datetime], busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], datetime],
+        busy_seconds: float = BUSY_SECONDS,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """`patient`: what cannot be opened now but perhaps later, as on a full disk, is opened when it is needed."""
         self.path = path
         self.problems: tuple[str, ...] = ()
         self.generation = 0
         self._now = clock
         self._busy_seconds = busy_seconds
-        self.engine = self._open()
+        self._file: tuple[int, int] | None = None
+        """which file is in use; None while there is none"""
+        self._guard = threading.Lock()
+        try:
+            self.engine = self._open()
+        except _UnavailableError:
+            if not patient:
+                raise
+            self.engine = self._engine()
 
     @property
     def name(self) -> str:
@@ -58,7 +78,7 @@ class SqliteDatabase:
     def writing(self, *, durable: bool) -> Iterator[Connection]:
         """One transaction that holds the write lock from its start; `durable`: on the disk when it has committed."""
         if self._is_gone():
-            self._begin_again(f"{self.path.name} was taken away while it was in use; a new one was started.")
+            self._begin_again()
         options = {"begin": "IMMEDIATE", "synchronous": "FULL" if durable else "NORMAL"}
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
@@ -66,6 +86,8 @@ class SqliteDatabase:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view, whatever is written meanwhile."""
+        if self._file is None:
+            self._begin_again()
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
@@ -76,8 +98,14 @@ class SqliteDatabase:
     def set_aside(self) -> None:
         """Keep the damaged file under another name and begin a new one; StoreError when that is not possible."""
         self.engine.dispose()
-        kept = self._keep_aside()
-        self._begin_again(f"{self.path.name} was damaged; it is kept as {kept.name} and a new one was started.")
+        with alone(self.folder):
+            if self._is_gone():  # another program has kept it aside: what stands there now is its new one
+                said = f"{self.path.name} was damaged and another program has put it away; its new one is used."
+            else:
+                said = kept_words(self.path, keep_aside(self.path, self._now()))
+            self._file = None
+        self._note(said)  # first: the disk may have no room for a new one yet
+        self._begin_again()
 
     def close(self) -> None:
         """Close every connection; the last one folds the write-ahead log into the file."""
@@ -88,13 +116,15 @@ class SqliteDatabase:
         try:
             self._prepare_file()
         except OSError as error:
-            raise StoreError(_unusable(self.path, error)) from error
+            raise _UnavailableError(_unusable(self.path, error)) from error
         engine = self._engine()
         try:
-            if _is_damaged(engine, self.path):
+            if is_damaged(engine, self.path):
                 engine.dispose()
-                kept = self._keep_aside()
-                self._note(f"{self.path.name} was damaged; it is kept as {kept.name} and a new one was started.")
+                with alone(self.folder):
+                    if is_damaged(engine, self.path):  # else another program that starts has just put it away
+                        engine.dispose()
+                        self._note(kept_words(self.path, keep_aside(self.path, self._now())))
                 self._prepare_file()
             bring_up_to_date(engine, self.path)
         except StoreError as error:
@@ -102,7 +132,7 @@ class SqliteDatabase:
             raise StoreError(f"{self.path} cannot be used: {error}") from error
         except (DBAPIError, OSError) as error:
             engine.dispose()
-            raise StoreError(_unusable(self.path, error)) from error
+            raise _UnavailableError(_unusable(self.path, error)) from error
         self._file = _identity(self.path)
         return engine
 
@@ -112,6 +142,8 @@ class SqliteDatabase:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             self._note(f"{folder} can be changed by other users of this machine; run: chmod 700 {folder}")
+        if self.path.is_dir():  # whose mode must stay as it is
+            raise IsADirectoryError(errno.EISDIR, "a folder stands in its place; move it away")
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         if self.path.stat().st_mode & 0o077:
@@ -129,24 +161,18 @@ class SqliteDatabase:
         return engine
 
     def _is_gone(self) -> bool:
-        return _identity(self.path) != self._file
+        return self._file is None or _identity(self.path) != self._file
 
-    def _begin_again(self, problem: str) -> None:
-        self.engine.dispose()
-        self.engine = self._open()
-        self.generation += 1
-        self._note(problem)
-
-    def _keep_aside(self) -> Path:
-        """Rename the file and what belongs to it, so that it can still be looked into."""
-        kept = self.path.with_name(f"{self.path.name}.corrupt-{self._now():%Y%m%dT%H%M%S%f}")
-        for ending in ("-wal", "-shm", ""):  # the file last: without it, the next start would take up the old log
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + ending).replace(kept.with_name(kept.name + ending))
-        with suppress(FileNotFoundError):  # it knows the end of that file's evidence, not of the new one's
-            head = self.path.with_name(HEAD_FILE)
-            head.replace(head.with_name(f"{HEAD_FILE}{kept.name.removeprefix(self.path.name)}"))
-        return kept
+    def _begin_again(self) -> None:
+        with self._guard:
+            if not self._is_gone():  # another thread has just done it
+                return
+            was_there = self._file is not None
+            self.engine.dispose()
+            self.engine = self._open()
+            self.generation += 1
+            if was_there:
+                self._note(f"{self.path.name} was taken away while it was in use; a new one was started.")
 
     def _note(self, problem: str) -> None:
         if problem not in self.problems:
@@ -166,20 +192,6 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('synchronous', 'FULL')}")
     connection.exec_driver_sql(f"BEGIN {options.get('begin', 'DEFERRED')}")
-
-
-def _is_damaged(engine: Engine, path: Path) -> bool:
-    """Whether SQLite finds the file damaged; other faults are raised."""
-    try:
-        with engine.connect() as connection, connection.begin():
-            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-            if path.stat().st_size > _CHECK_WHOLE_BYTES:
-                return False
-            return str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()) != "ok"
-    except DBAPIError as error:
-        if is_damage(error):
-            return True
-        raise
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 HEAD = "0005"
 """the last step; a test holds it against the files in `migrations/versions`"""
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_VERSION_TABLE = "alembic_version"
+VERSION_TABLE = "alembic_version"
 _OTHER_FOLDER = "set GUARDRAILS_DATA_DIR to another folder"
 _OTHER_DATABASE = "set DATABASE_URL to another database"
 _UPGRADE_LOCK = 0x6775617264726C73
@@ -39,14 +39,14 @@ def schema_of(connection: Connection, ours: Collection[str] = ()) -> str | None:
     With `ours`, tables of other names may stand beside: a database of a server is often shared.
     """
     tables = inspect(connection).get_table_names()
-    if _VERSION_TABLE not in tables:
+    if VERSION_TABLE not in tables:
         if foreign := sorted(set(tables) & set(ours) if ours else tables):
             instead = _OTHER_DATABASE if ours else _OTHER_FOLDER
             raise StoreError(
                 f"it holds tables ({', '.join(foreign[:3])}, ...) that this program did not write; {instead}."
             )
         return None
-    found = connection.exec_driver_sql(f"SELECT version_num FROM {_VERSION_TABLE}").scalar_one_or_none()  # noqa: S608  # a constant
+    found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one_or_none()  # noqa: S608  # a constant
     return None if found is None else str(found)
 
 
