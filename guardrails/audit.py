@@ -1,23 +1,25 @@
-"""Does the evidence log still say what was written? Every row that was edited, moved, copied, put in or taken out is
-named; the head file beside the database shows a cut end.
+"""Does the evidence log still say what was written, and do the tables still hold what it proves? Every row that was
+edited, moved, copied, put in or taken out is named; the head file beside the database shows a cut end.
 
-Not to be seen: a log written anew together with its head file, and rows added at the end with a right hash.
+Not to be seen: a log written anew together with its head file, and entries added at the end with a right hash and the
+rows that they prove.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, groupby, islice
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, NullPool, Select, create_engine, func, inspect, select
+from sqlalchemy import Connection, Select, func, inspect, select
 from sqlalchemy.exc import DBAPIError
 
+from guardrails.audit_open import exact_text, opened_file, schema_said, state_of
+from guardrails.audit_rows import Rows
 from guardrails.calendar import NEW_YORK
 from guardrails.redaction import redact
 from guardrails.store.database import SERVER, parsed, postgres
@@ -25,6 +27,7 @@ from guardrails.store.evidence import EVIDENCE, HEAD_FILE, ZEROS, EvidenceError,
 from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError, micros, moment
 from guardrails.store.sqlite import FILE
+from guardrails.store.upgrade import HEAD
 
 VERIFIES, PROBLEMS, UNREADABLE = 0, 2, 3
 """exit codes of `guardrails audit verify`"""
@@ -42,27 +45,34 @@ Head = Mapping[str, tuple[int, str]]
 """count and last hash by book"""
 Found = tuple[Problem, Row | None]
 """with the row whose content does not give its hash"""
+Told = Callable[[Row, bool], None]
+"""is told each row, and whether its content gives its hash"""
 
 
-def verify(connection: Connection, head: Head | None) -> list[Problem]:
-    """Everything wrong with the log, by book and in the order of its rows; nothing when it verifies.
+def verify(connection: Connection, head: Head | None, proven: Rows | None = None) -> list[Problem]:
+    """Everything wrong with the log, by book and in the order of its rows, then with the rows that it proves; nothing
+    when all verifies.
 
     `head` is what the head file said before `connection` began to read, None when there is none. Memory grows with the
     problems, not with the log. A head that is behind rows which verify is no problem, see `behind`.
     """
     found: list[Found] = []
+    proven, wrong = proven or Rows(connection), list[Problem]()
     strays, unseen, empty = 0, dict(head or {}), True
     ordered = select(*EVIDENCE.c).order_by(*EVIDENCE.primary_key).execution_options(yield_per=_AT_ONCE)
-    with _exact_text(connection):
+    with exact_text(connection):
         for book, rows in groupby(map(Row._make, connection.execute(ordered)), key=lambda row: row.book):
             empty = False
-            for problem, row in _walk(book, rows, unseen.pop(book, (0, ZEROS))):
+            for problem, row in _walk(book, rows, unseen.pop(book, (0, ZEROS)), proven.entry):
                 strays += row is not None
                 found.append((problem, row if strays <= _TRACED else None))
+            wrong += proven.rest(book)
         found += [(_cut(book, 0, count), None) for book, (count, _) in sorted(unseen.items()) if count]
         if head is None and not empty:
             found.append((Problem(None, 0, 0, f"{HEAD_FILE} is missing, so a cut end of the log cannot be seen"), None))
-        return _traced(connection, found)
+        for book in sorted(proven.unread()):
+            wrong += proven.rest(book)
+        return [*_traced(connection, found), *wrong]
 
 
 def behind(connection: Connection, head: Head) -> list[str]:
@@ -96,11 +106,11 @@ def verify_file(database: Path) -> tuple[int, list[str]]:
     try:
         if not database.is_file():
             return UNREADABLE, [f"There is no database at {database}{_orphan(database)}. Give --database PATH."]
-        before = _state(database)
+        before = state_of(database)
         head = database.with_name(HEAD_FILE)
-        answer = _read(str(database), head, _opened(database, alone=not before[0]))
-        if not before[0] and _state(database) != before:  # somebody wrote meanwhile: what was read may be torn
-            answer = _read(str(database), head, _opened(database, alone=False))
+        answer = _read(str(database), head, opened_file(database, alone=not before[0]))
+        if not before[0] and state_of(database) != before:  # somebody wrote meanwhile: what was read may be torn
+            answer = _read(str(database), head, opened_file(database, alone=False))
     except (OSError, DBAPIError, UnicodeError) as error:  # the last for a damaged schema
         return UNREADABLE, [f"{database} cannot be read: {reason(error)}. Nothing is known about its evidence."]
     return answer
@@ -117,6 +127,8 @@ def _read(name: str, head_file: Path, opened: AbstractContextManager[Connection]
         on_server = connection.dialect.name == "postgresql"
         if not inspect(connection).has_table(EVIDENCE.name):
             return UNREADABLE, [f"{name} holds no evidence log; it is another database, or of an older version."]
+        if (schema := schema_said(connection)) > HEAD:  # what its rows mean is not known here
+            return UNREADABLE, [f"{name} is of schema {schema}, newer than {HEAD}; verify it with a newer version."]
         if head is None and on_server:  # every machine that writes there has a head file of its own
             missing = [
                 f"Note: {HEAD_FILE} is not on this machine, which never wrote: a cut end cannot be seen from here."
@@ -124,10 +136,14 @@ def _read(name: str, head_file: Path, opened: AbstractContextManager[Connection]
             head = {}
         else:
             missing = []
-        problems += verify(connection, head)
+        proven = Rows(connection)
+        problems += verify(connection, head, proven)
         if problems:
             return PROBLEMS, _told(name, problems)
         notes = missing or [redact(f"Note: {note}.") for note in behind(connection, head or {})]
+        if proven.unproven:
+            what = f"{proven.unproven:,} entries of an older version prove only the time of their row"
+            notes.append(f"Note: {what}, not what it says.")
         books = connection.execute(_counted()).all()
         last = connection.execute(select(func.max(EVIDENCE.c.time))).scalar()
     when = "" if last is None else f"; the last is of {moment(last).astimezone(NEW_YORK):%a %d %b %Y %H:%M:%S} New York"
@@ -153,7 +169,7 @@ def _orphan(database: Path) -> str:
     return f", but {HEAD_FILE} beside it counts {count:,} entries" if count else ""
 
 
-def _walk(book: str, rows: Iterable[Row], known: tuple[int, str]) -> Iterator[Found]:
+def _walk(book: str, rows: Iterable[Row], known: tuple[int, str], tell: Told) -> Iterator[Found]:
     """Hold each row of one book against the row before it and against the head file."""
     name = book if isinstance(book, str) else repr(book)
     last, hashes = 0, {ZEROS}  # a row that was edited may still be known by its old hash
@@ -163,6 +179,8 @@ def _walk(book: str, rows: Iterable[Row], known: tuple[int, str]) -> Iterator[Fo
             continue
         mistyped = _mistyped(row)
         own = row.hash if mistyped else digest(row)
+        if not mistyped:
+            tell(row, own == row.hash)
         if row.seq != last + 1:
             yield _misplaced(name, row.seq, last), None
         elif row.before not in hashes and not (own != row.hash and _only_before(row, hashes)):
@@ -234,35 +252,3 @@ def _origin(problem: Problem, row: Row, broken: set[tuple[str, int]], twins: set
 
 def _counted() -> Select[str, int]:
     return select(EVIDENCE.c.book, func.count()).group_by(EVIDENCE.c.book)
-
-
-@contextmanager
-def _exact_text(connection: Connection) -> Iterator[None]:
-    """Let SQLite hand over text that is no UTF-8 instead of failing at the first damaged row."""
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
-        yield
-        return
-    before = driver.text_factory
-    driver.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
-    try:
-        yield
-    finally:
-        driver.text_factory = before
-
-
-def _state(database: Path) -> tuple[bool, int, int]:
-    """Whether somebody uses the file, so that rows may stand beside it; when it was written (ns) and its size."""
-    status = database.stat()
-    used = any(database.with_name(database.name + end).exists() for end in ("-wal", "-journal"))
-    return used, status.st_mtime_ns, status.st_size
-
-
-@contextmanager
-def _opened(database: Path, *, alone: bool) -> Iterator[Connection]:
-    """The database, read-only. One that nobody uses is read as immutable, or SQLite would leave files beside it."""
-    uri = f"{database.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN")  # one moment for all that is read
-        yield connection

@@ -21,6 +21,7 @@ _NEXT_URL = re.compile(r"[,\s]+(?=(?:[\w-]+=)?[A-Za-z][\w+.-]*://)", re.ASCII)
 _DATABASES = ("postgresql", "sqlite", "mysql")
 _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}|\d+(?:\.\d+){3}|localhost|\d{1,5}", re.IGNORECASE)
 """or a port"""
+_IN_QUERY = re.compile(r"[?&]\w*pass(?:word|wd|phrase)=([^&#]*)", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z]?[a-z]*(?:[-_.+][a-z]+)*")
 
 
@@ -88,12 +89,27 @@ def parts_of_urls(text: str) -> Iterator[tuple[str, bool]]:
     for part in _NEXT_URL.split(text):
         if found := _URL.match(part.strip()):
             scheme, rest = found[1].lower(), found[2]
-            before_query = re.split(r"[?#]", rest, maxsplit=1)[0]
-            login, _, _ = before_query.rpartition("@")
-            passwords = [login.partition(":")[2], *re.findall(r"[?&]password=([^&#]*)", rest)]
-            yield from ((word, False) for password in passwords if password for word in (password, unquote(password)))
+            login = re.split(r"[?#]", rest, maxsplit=1)[0].rpartition("@")[0]
+            passwords = {login.partition(":")[2], *_IN_QUERY.findall(rest)}
+            if scheme.startswith(_DATABASES):
+                passwords |= _unescaped(part.strip().partition("://")[2])
+            yield from (
+                (word, False) for password in sorted(passwords - {""}) for word in (password, unquote(password))
+            )
             if not scheme.startswith(_DATABASES):
                 yield from _telling_parts(rest)
+
+
+def _unescaped(rest: str) -> set[str]:
+    """What may be the password in what follows `scheme://` of a database when nothing in it was escaped.
+
+    One with `@`, `?`, `#` or a blank ends elsewhere for each reader, and what is behind is then taken for a host.
+    """
+    if "@" not in rest:  # then it stands where a port should
+        place = rest.partition("/")[0].partition(":")[2]
+        return set() if _HOST.fullmatch(place) else {place}
+    found = {login.partition(":")[2] for login in (rest.rpartition("@")[0], rest.partition("@")[0])}
+    return found | {piece for password in found if "@" in password for piece in password.split("@") if _tells(piece)}
 
 
 def _telling_parts(rest: str) -> Iterator[tuple[str, bool]]:

@@ -90,6 +90,7 @@ def install(folder: Path | None, program: str = "app", *, console: int = logging
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_died
     sys.excepthook = _died
+    sys.unraisablehook = _nowhere_to_raise
     root = logging.getLogger()
     for handler in root.handlers:
         if isinstance(handler, redaction.StandardError):
@@ -120,6 +121,13 @@ def _thread_died(told: threading.ExceptHookArgs) -> None:
     if told.exc_type is not SystemExit and told.exc_value is not None:
         name = "a thread" if told.thread is None else f"the thread {told.thread.name}"
         _log.critical("%s died", name, exc_info=(told.exc_type, told.exc_value, told.exc_traceback))
+
+
+def _nowhere_to_raise(told: sys.UnraisableHookArgs) -> None:
+    """As at the end of an object, where Python would write it to standard error as it is."""
+    if told.exc_value is not None:
+        error = (told.exc_type, told.exc_value, told.exc_traceback)
+        _log.error("%s", told.err_msg or "an error that nothing could take", exc_info=error)
 
 
 def _died(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -8,6 +8,7 @@ like and however they are encoded.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import threading
@@ -31,6 +32,10 @@ _BEARER = re.compile(r"\b(bearer\s+)(?!token\b)[\w.~+/=-]+", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?")
 _PASSWORD = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)\S*@")
 """up to the last @: a password that was not escaped may hold one"""
+_NAMED = re.compile(r"\b(\w*pass(?:word|wd|phrase)=)(?:'[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", re.IGNORECASE)
+"""in a query, or in the connection string of a driver"""
+_OF_DRIVERS = ("PGPASSWORD",)
+"""variables that drivers read by themselves, which are no settings"""
 _CHATTERS = ("ib_async", "eventkit", "tastytrade", "httpx2", "httpcore2")
 """they print whole positions, tokens and an error at every attempt; the adapters report their conditions themselves"""
 _LINE_LENGTH = 6
@@ -54,8 +59,10 @@ def hide(*secrets: str) -> None:
 
 
 def hide_settings(settings: BaseModel) -> None:
-    """Hide the value of every field of `settings` that holds a `SecretStr`, also within a list or a mapping."""
+    """Hide the value of every field of `settings` that holds a `SecretStr`, also within a list or a mapping, and the
+    passwords that drivers take from the environment."""
     hide(*(secret for name in type(settings).model_fields for secret in _secrets(getattr(settings, name))))
+    hide(*(os.environ.get(name, "") for name in _OF_DRIVERS))
 
 
 def _secrets(value: object) -> Iterator[str]:
@@ -85,11 +92,13 @@ def _ways(secret: str) -> Iterator[hidden.Hidden]:
 
 
 def redact(text: str) -> str:
-    """`text` without what `hide` was told, bearer tokens, JWTs and passwords in URLs; account numbers cut to four."""
+    """`text` without what `hide` was told, bearer tokens, JWTs and the passwords of URLs and connection strings, and
+    with account numbers cut to four."""
     text = hidden.without(text, _values)
     # what is looked for first is found, or not, in a twentieth of the time
     text = _PASSWORD.sub(rf"\1{MASK}@", text) if "://" in text else text
-    text = _BEARER.sub(rf"\1{MASK}", text) if "bearer" in text.lower() else text
+    text = _NAMED.sub(rf"\1{MASK}", text) if "pass" in (lowered := text.lower()) else text
+    text = _BEARER.sub(rf"\1{MASK}", text) if "bearer" in lowered else text
     text = _JWT.sub(MASK, text) if "eyJ" in text else text
     return without_accounts(text)
 

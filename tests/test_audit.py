@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import StaticPool, create_engine
 
-from guardrails.audit import _opened, behind, verify, verify_file, verify_store
+from guardrails.audit import behind, verify, verify_file, verify_store
+from guardrails.audit_open import opened_file
 from guardrails.store.database import open_database
 from guardrails.store.evidence import EVIDENCE, HEAD_FILE, Problem, Row, append, digest, keep_head
 from tests.books import ROOT
 from tests.postgres import Server
 from tests.stored import OnServer, change, on_server
+from tests.stored import opened as a_store
 from tests.test_evidence import BODY, TIME, clean, opened, stored, write
 
 BOOKS = ("a", "b", "a", "a", "demo:calm", "b", "a", "a", "b", "a", "b", "a")
@@ -498,7 +500,7 @@ def test_while_somebody_writes(database: Path) -> None:
             assert verify_file(database)[1][0].startswith(f"{12 + number} entries")
         assert verify_file(database)[0] == 0
     assert "behind book 'b' by 3 entries" in verify_file(database)[1][1]
-    with _opened(database, alone=False) as looking:
+    with opened_file(database, alone=False) as looking:
         seen = behind(looking, {})
         write(engine, "a", "new")
         assert behind(looking, {}) == seen
@@ -513,7 +515,7 @@ def test_the_log_of_the_store(tmp_path: Path, kind: str) -> None:
     head = tmp_path / HEAD_FILE
     for number in range(3):
         with database.writing(durable=True) as connection:
-            link = append(connection, "b", "safety", {"number": number}, TIME)
+            link = append(connection, "b", "note", {"number": number}, TIME)
         with database.reading() as connection:
             assert keep_head(head, connection, [link]) == []
         assert verify_store(tmp_path, url)[1][0].startswith(f"{number + 1} entries of 1 books verify")
@@ -526,6 +528,18 @@ def test_the_log_of_the_store(tmp_path: Path, kind: str) -> None:
     change(tmp_path, "DELETE FROM evidence WHERE seq > 1")
     code, lines = verify_store(tmp_path, url)
     assert (code, "row" in lines[1], "counts 3; the end was cut" in lines[1]) == (2, True, True)
+
+
+def test_a_database_of_a_newer_program_is_3(tmp_path: Path, kind: str) -> None:
+    a_store(tmp_path).close()
+    place = on_server(tmp_path)
+    url = None if place is None else place.url
+    assert verify_store(tmp_path, url)[0] == 0
+    change(tmp_path, "UPDATE alembic_version SET version_num = '9999'")
+    code, lines = verify_store(tmp_path, url)
+    assert (code, "is of schema 9999, newer than" in lines[0]) == (3, True)
+    change(tmp_path, "DELETE FROM alembic_version")  # what it says of itself is no part of the log
+    assert verify_store(tmp_path, url)[0] == 0
 
 
 def test_a_server_that_is_away_or_empty_is_3(tmp_path: Path, postgres: Server) -> None:

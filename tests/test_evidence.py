@@ -61,7 +61,7 @@ def write(engine: Engine, *books: str, head: Path | None = None) -> list[Link]:
     for number, book in enumerate(books):
         with engine.begin() as connection:
             time = TIME + timedelta(seconds=number)
-            links.append(append(connection, book, "finding", {"check": "vega", "number": number}, time))
+            links.append(append(connection, book, "note", {"check": "vega", "number": number}, time))
         if head is not None:
             with engine.connect() as connection:
                 assert keep_head(head, connection, links[-1:]) == []
@@ -189,11 +189,11 @@ def test_two_rows_never_share_the_input_of_their_hash(data: st.DataObject) -> No
 def test_evidence_and_what_it_proves_are_written_together_or_not_at_all(engine: Engine) -> None:
     write(engine, "a")
     with engine.connect() as connection:
-        append(connection, "a", "order", {}, TIME)
+        append(connection, "a", "note", {}, TIME)
         connection.rollback()
     assert [row.seq for row in stored(engine)] == [1]
     with engine.begin() as connection:  # two in one transaction follow each other
-        assert [append(connection, "a", "order", {}, TIME).seq for _ in range(2)] == [2, 3]
+        assert [append(connection, "a", "note", {}, TIME).seq for _ in range(2)] == [2, 3]
     with engine.connect() as connection:
         assert verify(connection, {}) == []
 
@@ -208,10 +208,10 @@ def test_a_kind_is_a_word(engine: Engine, kind: str) -> None:
 def test_a_chain_cannot_fork(engine: Engine, tmp_path: Path) -> None:
     write(engine, "a")
     with engine.begin() as first:
-        append(first, "a", "order", {}, TIME)
+        append(first, "a", "note", {}, TIME)
         hasty = opened(tmp_path / "guardrails.db", wait=0.0)
         with pytest.raises(OperationalError) as raised, hasty.begin() as second:
-            append(second, "a", "order", {}, TIME)  # has not read the last row, which is about to change
+            append(second, "a", "note", {}, TIME)  # has not read the last row, which is about to change
         assert is_locked(raised.value)
     with pytest.raises(IntegrityError), engine.begin() as connection:
         connection.execute(insert(EVIDENCE), stored(engine)[1]._asdict())
@@ -238,7 +238,7 @@ def test_a_last_row_without_a_number_is_not_continued(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE evidence SET seq = 'x'")
     with pytest.raises(EvidenceError, match="audit verify"), engine.begin() as connection:
-        append(connection, "a", "order", {}, TIME)
+        append(connection, "a", "note", {}, TIME)
 
 
 # --- the head file ---
@@ -286,7 +286,7 @@ def begun_otherwise(engine: Engine, more: int) -> list[Link]:
     """The first two entries as they were, then `more` that are others: what its writer hands to `keep_head`."""
     links = write(engine, "a", "b")
     with engine.begin() as connection:
-        return [append(connection, "a", "order", {}, TIME) for _ in range(more)] or links
+        return [append(connection, "a", "note", {}, TIME) for _ in range(more)] or links
 
 
 def test_a_head_file_that_was_taken_away_is_said(engine: Engine, head: Path) -> None:
@@ -316,7 +316,7 @@ folder, moment = Path(sys.argv[1]), sys.argv[2]
 engine = opened(folder / "guardrails.db")
 write(engine, "a", "a", head=folder / "evidence-head.json")
 with engine.begin() as connection:
-    append(connection, "a", "order", {}, TIME)
+    append(connection, "a", "note", {}, TIME)
     if moment == "before commit":
         os._exit(9)
 os._exit(9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -43,7 +44,7 @@ def installed(folder: Path | None, program: str = "app", **named: int) -> Iterat
         *(x for x in logging.root.manager.loggerDict.values() if isinstance(x, logging.Logger)),
     ]
     before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
-    hooks, values = (sys.excepthook, threading.excepthook), redaction._values
+    hooks, values = (sys.excepthook, sys.unraisablehook, threading.excepthook), redaction._values
     factory = logging.getLogRecordFactory()
     try:
         path = logs.install(folder, program, **named)
@@ -58,7 +59,7 @@ def installed(folder: Path | None, program: str = "app", **named: int) -> Iterat
             logger.setLevel(level)
         logging.captureWarnings(capture=False)
         logging.setLogRecordFactory(factory)
-        sys.excepthook, threading.excepthook = hooks
+        sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
         redaction._values = values
 
 
@@ -246,6 +247,22 @@ def test_warnings_and_what_ends_a_thread_or_the_program_are_written(path: Path, 
     assert (ended["level"], ended["message"]) == ("CRITICAL", "this program died")
     assert "ValueError: •••" in died["exception"]
     assert "ValueError: •••" in ended["exception"]
+    assert not any(part in path.read_text() + console.getvalue() for part in PARTS)
+
+
+class Ended:
+    """Fails where nobody can take the error."""
+
+    def __del__(self) -> None:
+        fail(PLANTED)
+
+
+def test_what_fails_at_the_end_of_an_object_is_written_without_secrets(path: Path, console: Console) -> None:
+    redaction.hide(PLANTED)
+    Ended()
+    gc.collect()
+    [told] = lines(path)
+    assert (told["level"], "ValueError: •••" in told["exception"]) == ("ERROR", True)
     assert not any(part in path.read_text() + console.getvalue() for part in PARTS)
 
 

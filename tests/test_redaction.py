@@ -61,6 +61,11 @@ TOKEN = ".".join(("eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "s-ig_na"))
         (f"redis://:{WORD}@db", "redis://:•••@db"),
         (f"mysql://me:p@ss/w:{WORD}@db/x", "mysql://me:•••@db/x"),
         ("http://127.0.0.1:8501/data", "http://127.0.0.1:8501/data"),
+        (f"mysql://db/x?user=me&sslpassword={WORD}&ssl=on", "mysql://db/x?user=me&sslpassword=•••&ssl=on"),
+        # as a driver and its environment write it
+        (f"host=db user=me PassWord={WORD} dbname=x", "host=db user=me PassWord=••• dbname=x"),
+        (f"password='{WORD} and more' host=db, PGPASSWORD={WORD}", "password=••• host=db, PGPASSWORD=•••"),
+        ("no password= and no passfile=/home/me/.pgpass", "no password= and no passfile=/home/me/.pgpass"),
     ],
 )  # fmt: skip
 def test_what_is_masked_and_what_stays(text: str, shown: str) -> None:
@@ -239,6 +244,17 @@ def test_secrets_that_overlap_are_all_hidden(secrets: list[str], data: st.DataOb
             f"db-prod-01: no {WORD}@x for me in /guardrails/engine.py",
             "db-prod-01: no ••• for me in /guardrails/engine.py",
         ),
+        # one that was not escaped, in every way it may be cut
+        (
+            (f"postgresql+psycopg://me:{WORD}@Kx7Bq2Zz@db/book",),
+            f"no host Kx7Bq2Zz@db for {WORD}",
+            "no host •••@db for •••",
+        ),
+        ((f"postgresql+psycopg://me:{WORD}?Kx7@db/book",), f"as '{WORD}?Kx7'", "as '•••'"),
+        ((f"postgresql+psycopg://me:{WORD} Kx7@db/book",), f"as '{WORD} Kx7'", "as '•••'"),
+        ((f"postgresql+psycopg://me@db/book?sslpassword={WORD}%2F",), f"'{WORD}/', {WORD}%2f", "'•••', •••"),
+        ((f"postgresql+psycopg://me:{WORD}/book",), f"no port '{WORD}' in /book", "no port '•••' in /book"),
+        (("postgresql+psycopg://db:5432/book",), "port 5432 of db", "port 5432 of db"),
         (("sqlite:////data/guardrails.db",), "/data/guardrails.db is locked", "/data/guardrails.db is locked"),
         # account numbers keep their last four, even where they do not look like one
         (("U1234567, 5WT00001",), "xU1234567x 5WT00001", "x•••4567x •••0001"),
@@ -285,6 +301,12 @@ def test_a_new_secret_of_the_settings_is_hidden_without_a_change_here() -> None:
     redaction.hide_settings(Nested())
     text = "planted-word planted-bytes planted-one planted-two planted-named"
     assert redact(f"{text} left alone") == "••• ••• ••• ••• ••• left alone"
+
+
+def test_the_password_that_the_driver_takes_from_the_environment_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", PLANTED)
+    redaction.hide_settings(Nested())
+    assert redact(f"libpq got {PLANTED} for me") == "libpq got ••• for me"
 
 
 def test_every_secret_of_the_settings_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -508,3 +508,22 @@ def test_a_file_has_a_row_for_each_leg_and_unknown_is_empty() -> None:
     assert (rows[0]["findings_before"], rows[0]["regime_after"]) == ("gamma portfolio: WATCH", None)
     assert {tuple(row) for row in rows} == {tuple(rows[0])}
     assert rows[0]["time"] == datetime(2026, 11, 18, 15, 30, tzinfo=UTC).isoformat()
+
+
+# --- the demo beside a live book ---
+
+
+@pytest.mark.parametrize(("sources", "scenario"), [(["ibkr"], ""), (["demo"], "crash"), (["demo", "ibkr"], "calm")])
+@pytest.mark.parametrize("waits", [False, True], ids=["stored", "waiting"])
+def test_what_the_demo_did_is_nothing_to_another_book(
+    begin: Begin, tmp_path: Path, sources: list[str], scenario: str, *, waits: bool
+) -> None:
+    writer = begin(busy_seconds=0.05)
+    lock = Lock(tmp_path) if waits else None
+    assert writer.hand_deeds(["demo"], "calm", EVERY).wait(20)
+    if lock is not None:
+        lock.release()
+    assert writer.open_deeds(sources, scenario, NOW) == OpenDeeds()
+    own = writer.open_deeds(["demo"], "calm", NOW)
+    assert (len(own.orders), len(own.fills), len(own.entries), len(own.overrides), len(own.runs)) == (1, 1, 1, 1, 1)
+    assert own.safety is not None
