@@ -34,7 +34,10 @@ def band(past: _past.Past, now: datetime, version: str, title: str) -> str:
     elif past.moment.snapshot is None:
         words = f"<b>{text(full_time(past.time))}</b> ({ago} ago): nothing to show. Nothing below is of now."
     else:
-        words = f"as it was <b>{text(full_time(past.time))}</b> ({ago} ago). Nothing below is of now."
+        words = (
+            f"as it was <b>{text(full_time(past.time))}</b> ({ago} ago). Nothing below is of now. "
+            "Where it says now or today, that moment is meant."
+        )
     if past.version:
         same = "the same as today's" if past.version == version else "not today's"
         words += f" Matrix then: version {text(past.version)} ({same})."
@@ -59,7 +62,7 @@ def controls(past: _past.Past) -> None:
         key = f"past_at_{past.time.timestamp()}"  # another moment begins with its own time
         picked = picker(key, past.time)
         if st.button("Show (ET)", key="past_show", help="The last stored moment at or before this time in New York."):
-            _past.look(_past.new_york(picked))
+            _past.look_at(picked)
             st.rerun()
 
 
@@ -70,7 +73,7 @@ def door(service: Engine) -> None:
         with st.container(horizontal=True):  # side by side: the calendar unfolds below
             picked = picker("past_first", service.now())
             if st.button("Show the past", key="past_open", type="primary"):
-                _past.go(_past.new_york(picked))
+                _past.go(picked)
 
 
 def picker(key: str, start: datetime) -> datetime:

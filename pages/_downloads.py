@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import compute, csv
 
 from guardrails.store import history, history_accounts, history_findings
 from guardrails.store.columns import BACKFILL, LIVE
@@ -16,7 +17,8 @@ from pages._history import Past
 
 EVERY = 1_000_000_000
 """no thinning"""
-KINDS = ("Totals", "Accounts", "Findings", "Closes")
+KINDS = ("Totals", "Limits", "Accounts", "Findings", "Closes")
+_FORMULA = r"^[=+\-@\t\r]"
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -31,6 +33,8 @@ def table_of(kind: str, past: Past, stored: Stored) -> pa.Table:
             return pa.concat_tables([pa.table(_records(past)), seen], promote_options="default")
         if kind == "Closes":
             return pa.table(_closes(past))
+        if kind == "Limits":
+            return pa.table(_limits(totals, history_findings.limits(connection, points, totals)))
         if kind == "Accounts":
             return pa.table(_accounts(totals, history_accounts.accounts(connection, points, totals)))
         lanes, _ = history_findings.lanes(connection, points.book, points.begin, points.end, totals.covered(), EVERY)
@@ -38,10 +42,17 @@ def table_of(kind: str, past: Past, stored: Stored) -> pa.Table:
 
 
 def as_csv(table: pa.Table) -> bytes:
-    """`table` as a CSV file."""
+    """`table` as a CSV file in which no text is taken for a formula by a spreadsheet."""
     out = io.BytesIO()
-    csv.write_csv(table, out)
+    columns = [_harmless(column) if pa.types.is_string(column.type) else column for column in table.columns]
+    csv.write_csv(pa.table(columns, names=table.column_names), out)
     return out.getvalue()
+
+
+def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The texts of `column`, with an apostrophe before what would begin a formula."""
+    known = compute.fill_null(compute.match_substring_regex(column, _FORMULA), False)  # noqa: FBT003  # of pyarrow
+    return compute.if_else(known, compute.binary_join_element_wise("'", column, ""), column)
 
 
 def as_parquet(table: pa.Table) -> bytes:
@@ -85,6 +96,23 @@ def _closes(past: Past) -> Mapping[str, pa.Array]:
         "day": pa.array([str(day) for _, day, _ in rows], pa.string()),
         "close": pa.array([close for _, _, close in rows], pa.float64()),
     }
+
+
+def _limits(totals: history.Totals, lines: list[history_findings.LimitLine]) -> Mapping[str, pa.Array]:
+    """What was held against a limit at each row, and both figures; what was not held against one then has no row."""
+    parts = [(line, np.flatnonzero(~(np.isnan(line.value) & np.isnan(line.limit)))) for line in lines]
+    where = np.concatenate([np.array([], dtype=np.int64), *(place for _, place in parts)])
+    names = {
+        name: pa.array([getattr(line, name) for line, place in parts for _ in range(len(place))], pa.string())
+        for name in ("check", "subject", "unit")
+    }
+    figures = {
+        name: pa.array(
+            np.concatenate([np.array([]), *(getattr(line, name)[place] for line, place in parts)]), from_pandas=True
+        )
+        for name in ("value", "limit")
+    }
+    return {"time": pa.array(totals.time[where], _TIME), **names, **figures}
 
 
 def _accounts(totals: history.Totals, lines: list[history_accounts.AccountLine]) -> Mapping[str, pa.Array]:

@@ -62,10 +62,13 @@ class Opening:
         return f"{self.nonce}-{self.plans}"
 
 
-def flatten_button(service: Engine) -> None:
-    """Draw the button that opens the dialog, for the header of every page; first of the two clicks to a plan."""
+def flatten_button(service: Engine, when: str = "") -> None:
+    """Draw the button that opens the dialog, for the header of every page; first of the two clicks to a plan.
+
+    `when` stands in its label: ` now` beside a page of the past.
+    """
     now_running = running(service)
-    label = "Flatten runs …" if now_running is not None else "Flatten …"
+    label = f"Flatten runs{when} …" if now_running is not None else f"Flatten{when} …"
     if st.button(label, key="flatten_open", help="Plan how to close positions; nothing is sent before you confirm."):
         st.session_state[_OPENING] = Opening(secrets.token_hex(4), run="" if now_running is None else now_running.key)
         st.rerun()

@@ -17,10 +17,11 @@ from sqlalchemy import Connection
 from guardrails import calendar
 from guardrails.errors import MatrixError
 from guardrails.matrix import Limits, RiskMatrix, parse
-from guardrails.store import drawdown, history, history_accounts, history_findings
+from guardrails.store import drawdown, history, history_accounts, history_deeds, history_findings
 from guardrails.store.current import Current, current
 from guardrails.store.history import Figures, Interval, Times, Totals
 from guardrails.store.history_accounts import AccountLine, Records
+from guardrails.store.history_deeds import Deeds
 from guardrails.store.history_findings import Lane, LimitLine, Turn
 from guardrails.store.metadata import moment
 from guardrails.store.points import MOST_POINTS, Points, first_moment
@@ -67,6 +68,7 @@ class Past:
     records: Records
     below_peak: Figures
     current: Current
+    deeds: Deeds
     runs: list[Run]
     words: tuple[str, ...]
     """what is not known of it"""
@@ -116,6 +118,7 @@ def read(
             drawdown.highs_before(connection, points),
         ),
         current=current(connection, points, totals),
+        deeds=history_deeds.deeds(connection, book, points.begin, points.end),
         runs=list(runs(totals, {version: parsed(text) for version, text in texts.items()})),
         words=(*flows.words, *records.words),
     )

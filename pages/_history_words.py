@@ -9,7 +9,9 @@ import numpy as np
 from guardrails import wording
 from guardrails.findings import Level
 from guardrails.store.metadata import moment
+from guardrails.store.points import held_at_most
 from guardrails.titles import title_of
+from pages._folds import axis_of
 from pages._history import Past, gaps
 from pages._lanes import lanes_shown
 from pages._moment import clock, day_and_time
@@ -23,7 +25,10 @@ def about(past: Past, now: datetime) -> str:
     """How many points, how far apart, what is missing: one caption."""
     totals, points = past.totals, past.points
     rows, unknown = int(totals.rows.sum()), int(totals.unknown.sum())
-    silent = gaps(totals.covered())
+    axis = axis_of(past)
+    # of a gap that is left out the minutes between the last row and the bell are none of their own
+    least = held_at_most(points)
+    silent = [gap for gap in gaps(totals.covered()) if axis.seen(gap) > min(least, gap[1] - gap[0] - 1)]
     said = [f"as of {clock(past.end)}" if past.end.date() == now.date() else f"to {day_and_time(past.end)}"]
     said.append(counted(len(totals.key), "point") + (f" of {rows:,} rows" if rows > len(totals.key) else ""))
     of_quarters = totals.time < points.raw_from
@@ -32,13 +37,16 @@ def about(past: Past, now: datetime) -> str:
     if recent:
         widths.append(wording.age(points.raw_width / 1e6) if points.raw_width else "every kept row in recent days")
     said.append(f"spacing {' and '.join(dict.fromkeys(widths))}")
-    lost = sum(end - begin for begin, end in silent) / 1e6
+    lost = sum(map(axis.seen, silent)) / 1e6
     said.append(f"{counted(len(silent), 'gap')} without data ({wording.age(lost)})" if silent else "no gap")
     said.append(_known(unknown, old=old, recent=recent))
     if stale := int((~past.current.book).sum()):
         said.append(f"{counted(stale, 'point')} not current (dotted: {LAST_GOOD})")
     if len(past.records.time):
         said.append(f"{counted(len(past.records.time), 'day')} from the broker's records, dashed")
+    if folded := axis.folds:
+        long = sum(end - begin for begin, end in folded) / 1e6
+        said.append(f"{wording.age(long)} of closed hours without data left out")
     return ", ".join(said) + ". New York time. Drag to zoom all charts, double-click to see the whole range."
 
 
@@ -67,6 +75,8 @@ def left_out(past: Past) -> list[str]:
         )
     if quiet:
         words.append(f"OK whenever they were judged: {', '.join(title_of(lane.check) for lane in quiet)}.")
+    if past.deeds.complete_from > past.points.begin:
+        words.append(f"Fills are drawn from {day_and_time(moment(past.deeds.complete_from))} on: there are too many.")
     if past.lanes_from > past.points.begin:
         words.append(
             f"Levels changed too often to show all: the findings begin {day_and_time(moment(past.lanes_from))}, with "
@@ -105,5 +115,5 @@ def summary(past: Past) -> str:
     fall = f"Deepest drawdown {wording.percent(float(below.max()))}. " if len(below) else ""
     return (
         f"History from {day_and_time(past.begin)} to {day_and_time(past.end)}. {worth}{fall}{broken}"
-        "Below: volatility, theta over vega, cushions, limits, theta over delta, findings."
+        "Below: limits, findings, cushions, theta over vega, drawdown, volatility, theta over delta."
     )

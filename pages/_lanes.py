@@ -14,6 +14,8 @@ from guardrails import wording
 from guardrails.findings import Level
 from guardrails.store.history_findings import Lane, Segment
 from guardrails.titles import title_of
+from pages._folds import Axis
+from pages._frame import FINDINGS, legend_of
 from pages._history import Past, wall
 from pages._parts import LOOKS, text
 
@@ -27,6 +29,8 @@ _COLOURS = {
     Level.BREACH: ("#cf3f36", "x"),
 }
 """colour and pattern of a level; the worst is drawn last, over the others"""
+_QUIET = 0.4
+"""of what was OK, so that the eye finds the rest"""
 _LEAST = 1 / 400
 """share of the range: what lasted shorter is drawn as wide as this, or it would not be seen"""
 _EVIDENCE = ("use", "contributor", "headroom_contracts", "missing", "not_cleared", "cause")
@@ -37,10 +41,10 @@ def lanes_shown(lanes: Sequence[Lane]) -> list[Lane]:
     return [lane for lane in lanes if lane.worst.rank > Level.OK.rank]
 
 
-def add_lanes(figure: go.Figure, past: Past, row: int, ink: str) -> None:
-    """Draw the strip into `row` of `figure`, the worst lane on top."""
+def add_lanes(figure: go.Figure, past: Past, axis: Axis, names: Sequence[str], ink: str) -> None:
+    """Draw the strip into `figure`, the worst lane on top; `names` are all its lanes, from the top."""
     lanes = lanes_shown(past.lanes)
-    least = (past.points.end - past.points.begin) * _LEAST / 1000
+    least = axis.length * _LEAST / 1000
     span = (past.points.begin, past.points.end)
     for level, (colour, pattern) in _COLOURS.items():
         parts = [(lane, part) for lane in lanes for part in drawn(lane, span) if part.level is level]
@@ -51,17 +55,17 @@ def add_lanes(figure: go.Figure, past: Past, row: int, ink: str) -> None:
         figure.add_bar(
             y=[title_of(lane.check) for lane, _ in parts], base=edges[:, 0],
             x=np.maximum(edges[:, 1] - edges[:, 0], 1 if level is Level.OK else least),
-            orientation="h", name=f"{look.sign} {look.word}", legend=f"legend{row}",
+            orientation="h", name=f"{look.sign} {look.word}", legend=legend_of(FINDINGS),
+            opacity=_QUIET if level is Level.OK else 1.0,
             marker={"color": colour, "line": {"width": 0}, "pattern": pattern_of(pattern)},
             text=[look.sign] * len(parts), textposition="inside", insidetextanchor="middle", textangle=0,
             customdata=edges[:, 0], hovertext=[says(part, lane) for lane, part in parts], hoverinfo="text",
-            row=row, col=1,
+            row=FINDINGS, col=1,
         )  # fmt: skip
-    names = [title_of(lane.check) for lane in lanes]
     figure.update_layout(uniformtext={"mode": "hide", "minsize": 9})
     figure.update_yaxes(
-        categoryorder="array", categoryarray=names[::-1], tickfont={"size": 11, "color": ink}, row=row, col=1,
-        range=[-0.5, max(len(names), 1) - 0.5], fixedrange=True, automargin=True,
+        categoryorder="array", categoryarray=list(names)[::-1], tickfont={"size": 11, "color": ink},
+        range=[-0.5, max(len(names), 1) - 0.5], fixedrange=True, automargin=True, row=FINDINGS, col=1,
     )  # fmt: skip
 
 

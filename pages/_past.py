@@ -71,9 +71,11 @@ def look(moment: datetime) -> None:
     st.session_state[_ASKED] = moment
 
 
-def go(moment: datetime) -> None:
-    """Show the Risk page as it was at `moment` (aware); call it in the script of a page, not in a callback."""
-    look(moment)
+def go(local: datetime) -> None:
+    """Show the Risk page as it was when New York clocks showed the naive `local`; for the script of a page, not for a
+    callback.
+    """
+    look_at(local)
     st.switch_page("risk.py")
 
 
@@ -81,6 +83,16 @@ def leave() -> None:
     """Look at the present again."""
     st.session_state.pop(_ASKED, None)
     st.session_state.pop(_READ, None)
+
+
+def to_act() -> None:
+    """Look at the present because something is about to be done to it: what is behind a dialog must be what it is of.
+
+    For the script that every page begins with, once Flatten or Stop is open.
+    """
+    if chosen() is not None:
+        leave()
+        say("This is now: what you do here is done now.")
 
 
 def step(*, forward: bool) -> None:
@@ -166,6 +178,19 @@ def file_name(name: str, ending: str, moment: Moment) -> str:
     """`positions.csv`; of the past `positions-past-2026-11-17-103200-ET.csv`."""
     when = f"-past-{moment.now.astimezone(calendar.NEW_YORK):%Y-%m-%d-%H%M%S-%Z}" if moment.past else ""
     return f"{name}{when}.{ending}"
+
+
+def look_at(local: datetime) -> None:
+    """Look at the moment at which New York clocks show the naive `local`; say which one where that is not plain."""
+    moment = new_york(local)
+    look(moment)
+    shown = moment.astimezone(calendar.NEW_YORK)
+    if chosen() is None:
+        return
+    if shown.replace(tzinfo=None) != local:
+        say(f"New York clocks left out {local:%H:%M} that night: this is {full_time(shown)}.")
+    elif shown.fold:
+        say(f"New York clocks showed {local:%H:%M} twice that night: this is the later one, {full_time(shown)}.")
 
 
 def new_york(local: datetime) -> datetime:

@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 from guardrails.store.history import Figures, Mask, Times, Totals
 from pages._history import wall
 
+BLUE, ORANGE, PURPLE, GREEN, RED, BROWN = "#3f83cf", "#d9730d", "#8b6fc9", "#2b8a57", "#cf3f36", "#a07a3c"
+PINK, TEAL = "#c2578f", "#1f8f93"
 WHEN = "%{x|%a %d %b %Y %H:%M} ET"
 LAST_GOOD = "last good figure, not of that time"
 

@@ -19,13 +19,17 @@ _OPEN = "safety_open"
 _MOST_WORDS = 300
 
 
-def stop_button() -> None:
-    """Draw the button that opens the dialog."""
-    if st.button(
-        "Stop …", key="stop_open", icon=":material/front_hand:", help="Safety state: what may be sent at all."
-    ):
+def stop_button(when: str = "") -> None:
+    """Draw the button that opens the dialog; `when` stands in its label."""
+    says = "Safety state: what may be sent at all."
+    if st.button(f"Stop{when} …", key="stop_open", icon=":material/front_hand:", help=says):
         st.session_state[_OPEN] = secrets.token_hex(4)
         st.rerun()
+
+
+def is_open() -> bool:
+    """Whether the dialog is open."""
+    return _OPEN in st.session_state
 
 
 def safety_dialog(service: Engine) -> None:

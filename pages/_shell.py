@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from guardrails.settings import Scenario
+from pages._address import read_address, show_address
 from pages._alert_watch import badge
 from pages._band import band, body, controls, door
 from pages._engine import stored, wiring
-from pages._flatten import flatten_button, flatten_dialog
+from pages._flatten import flatten_button, flatten_dialog, opening
 from pages._flatten_words import running_words
 from pages._header import header
 from pages._moment import read
 from pages._notify import notify
 from pages._parts import text
-from pages._past import chosen, looked_at, said
-from pages._safety import safety_dialog, stop_button
+from pages._past import chosen, looked_at, said, to_act
+from pages._safety import is_open, safety_dialog, stop_button
 from pages._style import style_sheet
 
 ICON = (  # drawn here: a named icon would be fetched from another host
@@ -24,6 +27,9 @@ ICON = (  # drawn here: a named icon would be fetched from another host
 )
 
 NAME = "Portfolio Guardrails"
+read_address()
+if opening() is not None or is_open():
+    to_act()
 st.set_page_config(page_title=NAME if chosen() is None else f"PAST · {NAME}", page_icon=ICON, layout="wide")
 page = st.navigation(
     [
@@ -42,6 +48,7 @@ page = st.navigation(
 )
 st.html(style_sheet(st.context.theme.type))
 wired, past = wiring(), looked_at()
+show_address(page.title)
 
 
 @st.fragment(run_every=wired.engine.settings.refresh_seconds)
@@ -65,14 +72,15 @@ def switch_scenario() -> None:
         wired.engine.forget(wired.demo.scenario)  # another market has another history
 
 
-with st.container(key="header", horizontal=True, vertical_alignment="center", gap="xsmall"):
+beside: Literal["center", "top"] = "center" if past is None else "top"  # the first bar is of now, as the buttons are
+with st.container(key="header", horizontal=True, vertical_alignment=beside, gap="xsmall"):
     with st.container():
         bar()
         if past is not None:
             controls(past)
-    if past is None:  # nothing of now is closed from the past
-        flatten_button(wired.engine)
-        stop_button()
+    when = "" if past is None else " now"  # they lead back to now, and act on nothing else
+    flatten_button(wired.engine, when)
+    stop_button(when)
     if past is None and stored() is not None:
         door(wired.engine)
     if past is None and wired.demo is not None:  # nothing of now is moved from the past
@@ -89,8 +97,7 @@ with st.container(key="header", horizontal=True, vertical_alignment="center", ga
         )
 if words := said():
     st.html(f'<div class="pg-filter" role="status">{text(words)}</div>')
-if past is None:
-    flatten_dialog(wired.engine)
-    safety_dialog(wired.engine)
+flatten_dialog(wired.engine)
+safety_dialog(wired.engine)
 with body(past, page.title):
     page.run()

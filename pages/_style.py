@@ -121,6 +121,8 @@ def _of_the_past() -> str:
 .pg-then {{ background: {body}; border: 1px solid {ink}; }}
 .st-key-past_body {{ padding: 1rem; border: 14px solid; border-radius: .6rem;
   border-image: {hatch} 14; background: {body}; }}
+[data-testid="stLayoutWrapper"]:has(> .st-key-address) {{ position: absolute; }}
+.st-key-past_body [aria-label^="Download as CSV"] {{ display: none; }} /* it would name the file after now */
 """
 
 

@@ -25,6 +25,7 @@ from pages._history import ALL, DATES, RANGES, Past, bounds, load, moment_at, ol
 from pages._history_words import about, left_out, summary
 from pages._moment import day_and_time
 from pages._parts import counted, pill, text
+from pages._standing import where_it_stands
 from pages._what_if import what_if
 
 _SHOWN, _FIRST = "history_shown", "history_first"
@@ -169,7 +170,7 @@ def way_back(past: Past) -> None:
         day = st.date_input("Moment, exchange date", key=_DAY, width=180)
         hour = st.time_input("and time, ET", key=_TIME, width=150, step=60)
         if st.button("Show Risk and Positions as they were", icon=":material/history:", type="primary"):
-            _past.go(_past.new_york(datetime.combine(day, hour)))
+            _past.go(datetime.combine(day, hour))
         with st.popover("Download", icon=":material/download:"):
             downloads(past)
     st.caption("Click the line of net liquidation, or a finding, to take its moment.")
@@ -177,6 +178,9 @@ def way_back(past: Past) -> None:
 
 def downloads(past: Past) -> None:
     """Draw the buttons; a file is made at the click, of every row of the range."""
+    st.caption(
+        "Every row of the range. Times are UTC, days are exchange days, money is US dollars; what was unknown is empty."
+    )
     name = f"{calendar.exchange_date(past.begin)}-to-{calendar.exchange_date(past.end)}"
     for kind in KINDS:
         with st.container(horizontal=True):
@@ -226,8 +230,9 @@ def page(kept: Stored) -> None:
     if past.is_empty:
         nothing_in(past, first)
         return
-    st.caption(about(past, service.now()))
+    where_it_stands(past)
     way_back(past)
+    st.caption(about(past, service.now()))
     charts(past)
     notes(past)
     what_if(kept, service, past.begin, past.end)

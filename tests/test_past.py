@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from guardrails.assess import Inputs
 from guardrails.findings import Level
 from guardrails.memory import Memory
-from guardrails.snapshot import Snapshot
+from guardrails.snapshot import Snapshot, to_json
 from guardrails.store import rows
 from guardrails.store.books import book_of
 from guardrails.store.captures import PERIOD, capture_row, packed
@@ -31,7 +32,7 @@ from pages._past import file_name, new_york
 from pages._style import PAST
 from tests.books import NOW
 from tests.stored import MATRIX_TEXT, moment, opened
-from tests.test_pages import Start, book, shown, start, words
+from tests.test_pages import SHELL, Start, book, shown, start, words
 from tests.test_pages_parts import luminance
 
 __all__ = ["start"]  # a fixture
@@ -161,6 +162,32 @@ def test_back_to_now(start: Start, database: Database) -> None:
     assert {m.label: m.value for m in at.metric} == before
     assert not html_of(at, "pg-past")
     assert at.datetime_input(key="past_first")
+
+
+@pytest.mark.parametrize(("key", "words_of"), [("stop_open", "Stop now …"), ("flatten_open", "Flatten now …")])
+def test_what_acts_on_now_says_so_and_leads_back_to_now(
+    start: Start, database: Database, key: str, words_of: str
+) -> None:
+    """Nothing is stopped or closed above a page of yesterday: behind the dialog stands what it is done to."""
+    start(book(), database=database)
+    at = look_at(shown("risk.py")).switch_page("positions.py").run()
+    assert at.button(key=key).label == words_of
+    at = press(at, key)
+    assert not html_of(at, "pg-past")
+    assert "This is now: what you do here is done now." in words(at)
+    assert at.button(key=key).label == words_of.replace(" now", "")
+    assert at.get("dialog")
+
+
+def test_nothing_of_the_past_can_be_sent_or_changed(start: Start, database: Database) -> None:
+    """What is pressed on any page of the past looks on; Stop and Flatten say that they are of now."""
+    start(book(), database=database)
+    at = look_at(shown("risk.py"))
+    for page in (*OF_THE_PAST, "ticket.py", "alerts.py", "journal.py", "connections.py"):
+        at = at.switch_page(page).run()
+        keys = {button.key or button.label for button in at.button}
+        assert keys <= {"past_leave", "past_earlier", "past_later", "past_show", "flatten_open", "stop_open",
+                        "Try again", "journal_refresh", "alerts_refresh"}, page  # fmt: skip
 
 
 def test_another_session_shows_the_present(start: Start, database: Database) -> None:
@@ -314,6 +341,108 @@ def test_what_has_not_passed_is_now(start: Start, database: Database) -> None:
     assert "has not passed yet" not in words(at.run())
 
 
+@pytest.mark.parametrize(
+    ("local", "said"),
+    [
+        ((2026, 11, 1, 1, 30), "showed 01:30 twice that night: this is the later one, Sun 1 Nov 2026 01:30:00 EST."),
+        ((2026, 3, 8, 2, 30), "left out 02:30 that night: this is Sun 8 Mar 2026 03:30:00 ET."),
+    ],
+)
+def test_an_hour_that_clocks_showed_twice_or_never_is_said(
+    start: Start, database: Database, local: tuple[int, ...], said: str
+) -> None:
+    start(book(), database=database)
+    at = look_at(shown("risk.py"), datetime(*local))  # type: ignore[arg-type]  # noqa: DTZ001  # as above
+    assert f"New York clocks {said}" in words(at)
+    assert "New York clocks" not in words(at.run())
+
+
+# --- nothing later is read ---
+
+
+def everything(at: AppTest) -> str:
+    """All that a page shows, tables with their cells; of the controls of the time machine only where it stands."""
+    tables = [table.value.to_csv() for table in at.dataframe]
+    return "\n".join([words(at), *tables, *(str(button.label) for button in at.button)])
+
+
+def test_what_is_stored_later_changes_nothing_of_a_past_moment(start: Start, tmp_path: Path) -> None:
+    """The same moment in two stores, one of which knows a poisoned future: of the same accounts, limits and market."""
+    seen = []
+    for name, poisoned in (("clean", False), ("poisoned", True)):
+        kept = opened(tmp_path / name)
+        early = moment(-DAY)
+        keep(kept, early)
+        if poisoned:
+            worse = [replace(finding, level=Level.BREACH, message="POISON") for finding in early.findings]
+            rich = tuple(replace(row, net_liquidation=6.66e11) for row in early.accounts)
+            for seconds in (1e-6, 1.0, 30.0, 3600.0):
+                late = moment(-DAY + seconds, findings=tuple(worse), accounts=rich, matrix_version="poison")
+                keep(kept, late, text="version: 666")
+        start(book(), database=kept)
+        at = look_at(shown("risk.py"))
+        pages = []
+        for page in OF_THE_PAST:
+            at = at.switch_page(page).run()
+            assert not at.exception, at.exception
+            pages.append(everything(at))
+        seen.append(pages)
+        kept.close()
+    assert seen[0] == seen[1]
+    assert "Tue 17 Nov 2026 10:30:00 ET" in seen[0][0]
+
+
+# --- the address ---
+
+
+def named(at: AppTest) -> str:
+    """What the address of the page is made to name."""
+    (script,) = [e.proto.body for e in at.get("html") if "replaceState" in e.proto.body]
+    return script.partition(" at = ")[2].partition(",")[0].strip('"')
+
+
+def linked(address: str) -> AppTest:
+    at = AppTest.from_file(SHELL, default_timeout=30)
+    at.query_params["at"] = address
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def test_the_address_names_the_moment_and_opens_it_again(start: Start, database: Database) -> None:
+    start(book(), database=database)
+    at = shown("risk.py")
+    assert named(at) == ""
+    at = look_at(at)
+    assert named(at) == "2026-11-17T15:30:00Z"
+    assert named(press(at, "past_leave")) == ""
+    at = linked("2026-11-17T15:30:00Z")
+    assert "as it was <b>Tue 17 Nov 2026 10:30:00 ET</b>" in html_of(at, "pg-past")
+    assert named(at.switch_page("positions.py").run()) == "2026-11-17T15:30:00Z"
+    at = press(at, "past_leave")
+    assert not html_of(at.run(), "pg-past")  # the address opens a session and does not hold it
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("2126-11-17T15:30:00Z", "has not passed yet: this is now."),
+        ("yesterday", "The address names no moment of UTC"),
+        ("2026-11-17T10:30", "The address names no moment of UTC"),
+        ("9999-12-31T23:59:59-14:00", "The address names no moment of UTC"),
+        ("0001-01-01T00:00:00Z", "The address names no moment of UTC"),
+        ("0001-01-01T00:00:00+14:00", "The address names no moment of UTC"),
+        ("</script><script>alert(1)</script>", "The address names no moment of UTC"),
+    ],
+)
+def test_an_address_that_names_no_past_shows_now(start: Start, database: Database, address: str, said: str) -> None:
+    start(book(), database=database)
+    at = linked(address)
+    assert said in words(at)
+    assert not html_of(at, "pg-past")
+    assert named(at) == ""
+
+
 # --- what cannot be read ---
 
 
@@ -329,6 +458,28 @@ def test_a_moment_that_cannot_be_read_is_a_sentence(start: Start, database: Data
     assert "What was stored at Tue 17 Nov 2026 10:30:00 ET cannot be read by this version of the program" in words(at)
     assert not at.metric
     assert "10:29:00 ET" in html_of(press(at, "past_earlier"), "pg-past")
+
+
+def test_a_moment_of_an_older_program_shows_what_it_has_and_says_what_it_has_not(
+    start: Start, database: Database
+) -> None:
+    """As written before stress, volatilities of underlyings, streams and sums by account were known."""
+    old = json.loads(to_json(moment(-DAY)))
+    for name in ("stress", "metrics", "market", "account_exposures", "changes", "groups", "underlyings", "buckets"):
+        del old[name]
+    for row in old["sources"]:
+        for name in ("streams", "warnings", "clock_skew", "condition", "since", "action", "retries"):
+            del row[name]
+    with database.writing(durable=False) as connection:
+        connection.execute(update(CAPTURES).values(snapshot=packed(json.dumps(old).encode())))
+    start(book(), database=database)
+    at = look_at(shown("risk.py"))
+    assert "this moment was kept by a version that did not revalue the book" in words(at)
+    assert "Excess then" in {m.label for m in at.metric}
+    for page in OF_THE_PAST:
+        at = at.switch_page(page).run()
+        assert not at.exception, at.exception
+        assert "10:30:00 ET" in html_of(at, "pg-then")
 
 
 def test_a_database_that_is_away_is_a_sentence_and_now_goes_on(start: Start, database: Database) -> None:

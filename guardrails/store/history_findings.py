@@ -47,6 +47,24 @@ class LimitLine:
         return np.where((limit == 0) & (value != 0) & ~np.isnan(value), np.inf, share)
 
 
+def worst_of(found: Sequence[LimitLine], check: str) -> LimitLine | None:
+    """Of the portfolio's lines of `check` the one that uses most of its limit, at every point; None without any.
+
+    Where one of them is unknown the worst is, unless another one is over its limit: that is proven.
+    """
+    own = [line for line in found if line.check == check and line.subject.startswith("portfolio")]
+    if len(own) < 2:
+        return own[0] if own else None
+    values, limits = np.array([line.value for line in own]), np.array([line.limit for line in own])
+    use = np.array([line.use() for line in own])
+    unknown = (np.isnan(use) & ~np.isnan(limits)).any(axis=0)
+    use[np.isnan(use)] = -np.inf
+    place = np.expand_dims(use.argmax(axis=0), 0)
+    value, limit = (np.take_along_axis(each, place, axis=0)[0] for each in (values, limits))
+    value[unknown & ~(use.max(axis=0) > 1.0)] = np.nan
+    return LimitLine(check, "portfolio", own[0].unit, value, limit)
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of time at one level; times in microseconds. The figures are those of its beginning."""

@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from guardrails import calendar
-from guardrails.store.database import open_database
+from guardrails.execution.values import Deed, FlattenRun, RunState
+from guardrails.orders import Fill
+from guardrails.safety import Cause, Safety, SafetyChange, SafetyState
+from guardrails.store.database import Database, open_database
+from guardrails.store.deed_rows import deed_news
+from guardrails.store.news import Numbers
+from guardrails.store.proof import insert_proven
 from guardrails.store.rollup import roll_up
+from guardrails.symbols import occ
+from guardrails.values import AccountId
 from tests.browser.conftest import Server, serving
 from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, look
-from tests.past import months_before, records_before, sessions_before, week
+from tests.past import BOOK, months_before, records_before, sessions_before, week
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-STEP = timedelta(minutes=2 if os.environ.get("UPDATE_SCREENSHOTS") == "1" else 10)
+STEP = timedelta(minutes=6 if os.environ.get("UPDATE_SCREENSHOTS") == "1" else 12)
 """between two cycles of the week; pictures for people show more of them"""
 POINT = """() => {
     const chart = document.querySelector('.js-plotly-plot'), box = chart.getBoundingClientRect();
@@ -29,6 +39,22 @@ POINT = """() => {
     return [box.x + x._offset + x.c2p(point.x), box.y + y._offset + y.c2p(point.y)];
 }"""
 """where the hundredth point of net liquidation is drawn"""
+OVERLAPS = """() => {
+    const found = [], all = place => [...document.querySelectorAll(`.js-plotly-plot ${place}`)];
+    const box = (one, name) => [name || one.textContent, one.getBoundingClientRect()];
+    const words = [...all('.infolayer > g[class^=legend]'), ...all('.annotation')].map(one => box(one));
+    const charts = all('.nsewdrag').map(one => box(one, 'a chart'));
+    const apart = (a, b) =>
+        a.left > b.right - 1 || b.left > a.right - 1 || a.top > b.bottom - 2 || b.top > a.bottom - 2;
+    words.forEach(([name, its], i) => {
+        if (/\\d\\d:\\d\\d$/.test(name)) return;  // it stands in a chart on purpose
+        for (const [other, here] of [...words.slice(i + 1), ...charts]) {
+            if (!/\\d\\d:\\d\\d$/.test(other) && !apart(its, here)) found.push(`${name} / ${other}`);
+        }
+    });
+    return words.length > 12 && charts.length > 7 ? found : ['not drawn'];
+}"""
+"""which titles and legends lie over each other or over a chart"""
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +67,27 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     earlier = months_before(database, first, 180)
     records_before(database, earlier[0], 60)
     roll_up(database, now)
+    deeds(database, now)
     database.close()
     with serving(home) as server:
         yield server
+
+
+def deeds(database: Database, now: datetime) -> None:
+    """What was done on the third of the five days: a stop, an exit and a flatten under REDUCE_ONLY."""
+    opened = calendar.session_bounds(sessions_before(calendar.session_of(now), 2)[0])[0]
+    at = [opened + timedelta(minutes=minutes) for minutes in (60, 180, 204, 210, 213, 222, 390)]
+    states = (SafetyState.NORMAL, SafetyState.STOPPED, SafetyState.REDUCE_ONLY, SafetyState.NORMAL)
+    account, run = AccountId("IBKR", "U1234567"), FlattenRun("f1", at[3], "Ann", RunState.DONE, "{}", at[5], "flat")
+    sold = Fill("e1", 0, account, occ.parse("SPY   261218P00600000"), -2.0, 8.4, at[0], "o1", fees=1.3)
+    told: list[tuple[datetime, Deed]] = [(at[0], sold), (at[3], run)]
+    told.append((at[4], replace(sold, execution="e2", quantity=2.0, price=9.1, time=at[4])))
+    for time, (old, new) in zip((at[1], at[2], at[6]), pairwise(states), strict=True):
+        told.append((time, SafetyChange(time, old, Safety(new, time, Cause.PERSON, "Ann", "the market sells off"))))
+    numbers = Numbers("d" * 16)
+    for time, deed in sorted(told, key=lambda each: each[0]):
+        with database.writing(durable=False) as connection:
+            insert_proven(connection, deed_news(BOOK, [deed], numbers, time).rows)
 
 
 def history(chromium: Browser, url: str, choice: str, theme: Theme = "light") -> Page:
@@ -52,14 +96,14 @@ def history(chromium: Browser, url: str, choice: str, theme: Theme = "light") ->
     page.get_by_role("link", name="History").first.click()
     page.get_by_text(choice, exact=True).first.click()
     settled(page)
-    page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=WAIT_MS)
+    page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=4 * WAIT_MS)
     page.wait_for_timeout(1500)
     return page
 
 
 def settled(page: Page) -> None:
     page.wait_for_timeout(300)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=WAIT_MS)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=4 * WAIT_MS)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -69,7 +113,8 @@ def test_a_week_shows_gap_breach_unknown_and_regime_in_words(
     page = history(chromium, filled.url, "1 week", theme)
     opened.append(page)
     said = page.locator(".js-plotly-plot").first.text_content() or ""
-    for word in ("BREACH", "UNKNOWN", "WATCH", "high_volatility", "no data", "look-ahead", "least allowed", "Drawdown"):
+    for word in ("BREACH", "UNKNOWN", "WATCH", "high_volatility", "no data", "look-ahead", "least allowed", "Drawdown",
+                 "STOPPED", "REDUCE_ONLY", "Stress ladder"):  # fmt: skip
         assert word in said, f"{word} is not in the picture"
     assert page.locator('[data-testid="stException"]').count() == 0
     expect(page.get_by_text("gaps without data").first).to_be_visible()
@@ -86,6 +131,8 @@ def test_a_year_fits_any_width(chromium: Browser, filled: Server, opened: list[P
     expect(page.locator(".js-plotly-plot").first).to_contain_text("from the broker's records", timeout=4 * WAIT_MS)
     for width in WIDTHS:
         assert_fits(page, width, ".js-plotly-plot")
+        page.wait_for_timeout(1500)
+        assert page.evaluate(OVERLAPS) == [], f"at {width} px"
 
 
 def test_a_click_takes_the_moment_and_leads_to_risk_as_it_was(

@@ -31,9 +31,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 Theme = Literal["light", "dark"]
 STARTED = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=2)
+MINUTES = 7
+"""long enough for the regime to go up"""
 
 
-def sold_off(folder: Path, minutes: int = 3) -> None:
+def sold_off(folder: Path, minutes: int = MINUTES) -> None:
     """Store some minutes of a selling market, two days ago, in the book that the program will start with."""
     source, memory = DemoSource("selloff"), Memory()
     text = (ROOT / "risk_matrix.yaml").read_text() + "\n# another version of the same limits\n"
@@ -62,7 +64,7 @@ def with_past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def look_back(page: Page, minutes: int = 3) -> None:
+def look_back(page: Page, minutes: int = MINUTES) -> None:
     """Through the door to the stored minutes of two days ago."""
     page.locator(".st-key-past_door button").first.click()
     page.locator(".st-key-past_first [role=spinbutton]").first.focus()  # year; the others follow by themselves
@@ -93,6 +95,7 @@ def test_the_past_is_marked_and_now_goes_on_above_it(
     expect(page.locator(".st-key-past_body")).to_have_count(0)
     expect(page.get_by_text("What needs you now")).to_be_visible(timeout=WAIT_MS)
     expect(page.locator(".st-key-scenario")).to_be_visible()
+    assert "at=" not in page.url
 
 
 def test_nothing_of_the_past_is_cut_off(
@@ -101,6 +104,8 @@ def test_nothing_of_the_past_is_cut_off(
     page = look(chromium, with_past.url)
     opened.append(page)
     look_back(page)
+    page.reload()
+    expect(page.locator(".pg-past")).to_contain_text("PAST", timeout=WAIT_MS)  # the address names the moment
     for name in (*OF_THE_PAST, "Connections"):
         if name != "Risk":
             visit_past(page, name)
@@ -109,6 +114,8 @@ def test_nothing_of_the_past_is_cut_off(
             assert_fits(page, width, ".pg-past", ".st-key-past_controls")
             page.screenshot(path=tmp_path / f"{name}-{width}.png")
         assert page.locator('[data-testid="stException"]').count() == 0
+        for button in page.locator('[aria-label^="Download as CSV"]').all():
+            expect(button).to_be_hidden()  # the browser would name the file after now
     page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 900)")
     page.wait_for_timeout(300)
     assert page.evaluate("document.querySelector('.pg-past').getBoundingClientRect().top") >= 0
