@@ -26,7 +26,8 @@ _NARROW = 1024 - 2 * 32 - LEFT - RIGHT - 20
 _LETTER, _MARK = 5.7, 45
 """pixels of a letter of a legend, at most, and of the sign before it"""
 _TICKS = [
-    {"dtickrange": [None, 86_399_999], "value": "%H:%M\n%a %d %b"},
+    {"dtickrange": [None, 59_999], "value": "%H:%M:%S\n%a %d %b"},
+    {"dtickrange": [60_000, 86_399_999], "value": "%H:%M\n%a %d %b"},
     {"dtickrange": [86_400_000, 604_799_999], "value": "%a %d\n%b %Y"},
     {"dtickrange": [604_800_000, "M1"], "value": "%d %b\n%Y"},
     {"dtickrange": ["M1", None], "value": "%b\n%Y"},

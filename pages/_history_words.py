@@ -18,11 +18,13 @@ from pages._moment import clock, day_and_time
 from pages._parts import counted
 from pages._paths import LAST_GOOD
 
+_LITTLE = 0.1
+"""part of a range; who sees less of it may look for what was filled in"""
 _LAST_COUNTS = " (of a quarter of an hour its last moment counts)"
 
 
-def about(past: Past, now: datetime) -> str:
-    """How many points, how far apart, what is missing: one caption."""
+def about(past: Past, now: datetime, first: datetime | None = None) -> str:
+    """How many points, how far apart, what is missing: one caption; `first` is the oldest moment that is kept."""
     totals, points = past.totals, past.points
     rows, unknown = int(totals.rows.sum()), int(totals.unknown.sum())
     axis = axis_of(past)
@@ -47,6 +49,9 @@ def about(past: Past, now: datetime) -> str:
     if folded := axis.folds:
         long = sum(end - begin for begin, end in folded) / 1e6
         said.append(f"{wording.age(long)} of closed hours without data left out")
+    kept = sum(end - begin for begin, end in totals.covered())
+    if first is not None and first < past.begin and kept < _LITTLE * (points.end - points.begin):
+        said.append(f"little is of this range, but the history goes back to {day_and_time(first)}: choose a longer one")
     return ", ".join(said) + ". New York time. Drag to zoom all charts, double-click to see the whole range."
 
 

@@ -232,7 +232,7 @@ def page(kept: Stored) -> None:
         return
     where_it_stands(past)
     way_back(past)
-    st.caption(about(past, service.now()))
+    st.caption(about(past, service.now(), first))
     charts(past)
     notes(past)
     what_if(kept, service, past.begin, past.end)

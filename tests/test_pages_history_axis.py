@@ -29,7 +29,7 @@ from guardrails.store.history_findings import Lane, LimitLine, Segment, worst_of
 from guardrails.store.metadata import micros, moment
 from guardrails.store.news import Numbers
 from guardrails.store.proof import insert_proven
-from guardrails.store.quarters import ACCOUNT_QUARTERS
+from guardrails.store.quarters import ACCOUNT_QUARTERS, MARKET_CLOSES
 from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, SNAPSHOTS
 from guardrails.symbols import occ
 from guardrails.values import AccountId
@@ -128,6 +128,25 @@ def test_the_caption_counts_gaps_of_market_hours_and_says_what_is_left_out(datab
     said = _history_words.about(read(database, et(16, 9.5), et(17, 16)), NOW)
     assert "1 gap without data (1.0 h)" in said
     assert "18 h of closed hours without data left out" in said  # 17.5, rounded
+
+
+def test_a_first_day_says_that_its_history_goes_back_further(database: Database) -> None:
+    ran(database, (et(18, 14), et(18, 15)))
+    day, first = read(database, et(17, 15), et(18, 15)), moment(et(2, 16))
+    further = "the history goes back to Mon 2 Nov 16:00 ET: choose a longer one"
+    assert further in _history_words.about(day, NOW, first)
+    assert further not in _history_words.about(day, NOW, day.begin)
+    ran(database, (et(17, 15), et(18, 14)))
+    assert further not in _history_words.about(read(database, et(17, 15), et(18, 15)), NOW, first)
+
+
+@pytest.mark.parametrize(("begin", "with_closes"), [(et(3, 15), True), (et(17, 15), False)])
+def test_closes_filled_in_are_seen_in_a_range_of_days(database: Database, begin: int, *, with_closes: bool) -> None:
+    ran(database, (et(18, 14.9), et(18, 15)))
+    put(database, MARKET_CLOSES, *((BOOK.key, "VIX", f"2026-11-{day:02}", 17.0, BACKFILL, "a file") for day in (3, 17)))
+    axis = _folds.axis_of(read(database, begin, et(18, 15)))
+    assert (axis.begin == begin) is with_closes
+    assert axis.begin <= et(18, 14.9)
 
 
 def test_times_in_hours_that_are_left_out_stand_where_those_end() -> None:
