@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -11,26 +13,55 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from guardrails import redaction
 from guardrails.pricing import compiled
 from tests.postgres import Server, start_server
+from tests.sharing_out import InParts, turn
 from tests.stored import OnServer
 
 # also where a machine is told to write none: else every worker rewrites every assert, 20 seconds each, and every
 # program that a test starts compiles the whole house again
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """The kernels before the first test, in the process that starts the workers first: no test sees them come.
 
     And no example is timed: how long one takes says how busy the machine is.
     """
-    compiled.prepare()
     settings.register_profile("untimed", deadline=None)
     settings.load_profile("untimed")
+    if config.option.collectonly:
+        return
+    reader = None
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput") and not _tests_are_read():
+        # while the kernels are compiled, and once instead of by each worker
+        command = [sys.executable, "-m", "pytest", "tests", "--collect-only", "-q", "-n", "0", "-p", "no:cacheprovider"]
+        reader = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    compiled.prepare()
+    if reader is not None:
+        reader.wait()  # what it could not read is said by the workers
+
+
+def _tests_are_read() -> bool:
+    """Whether nearly all tests are kept as bytecode with their asserts rewritten, from an earlier run."""
+    tag = f"{sys.implementation.cache_tag}-pytest-{pytest.__version__}"
+    paths = [*(ROOT / "tests").rglob("test_*.py")]
+    kept = [path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in paths]
+    return sum(one.exists() for one in kept) > 0.8 * len(kept)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InParts | None:
+    """Ours, in the order that `turn` has made."""
+    if config.option.dist != "loadgroup":
+        return None
+    config.option.loadscopereorder = False
+    return InParts(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,10 +71,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not getattr(config.option, "loadgroup", False):
         return
+    items.sort(key=turn)
     for item in items:
         for mark in item.iter_markers("xdist_group"):
             if not item.nodeid.endswith(f"@{mark.args[0]}"):
                 item._id = type(item._id).parse(f"{item.nodeid}@{mark.args[0]}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What the tests import is no garbage and stays: no collection need look through it, at half a second each."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -577,8 +577,12 @@ def test_metrics_that_spoil_their_batch_cost_one_underlying(tasty: Tasty, clock:
     async def work() -> None:
         tasty.fault("poisoned_metrics", kind="batch", symbol="USO")
         async with reading(tasty, clock) as source:
-            view = await until(source, clock, lambda view: any("USO" in each for each in view.source.warnings), 60)
-            assert {"AAPL", "/ES", "SPX", "SPY"} <= set(view.market.betas)
+            view = await until(
+                source, clock,
+                lambda view: {"AAPL", "/ES", "SPX", "SPY"} <= set(view.market.betas)
+                and any("USO" in each for each in view.source.warnings),
+                60,
+            )  # fmt: skip
             assert "USO" not in view.market.metrics
 
     run(work())

@@ -27,6 +27,7 @@ from adapters.channels.heartbeat import ping
 from guardrails import http, watch_command
 from guardrails.alerts import desk as desk_module
 from guardrails.alerts import heartbeat
+from guardrails.alerts.pulse import PING_SECONDS
 from guardrails.alerts.values import Severity
 from guardrails.assembly import Wiring, assemble
 from guardrails.health import Health
@@ -287,6 +288,15 @@ def test_a_loop_that_hangs_for_long_ends_the_program_to_be_started_anew(
 
 # --- as a process ---
 
+START_SECONDS = 90.0
+"""within which a program has started, on a machine that does much else"""
+
+
+def turns(monitor: Monitor) -> list[str]:
+    """What the monitor was told, without what it was told again."""
+    kinds = monitor.kinds
+    return [kind for kind, before in zip(kinds, ["", *kinds], strict=False) if kind != before]
+
 
 @contextmanager
 def watching(home: Path, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
@@ -336,18 +346,21 @@ def test_what_is_ignored_stays_ignored() -> None:
 def test_the_second_of_two_watches_takes_over_when_the_first_is_killed(tmp_path: Path, monitor: Monitor) -> None:
     settings = {"GUARDRAILS_DATA_DIR": str(tmp_path / "data"), "HEARTBEAT_URL": monitor.address}
     with watching(tmp_path, **settings) as (first, log):
-        assert eventually(lambda: "watching since" in log.read_text(), 30)
-        assert eventually(lambda: monitor.kinds == ["start", "success"], 30)
+        assert eventually(lambda: "watching since" in log.read_text(), START_SECONDS)
+        assert eventually(lambda: turns(monitor) == ["start", "success"], START_SECONDS)
+        began = time.monotonic()
         with watching(tmp_path, **settings) as (second, other):
-            assert eventually(lambda: "this program waits" in other.read_text(), 30)
+            assert eventually(lambda: "this program waits" in other.read_text(), START_SECONDS)
             assert f"process {first.pid} watches this book" in other.read_text()
-            assert len(monitor.kinds) == 2
+            assert len(monitor.kinds) <= 2 + (time.monotonic() - began) // PING_SECONDS  # those of the first alone
+            assert turns(monitor) == ["start", "success"]
             first.kill()
             first.wait(10)
             assert eventually(lambda: "watching since" in other.read_text(), 30)  # within 30 s, as promised
-            assert eventually(lambda: len(monitor.kinds) >= 5, 30)
-            assert monitor.kinds[2:5] == ["fail", "start", "success"]
-            assert f"process {first.pid} watched the book and ended without a word" in monitor.pings[2][1]
+            assert eventually(lambda: len(turns(monitor)) >= 5, 30)
+            assert turns(monitor)[2:5] == ["fail", "start", "success"]
+            failed = monitor.pings[monitor.kinds.index("fail")][1]
+            assert f"process {first.pid} watched the book and ended without a word" in failed
             second.send_signal(signal.SIGTERM)
             assert second.wait(15) == 0, other.read_text()
     said = log.read_text() + other.read_text()
@@ -384,7 +397,7 @@ def test_it_outlives_its_output(tmp_path: Path, kind: str) -> None:
             ["sh", "-c", command], cwd=tmp_path, env={**inherited, **own, **more}, stdin=subprocess.DEVNULL, stderr=out
         )
     try:
-        assert eventually((tmp_path / "dåta" / "risk_snapshot.json").exists, 40), errors.read_text()
+        assert eventually((tmp_path / "dåta" / "risk_snapshot.json").exists, START_SECONDS), errors.read_text()
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, errors.read_text()

@@ -151,7 +151,7 @@ def row_of(page: Page, title: str) -> Any:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_says_all_of_it_in_both_themes(
+def test_the_page_says_all_of_it_in_both_themes_and_fits_any_width(
     chromium: Browser, alarmed: Alarmed, opened: list[Page], theme: Theme
 ) -> None:
     alarmed.say(CUSHION, VEGA, GREEKS, FLAPPING)
@@ -168,6 +168,8 @@ def test_the_page_says_all_of_it_in_both_themes(
     assert "somebody has it" in (page.locator(".js-plotly-plot").text_content() or "")
     expect(page.locator(".pg-bar .pg-alarm")).to_contain_text("phone does not work")
     assert page.locator('[data-testid="stException"]').count() == 0
+    if theme == "light":
+        assert_nothing_is_cut_off(page)
 
 
 def test_labels_of_the_timeline_can_be_read_after_a_switch_of_the_theme(
@@ -183,10 +185,7 @@ def test_labels_of_the_timeline_can_be_read_after_a_switch_of_the_theme(
     page.wait_for_function(bright, timeout=WAIT_MS)
 
 
-def test_nothing_is_cut_off_at_any_width(chromium: Browser, alarmed: Alarmed, opened: list[Page]) -> None:
-    alarmed.say(CUSHION, VEGA, GREEKS, FLAPPING)
-    page = alerts_page(look(chromium, alarmed.server.url))
-    opened.append(page)
+def assert_nothing_is_cut_off(page: Page) -> None:
     for width in (1024, 1280, 1600):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(1_000)
