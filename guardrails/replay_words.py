@@ -11,6 +11,7 @@ from guardrails.breaches import FALSE_BELOW, Breach, Kind, Span
 from guardrails.calendar import NEW_YORK
 from guardrails.comparison import Comparison, Side
 from guardrails.findings import Level
+from guardrails.titles import headline, title_of
 
 SCHEMA = "guardrails.replay/1"
 _LISTED = 10
@@ -66,8 +67,7 @@ def table(found: Comparison) -> list[dict[str, str | float | None]]:
     return [
         {
             "What": breach.kind.value,
-            "Check": breach.check,
-            "Subject": breach.subject,
+            "Finding": headline(breach.check, breach.subject),
             **_cells("Then", breach.then),
             **_cells("Again", breach.again),
             "Minutes later": None if breach.kind is Kind.CUT else _shift(breach),
@@ -146,7 +146,7 @@ def _listed(found: Comparison, kind: Kind, most: int) -> Iterator[str]:
 
 
 def _told(breach: Breach) -> str:
-    name = wording.plain(breach.check) + ("" if breach.subject == "portfolio" else f", {breach.subject}")
+    name = headline(breach.check, breach.subject)
     if breach.then is None:
         return f"{_time(breach.begin)} {name}: {_sure(breach)}"
     shift = _shift(breach)
@@ -188,7 +188,7 @@ def _levels(found: Comparison) -> Iterator[str]:
     if moved:
         yield "Time at each level, where it differs:"
     for check in moved:
-        yield f"    {wording.plain(check)}: then {_times(then.get(check))}; now {_times(again.get(check))}"
+        yield f"    {title_of(check)}: then {_times(then.get(check))}; now {_times(again.get(check))}"
     counts = (found.then.unknown, found.again.unknown)
     yield f"Something was UNKNOWN at {_count(counts[0], 'moment')} then and at {_count(counts[1], 'moment')} now."
 

@@ -179,6 +179,7 @@ def _shown(work: Work) -> None:
 _SOFT = ' class="pg-soft"'
 _COLUMNS = {
     "What": st.column_config.TextColumn(help="What became of the breach under the other matrix.", pinned=True),
+    "Finding": st.column_config.TextColumn(help="What was held against which limit.", width="medium"),
     "Then from": st.column_config.TextColumn(help="First moment of the breach as it was, New York time."),
     "Again from": st.column_config.TextColumn(help="First moment of the breach under the other matrix."),
     "Minutes later": st.column_config.NumberColumn(help="Negative: the other matrix is earlier.", format="%.1f"),

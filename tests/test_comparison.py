@@ -319,16 +319,16 @@ def test_the_words_are_worst_first_and_say_what_cannot_be_seen() -> None:
     assert said[0].startswith("121 moments from Mon 16 Nov 2026 10:00:00 to Tue 17 Nov 2026 16:00:00 New York")
     assert said[1:5] == [
         "Missed (1): a breach then, and none now.",
-        "    Mon 16 Nov 2026 10:45:00 vega, until Mon 16 Nov 2026 10:45:00",
+        "    Mon 16 Nov 2026 10:45:00 Vega, until Mon 16 Nov 2026 10:45:00",
         "False alarms (1): no breach then, and net liquidation fell by less than 1 % to the close of the next session.",
-        "    Mon 16 Nov 2026 10:15:00 gamma: net liquidation fell by 0.00 % to the close of the next session",
+        "    Mon 16 Nov 2026 10:15:00 Gamma for a 1 % move: net liquidation fell by 0.00 % to the close of the next session",
     ]
     assert said[-1] == "The moments are usually 15 min apart, at most 15 min: what was shorter cannot be seen."
 
 
 def test_a_breach_that_the_range_cuts_is_told_without_a_difference_of_time() -> None:
     found = compare(moments("BBO", "BBO"))
-    assert "    Mon 16 Nov 2026 10:00:00 vega, until Mon 16 Nov 2026 10:15:00, and now" in replay_words.sentences(found)
+    assert "    Mon 16 Nov 2026 10:00:00 Vega, until Mon 16 Nov 2026 10:15:00, and now" in replay_words.sentences(found)
     assert [row["Minutes later"] for row in replay_words.table(found)] == [None]
 
 

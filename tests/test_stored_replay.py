@@ -77,7 +77,7 @@ def test_another_matrix_that_changes_something_exits_1(run: Run, home: Path) -> 
     code, out, _ = run(*FROM, "--matrix", "none.yaml")
     assert code == 1
     assert "New alarms (" in out
-    assert "position contracts" in out
+    assert "Contracts in one line" in out
 
 
 def test_the_document_is_the_same_every_time(run: Run, home: Path) -> None:
