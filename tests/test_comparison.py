@@ -321,7 +321,8 @@ def test_the_words_are_worst_first_and_say_what_cannot_be_seen() -> None:
         "Missed (1): a breach then, and none now.",
         "    Mon 16 Nov 2026 10:45:00 Vega, until Mon 16 Nov 2026 10:45:00",
         "False alarms (1): no breach then, and net liquidation fell by less than 1 % to the close of the next session.",
-        "    Mon 16 Nov 2026 10:15:00 Gamma for a 1 % move: net liquidation fell by 0.00 % to the close of the next session",
+        "    Mon 16 Nov 2026 10:15:00 Gamma for a 1 % move: "
+        "net liquidation fell by 0.00 % to the close of the next session",
     ]
     assert said[-1] == "The moments are usually 15 min apart, at most 15 min: what was shorter cannot be seen."
 
