@@ -65,6 +65,8 @@ class Safety:
     """end of the cooling-off: no return to NORMAL before; None when there is none"""
     leave: str = ""
     """how to leave it, one sentence for a person"""
+    count: int = 0
+    """how many changes led to it; with `since` it tells which of two came later. 0: not known"""
 
 
 @dataclass(frozen=True, slots=True)

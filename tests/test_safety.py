@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -141,13 +142,129 @@ def test_a_file_that_cannot_be_read_lets_no_new_risk_in(tmp_path: Path) -> None:
     assert (again.now.state, again.now.cause) == (NO_NEW_RISK, Cause.UNREADABLE)
 
 
-@pytest.mark.parametrize(("seconds", "state"), [(1, STOPPED), (-1, REDUCE_ONLY)])
-def test_the_later_of_file_and_store_counts(tmp_path: Path, seconds: int, state: SafetyState) -> None:
-    by_person(opened(tmp_path), REDUCE_ONLY)
-    stored = SafetyChange(NOW, NORMAL, Safety(STOPPED, NOW + timedelta(seconds=seconds), author="Bob", reason="x"))
-    again = SafetyFile(tmp_path, lambda _: None)
-    again.open("ibkr", stored, NOW)
-    assert again.now.state is state
+def at(minutes: int) -> datetime:
+    return NOW + timedelta(minutes=minutes)
+
+
+def stored(state: SafetyState, minutes: int, count: int, **more: object) -> SafetyChange:
+    """The last change that the store has."""
+    safety = Safety(state, at(minutes), author="Bob", reason="the feed is wrong", count=count)
+    return SafetyChange(at(minutes), NORMAL, replace(safety, **more))  # type: ignore[arg-type]  # fields of Safety
+
+
+def in_file(folder: Path, *states: SafetyState, minutes: int = 0) -> None:
+    """What a program that ended has left in the data folder, by its own clock."""
+    kept = opened(folder)
+    for state in states:
+        kept.change(state, "Ann", "lunch", at(minutes), timedelta())
+
+
+def begun(folder: Path, change: SafetyChange | None, told: list[SafetyChange] | None = None) -> SafetyFile:
+    kept = SafetyFile(folder, (told if told is not None else []).append)
+    kept.open("ibkr", change, at(60))
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("files", "minutes", "store", "state"),
+    [
+        ([STOPPED], 0, stored(NORMAL, 1, 2), NORMAL),  # stepped down on another machine, or before the file was lost
+        ([STOPPED, NORMAL], 1, stored(STOPPED, 0, 1), NORMAL),  # stepped down here; it ended before the store knew
+        ([REDUCE_ONLY], 0, stored(STOPPED, 1, 2), STOPPED),
+        ([NO_NEW_RISK, STOPPED], 1, stored(NO_NEW_RISK, 0, 1), STOPPED),
+        ([], 0, stored(REDUCE_ONLY, 0, 1), REDUCE_ONLY),
+        ([REDUCE_ONLY], 0, None, REDUCE_ONLY),
+    ],
+)
+def test_what_is_proven_to_be_later_of_file_and_store_counts(
+    tmp_path: Path, files: list[SafetyState], minutes: int, store: SafetyChange | None, state: SafetyState
+) -> None:
+    in_file(tmp_path, *files, minutes=minutes)
+    kept = begun(tmp_path, store)
+    kept.tell_untold(store)
+    assert (kept.now.state, "cannot be told" in kept.now.reason) == (state, False)
+
+
+@pytest.mark.parametrize(
+    ("files", "minutes", "store", "state"),
+    [
+        # the clock was set back an hour, STOPPED was set, and the program ended before the store knew
+        ([NO_NEW_RISK, NORMAL, STOPPED], -60, stored(NORMAL, 0, 2), STOPPED),
+        ([NO_NEW_RISK, NORMAL], -60, stored(STOPPED, 0, 1), STOPPED),
+        # two machines went on from the same state
+        ([NO_NEW_RISK, NORMAL], 1, stored(REDUCE_ONLY, 0, 2), REDUCE_ONLY),
+        ([STOPPED], 0, stored(NORMAL, 1, 1), STOPPED),
+        # the store was written by a version that did not count
+        ([STOPPED], 0, stored(NORMAL, 1, 0), STOPPED),
+    ],
+)
+def test_where_it_cannot_be_told_which_is_later_the_stricter_counts_and_both_learn_it(
+    tmp_path: Path, files: list[SafetyState], minutes: int, store: SafetyChange, state: SafetyState
+) -> None:
+    in_file(tmp_path, *files, minutes=minutes)
+    told: list[SafetyChange] = []
+    kept = begun(tmp_path, store, told)
+    kept.tell_untold(store)
+    assert kept.now.state is state
+    assert "which came later cannot be told, so the stricter counts" in kept.now.reason
+    assert [one.new for one in told] == [kept.now]
+    again = begun(tmp_path, told[0], told)
+    again.tell_untold(told[0])
+    assert (again.now, len(told)) == (kept.now, 1)
+    by_person(again, REDUCE_ONLY if state is STOPPED else NORMAL, at(90))  # as out of any other
+    assert begun(tmp_path, told[-1]).now.state is again.now.state is not state
+
+
+def test_in_doubt_the_longer_cooling_off_and_a_halt_of_the_day_hold(tmp_path: Path) -> None:
+    in_file(tmp_path, STOPPED)
+    kept = begun(tmp_path, stored(NO_NEW_RISK, 0, 1, cause=Cause.DAILY_LOSS, until=at(500)))
+    assert (kept.now.state, kept.now.cause, kept.now.until) == (STOPPED, Cause.DAILY_LOSS, at(500))
+
+
+def test_in_doubt_a_state_that_ends_by_itself_gives_way_to_one_that_does_not(tmp_path: Path) -> None:
+    in_file(tmp_path, NO_NEW_RISK)
+    kept = begun(tmp_path, stored(NO_NEW_RISK, 0, 5, cause=Cause.UNRECONCILED))
+    assert kept.now.cause is Cause.PERSON
+    assert kept.passed(Cause.UNRECONCILED, at(90)) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "store", "state"),
+    [
+        ([NO_NEW_RISK, NORMAL], stored(STOPPED, 1, 3), STOPPED),
+        ([STOPPED], stored(NORMAL, 1, 2), NORMAL),
+        ([NO_NEW_RISK, NORMAL], stored(STOPPED, -1, 3), STOPPED),
+        ([], stored(STOPPED, 0, 1), STOPPED),
+    ],
+)
+def test_a_store_that_could_not_be_read_at_first_counts_as_soon_as_it_is(
+    tmp_path: Path, files: list[SafetyState], store: SafetyChange, state: SafetyState
+) -> None:
+    in_file(tmp_path, *files)
+    kept = begun(tmp_path, None)
+    kept.tell_untold(store)
+    assert kept.now.state is state
+
+
+def test_a_stored_stop_counts_also_where_the_file_is_damaged_and_the_store_came_late(tmp_path: Path) -> None:
+    (tmp_path / SAFETY_FILE).write_text("{half a fi", encoding="utf-8")
+    told: list[SafetyChange] = []
+    kept = begun(tmp_path, None, told)
+    assert kept.now.state is NO_NEW_RISK
+    kept.tell_untold(stored(STOPPED, 0, 4))
+    assert kept.now.state is STOPPED
+    kept.tell_untold(None)
+    assert [one.new.state for one in told] == [NO_NEW_RISK, STOPPED]
+
+
+def test_a_change_before_the_store_could_be_read_is_not_told_after_the_fact_it_followed(tmp_path: Path) -> None:
+    """The last row of the store must be the state in force, not the one that was taken up."""
+    in_file(tmp_path, NO_NEW_RISK, STOPPED)
+    told: list[SafetyChange] = []
+    kept = begun(tmp_path, None, told)
+    kept.change(REDUCE_ONLY, "Ann", "lunch", at(61), timedelta())
+    kept.tell_untold(stored(NO_NEW_RISK, 0, 1))
+    assert (kept.now.state, [one.new.state for one in told]) == (REDUCE_ONLY, [REDUCE_ONLY])
 
 
 _STATES = st.sampled_from(list(SafetyState))

@@ -45,7 +45,8 @@ class SafetyFile:
         self._guard = threading.RLock()
         self._book, self._kept = "", Kept()
         self._taken_up: Safety | None = None
-        """what the file said when it was opened, until it is known that the store has it too"""
+        """what the file said when it was opened, until it is known what the store has"""
+        self._opened: datetime | None = None
         self.problem = ""
         """why the state would not survive a restart; empty when it would"""
 
@@ -55,32 +56,55 @@ class SafetyFile:
         return self._kept.safety
 
     def open(self, book: str, stored: SafetyChange | None, now: datetime) -> None:
-        """Take up what was set in `book`: by the file or by the store, whichever is later.
+        """Take up what was set in `book`: by the file or by the store, whichever is later; where that cannot be told,
+        the stricter of both.
 
         A file that cannot be read stands for a state that is not known: NO_NEW_RISK.
         """
         with self._guard:
             self._book, self._kept, self._taken_up, self.problem = book, Kept(), None, ""
+            self._opened = now
             try:
                 kept = self._read().get(book)
             except (OSError, ValueError) as error:
                 log.warning("%s cannot be read (%s)", SAFETY_FILE, type(error).__name__)
                 self._kept = Kept(Safety() if stored is None else stored.new)
                 self._by_program(SafetyState.NO_NEW_RISK, Cause.UNREADABLE, _UNREADABLE, now, _NEVER)
+                self._taken_up = Safety() if stored is None else None  # what the store has may still be stricter
                 return
             self._kept = kept or Kept()
-            self._taken_up = self._kept.safety
-            if stored is not None and _is_later(stored.new, self._kept.safety):
-                self._kept = replace(self._kept, safety=stored.new)
+            if stored is None or safety_rules.is_later(self.now, stored.new):
+                self._taken_up = self.now
+            else:
+                self._side_with(stored.new, now)
 
     def tell_untold(self, stored: SafetyChange | None) -> None:
-        """Journal the state that was taken up, when the store's last change is an earlier one: a program that ended
-        between the file and the store did not get to it. Once, whoever asks again."""
+        """Make the store, of which `stored` is the last change, and the state that was taken up agree. Once, whoever
+        asks again.
+
+        The store is told the state when a program that ended between the file and the store did not get to it; and
+        where the store could not be read before, what it says counts as in `open`.
+        """
         with self._guard:
             taken_up, self._taken_up = self._taken_up, None
-        before = Safety() if stored is None else stored.new
-        if taken_up is not None and taken_up.since is not None and _is_later(taken_up, before):
+            if taken_up is None or self._opened is None:
+                return
+            if stored is not None and not safety_rules.is_later(taken_up, stored.new):
+                self._side_with(stored.new, self._opened)
+                return
+        if taken_up.since is not None and taken_up == self.now:  # a change since then has been told
+            before = Safety() if stored is None else stored.new
             self._journal(SafetyChange(taken_up.since, before.state, taken_up))
+
+    def _side_with(self, stored: Safety, now: datetime) -> None:
+        """What the store has counts unless the state in force is known to be later."""
+        both_normal = self.now.state is stored.state is SafetyState.NORMAL
+        if safety_rules.is_same(stored, self.now) or safety_rules.is_later(self.now, stored):
+            return
+        if safety_rules.is_later(stored, self.now) or (both_normal and stored.count > self.now.count):
+            self._kept = replace(self._kept, safety=stored)
+        elif not both_normal:
+            self._apply(safety_rules.in_doubt(self.now, stored, now))
 
     def read(self, book: str, now: datetime) -> None:
         """Only look what was set in `book`, for a program that changes nothing."""
@@ -202,10 +226,6 @@ class SafetyFile:
             self._kept = replace(self._kept, heard=0)  # also the same one counts when it is put back
         except OSError:
             return
-
-
-def _is_later(stored: Safety, kept: Safety) -> bool:
-    return stored.since is not None and (kept.since is None or stored.since > kept.since)
 
 
 def _first_line(path: Path) -> str:

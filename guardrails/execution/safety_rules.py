@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from guardrails import calendar
@@ -63,6 +64,37 @@ def passed(safety: Safety, cause: Cause, now: datetime) -> SafetyChange | None:
     return _changed(safety, SafetyState.NORMAL, cause, PROGRAM, "every order is accounted for again", now, None)
 
 
+def is_same(one: Safety, other: Safety) -> bool:
+    """Whether both tell of one change; texts may have been redacted on the way."""
+    return (one.state, one.since, one.count) == (other.state, other.since, other.count)
+
+
+def is_later(one: Safety, other: Safety) -> bool:
+    """Whether `one` is known to have come after `other`: by the clock and by the count of changes.
+
+    A clock may have been set back, and two programs may have counted on from one change: where the two do not agree
+    nothing is proven. A state that nobody ever set came before every other.
+    """
+    if one.since is None or other.since is None:
+        return one.since is not None
+    return one.since > other.since and one.count > other.count
+
+
+def in_doubt(one: Safety, other: Safety, now: datetime) -> SafetyChange:
+    """What counts when it cannot be told which of two states came later: the stricter one, and of both what holds
+    longer. A person steps out of it as out of any other.
+    """
+    loose, strict = sorted((one, other), key=lambda each: (each.state.rank, each.cause not in _PASSING, each.count))
+    halts = loose.cause in _STAYING and loose.state is not SafetyState.NORMAL
+    until = max((each.until for each in (one, other) if each.until is not None), default=None)
+    held = " and ".join(f"{each.state.value} since {_clock(each.since or now)}" for each in (strict, loose))
+    why = strict.reason or "no reason was given"
+    reason = f"{why} ({held}: which came later cannot be told, so the stricter counts)"
+    base = replace(loose, count=max(one.count, other.count))
+    cause = loose.cause if halts else strict.cause
+    return _changed(base, strict.state, cause, strict.author or PROGRAM, reason, now, until)
+
+
 def _later(safety: Safety, now: datetime, cooling_off: timedelta) -> datetime:
     """The end of the cooling-off: never before the one that runs already."""
     return max(now + cooling_off, safety.until or now)
@@ -78,7 +110,8 @@ def _changed(
         leave = f"Acknowledge the alert on the Alerts page. {leave}"
     if leave and cause not in _PASSING and until is not None and now < until:
         leave += f", {'NORMAL ' if new is SafetyState.STOPPED else ''}not before {_clock(until)}"
-    after = Safety(new, now, cause, author, reason.strip(), until, f"{leave}." if leave else "")
+    leave = f"{leave}." if leave else ""
+    after = Safety(new, now, cause, author, reason.strip(), until, leave, safety.count + 1)
     return SafetyChange(now, safety.state, after)
 
 
