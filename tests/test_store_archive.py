@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -24,20 +25,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
+from guardrails.past import Closes, Past
 from guardrails.store.archive import first_kept, next_due, read_archive, retire
 from guardrails.store.archive_list import archived
 from guardrails.store.archive_products import EXPOSURES, folded, unfolded
 from guardrails.store.archive_rows import KINDS, day_bounds
+from guardrails.store.books import Book
 from guardrails.store.columns import BACKFILL
 from guardrails.store.database import FILE, Database
 from guardrails.store.inserts import columns
 from guardrails.store.metadata import StoreError, micros
 from guardrails.store.rollup import roll_up
-from guardrails.store.schema import BOOKS, GREEK_SNAPSHOTS, POSITIONS
+from guardrails.store.schema import BOOKS, GREEK_SNAPSHOTS, POSITIONS, REGIME_CHANGES
 from guardrails.store.sharing import CAPTURES, LEASES
 from guardrails.store.upkeep import Retention, Upkeep
 from tests.postgres import Server
-from tests.stored import OnServer, ask, change, eventually, opened
+from tests.stored import Lock, OnServer, ask, change, eventually, opened
 from tests.test_store_rollup import (
     BOOK,
     DAY,
@@ -333,6 +336,17 @@ def test_without_a_place_for_files_everything_stays(tmp_path: Path) -> None:
     database.close()
 
 
+def test_of_many_days_that_cannot_be_moved_three_are_named(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    for day in range(10, 15):
+        snapshot(database, at("15:00", datetime(2026, 11, day, tzinfo=UTC)), complete=1)
+    (tmp_path / "archive").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"2026-11-10.*2026-11-11.*2026-11-12.* And 2 more\.$") as found:
+        retire(database, tmp_path, 3, 0, LATER)
+    assert "2026-11-13" not in str(found.value)
+    database.close()
+
+
 def test_on_a_full_disk_everything_stays_and_nothing_is_left_behind(tmp_path: Path) -> None:
     """The system refuses every byte of a file beyond the first thousand."""
     database = begun(tmp_path)
@@ -424,23 +438,58 @@ def test_backfilled_rows_stay(tmp_path: Path) -> None:
     database.close()
 
 
+def capture(time: int, cause: str = "level", level: str = "OK", book: str = BOOK) -> dict[str, Any]:
+    packed = {"levels": "{}", "inputs": b"", "snapshot": b""}
+    return {"book": book, "time": time, "cause": cause, "level": level, **packed}
+
+
+def captured(folder: Path, book: str = BOOK) -> list[int]:
+    return [time for (time,) in ask(folder, "SELECT time FROM captures WHERE book = ? ORDER BY time", book)]
+
+
 @pytest.mark.usefixtures("kind")
-def test_of_old_captures_changes_of_level_and_the_last_of_each_quarter_are_kept(tmp_path: Path) -> None:
-    database = begun(tmp_path)
-    captured = [
-        (at("14:30"), "period"), (at("14:31"), "level"), (at("14:44"), "period"),
-        (at("14:45"), "period"), (at("14:59"), "level"),
-        (at("15:00"), "period"),
-        (at("15:00", datetime(2026, 11, 20, tzinfo=UTC)), "period"),
-        (at("15:01", datetime(2026, 11, 20, tzinfo=UTC)), "period"),
+def test_of_old_captures_the_last_of_each_quarter_and_the_first_change_at_each_level_are_kept(tmp_path: Path) -> None:
+    """Also where the level of a moment that merely came with time is the worst."""
+    database, young = begun(tmp_path), datetime(2026, 11, 20, tzinfo=UTC)
+    rows = [
+        ("14:30", "period", "BREACH", False), ("14:31", "level", "OK", True), ("14:32", "level", "OK", False),
+        ("14:33", "level", "BREACH", True), ("14:34", "level", "WATCH", True), ("14:35", "level", "BREACH", False),
+        ("14:44", "period", "OK", True),
+        ("14:45", "period", "OK", False), ("14:50", "level", "OK", True), ("14:59", "level", "OK", True),
+        ("15:00", "period", "OK", True),
     ]  # fmt: skip
-    put(database, CAPTURES, *({"time": time, "cause": cause, "levels": "{}", "inputs": b"", "snapshot": b""}
-                              for time, cause in captured))  # fmt: skip
+    recent = [at(text, young) for text in ("15:00", "15:01", "15:02")]
+    put(database, CAPTURES, *(capture(at(text), cause, level) for text, cause, level, _ in rows))
+    put(database, CAPTURES, *(capture(time) for time in recent))
+    put(database, CAPTURES, capture(at("14:31"), "period", book=OTHER))
     for _ in range(2):
         retire(database, tmp_path, 3, 0, LATER)
-        assert ask(tmp_path, "SELECT time, cause FROM captures ORDER BY time") == [
-            row for row in captured if row not in (captured[0], captured[3])
-        ]
+        assert captured(tmp_path) == [*(at(text) for text, _, _, stays in rows if stays), *recent]
+        assert captured(tmp_path, OTHER) == [at("14:31")]
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+def test_of_old_captures_the_first_change_in_each_regime_is_kept(tmp_path: Path) -> None:
+    database = begun(tmp_path)
+    for number, (text, new) in enumerate((("14:20", "calm"), ("14:33", "stressed"), ("14:35", "calm")), 1):
+        put(database, REGIME_CHANGES, {"run": "r", "number": number, "time": at(text), "old": None, "new": new,
+                                       "cause": "", "targets": "[]"})  # fmt: skip
+    texts = ("14:31", "14:32", "14:33", "14:34", "14:35", "14:36")
+    put(database, CAPTURES, *(capture(at(text)) for text in texts))
+    for _ in range(2):
+        retire(database, tmp_path, 3, 0, LATER)
+        assert captured(tmp_path) == [at(text) for text in ("14:31", "14:33", "14:36")]
+    database.close()
+
+
+def test_a_level_that_flaps_all_day_leaves_three_moments_a_quarter_of_an_hour(tmp_path: Path) -> None:
+    """Every ten seconds of a session of six and a half hours: 2,340 moments, in 26 quarters."""
+    database, first = begun(tmp_path), at("14:30")
+    flaps = (capture(first + n * 10_000_000, level=("OK", "BREACH")[n % 2]) for n in range(2_340))
+    put(database, CAPTURES, *flaps)
+    retire(database, tmp_path, 3, 0, LATER)
+    assert len(captured(tmp_path)) == 26 * 3
     database.close()
 
 
@@ -600,14 +649,14 @@ def test_whatever_the_exposures_are_they_come_back_to_the_last_bit(rows: list[di
 
 
 def test_a_file_of_an_older_version_is_read_and_joined(tmp_path: Path) -> None:
-    """Such a file has the exposures themselves."""
+    """Such a file has the exposures themselves, and no column of a later version."""
     database = begun(tmp_path)
     keep_an_old_day(database)
     retire(database, tmp_path, 3, 0, LATER)
     with database.reading() as connection:
         rows = read_archive(tmp_path, connection, BOOK, "greek_snapshots", OLD)
     path = tmp_path / "archive" / BOOK / "2026-11-18" / "greek_snapshots.parquet"
-    pq.write_table(rows, path)
+    pq.write_table(rows.drop_columns(["iv"]), path)
     written = sha256(path.read_bytes()).hexdigest()
     change(tmp_path, f"UPDATE archives SET hash = '{written}' WHERE file LIKE '%{BOOK}%greek%'")  # noqa: S608  # ours
     for late in (False, True):
@@ -617,7 +666,8 @@ def test_a_file_of_an_older_version_is_read_and_joined(tmp_path: Path) -> None:
             retire(database, tmp_path, 3, 0, LATER)
         with database.reading() as connection:
             found = read_archive(tmp_path, connection, BOOK, "greek_snapshots", OLD)
-        assert found.column_names == rows.column_names
+        assert found.schema.equals(rows.schema)
+        assert found["iv"].null_count == 2 + late
         assert found["vega_per_point"].to_pylist() == [1 / 3] * (2 + late)
         assert found["mark"].to_pylist() == [250.5, None, *[9.0] * late]
     database.close()
@@ -643,6 +693,43 @@ def test_two_programs_that_move_one_day_at_once_lose_nothing(tmp_path: Path) -> 
     assert len(list((tmp_path / "archive").rglob("*.*"))) == 6
     database.close()
     other.close()
+
+
+def test_what_another_program_writes_when_a_day_is_listed_is_not_swept_away(tmp_path: Path) -> None:
+    """It may be listed by then; what was there before that cannot be."""
+    database, folder = begun(tmp_path), tmp_path / "archive" / BOOK / "2026-11-18"
+    keep_an_old_day(database)
+    folder.mkdir(parents=True)
+    (folder / "greek_snapshots.parquet.0a.part").write_bytes(b"PAR1")
+
+    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM greek_snapshots"):
+            (folder / "greek_snapshots-2.parquet.0b.part").write_bytes(b"PAR1")
+
+    event.listen(database.engine, "before_cursor_execute", meanwhile)
+    retire(database, tmp_path, 3, 0, LATER)
+    assert [path.name for path in folder.glob("*.part")] == ["greek_snapshots-2.parquet.0b.part"]
+    database.close()
+
+
+def test_a_replaced_file_that_cannot_be_deleted_keeps_nothing_else_from_being_moved(tmp_path: Path) -> None:
+    """As on Windows, while somebody reads it; here a folder stands in its place."""
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    retire(database, tmp_path, 3, 0, LATER)
+    snapshot(database, at("17:00"), complete=1)
+    greeks(database, at("17:00"), 1, 9.0)
+    old = tmp_path / "archive" / BOOK / "2026-11-18" / "greek_snapshots.parquet"
+
+    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM greek_snapshots") and old.is_file():
+            old.unlink()
+            old.mkdir()
+
+    event.listen(database.engine, "before_cursor_execute", meanwhile)
+    assert [file.name for file in retire(database, tmp_path, 3, 0, LATER)] == ["greek_snapshots", "snapshots"]
+    assert not any(rows_in_database(tmp_path, table) for table in TABLES)
+    database.close()
 
 
 def test_a_row_that_comes_while_its_day_is_written_is_told(tmp_path: Path) -> None:
@@ -677,6 +764,82 @@ def test_a_file_that_cannot_be_deleted_keeps_nobody_else_from_being_moved(tmp_pa
     with pytest.raises(StoreError, match=r"snapshots\.parquet is older than it should be kept and cannot be deleted"):
         retire(database, tmp_path, 3, 5, LATER)
     assert not rows_in_database(tmp_path, "snapshots", OTHER)
+    database.close()
+
+
+def test_files_of_another_folder_that_were_said_to_be_deleted_are_deleted_when_their_program_is_back(
+    tmp_path: Path,
+) -> None:
+    """With a server, files are in the folder of the program that wrote them, and any may find them too old."""
+    database = begun(tmp_path / "here")
+    keep_an_old_day(database)
+    snapshot(database, at("15:00", MONDAY))
+    retire(database, tmp_path / "here", 3, 0, LATER)
+    assert len(retire(database, tmp_path / "there", 3, 5, LATER)) == 6
+    assert len(list(tmp_path.rglob("*.parquet"))) == 6
+    assert retire(database, tmp_path / "here", 3, 5, LATER) == []
+    assert not list(tmp_path.rglob("*.parquet"))
+    database.close()
+
+
+@pytest.mark.parametrize(("table", "column"), [("snapshots", "level"), ("greek_snapshots", "mark")])
+def test_rows_that_make_no_sense_keep_no_other_book_and_no_other_day_from_being_moved(
+    tmp_path: Path, table: str, column: str
+) -> None:
+    """A level that no program of ours knows; a text in place of a number, which SQLite takes."""
+    database = begun(tmp_path)
+    keep_an_old_day(database)
+    change(tmp_path, f"UPDATE {table} SET {column} = 'PURPLE' WHERE time = {at('14:30:05')}"  # noqa: S608  # ours
+                     + (" AND position = 1" if table == "greek_snapshots" else f" AND book = '{BOOK}'"))  # fmt: skip
+    snapshot(database, at("15:00", datetime(2026, 11, 19, tzinfo=UTC)), complete=1)
+    before = rows_in_database(tmp_path, "greek_snapshots")
+    with pytest.raises(StoreError, match=r"rows of 2026-11-18 stay in .*, they cannot be moved"):
+        retire(database, tmp_path, 3, 0, LATER)
+    assert rows_in_database(tmp_path, "greek_snapshots") == before
+    assert ask(tmp_path, "SELECT DISTINCT book, day, name FROM archives WHERE removed = 1 ORDER BY 1, 2, 3") == [
+        (BOOK, "2026-11-19", "snapshots"), (OTHER, "2026-11-18", "greek_snapshots"), (OTHER, "2026-11-18", "snapshots"),
+    ]  # fmt: skip
+    assert not list(tmp_path.rglob("*.part"))
+    database.close()
+
+
+def test_one_that_is_started_before_it_has_come_to_its_end_goes_on(tmp_path: Path) -> None:
+    database, busy, gate = opened(tmp_path), Event(), Event()
+    put(database, BOOKS, {"book": BOOK})
+
+    def clock() -> datetime:
+        busy.set()
+        assert gate.wait(20)
+        return LATER
+
+    upkeep = Upkeep(database, Retention(tmp_path, 3, 0), clock, lambda: {BOOK}, every=0.05)
+    upkeep.start()
+    assert busy.wait(20)
+    upkeep.stop(0.0)
+    upkeep.start()
+    gate.set()
+    busy.clear()
+    assert busy.wait(20)
+    for closes in ((date(2026, 11, 17), 20.0), (OLD, 21.0)):
+        upkeep.past(Book(BOOK, "test"), Past(closes=(Closes("VIX", (closes,), "file:vix.csv"),)))
+    assert eventually(lambda: ask(tmp_path, "SELECT count(*) FROM market_closes") == [(2,)])
+    upkeep.stop(20)
+    database.close()
+
+
+def test_a_past_that_finds_the_database_locked_is_filled_in_when_it_is_free(tmp_path: Path) -> None:
+    database = opened(tmp_path, 0.01)
+    put(database, BOOKS, {"book": BOOK})
+    past = Past(closes=(Closes("VIX", ((date(2026, 11, 17), 20.0), (OLD, 21.0)), "file:vix.csv"),))
+    upkeep = Upkeep(database, Retention(tmp_path, 3, 0), lambda: LATER, lambda: {BOOK}, every=0.05)
+    lock = Lock(tmp_path)
+    upkeep.past(Book(BOOK, "test"), past)
+    upkeep.start()
+    assert eventually(lambda: "past: it is locked" in upkeep.problem)
+    lock.release()
+    assert eventually(lambda: ask(tmp_path, "SELECT count(*) FROM market_closes") == [(2,)])
+    assert eventually(lambda: upkeep.problem == "")
+    upkeep.stop(20)
     database.close()
 
 

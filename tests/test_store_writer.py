@@ -25,7 +25,7 @@ from guardrails.snapshot import Change, Snapshot
 from guardrails.store.database import FILE, Database, open_database
 from guardrails.store.evidence import HEAD_FILE
 from guardrails.store.metadata import StoreError
-from guardrails.store.spool import Spool
+from guardrails.store.spool import Spool, waiting_rows
 from guardrails.store.writer import Writer
 from tests.books import NOW
 from tests.stored import (
@@ -576,6 +576,35 @@ def test_a_spool_that_is_cut_or_taken_away_goes_on(tmp_path: Path) -> None:
     (tmp_path / "spool.jsonl").unlink()
     spool.append([row])
     assert list(spool.batches()) == [[row]]
+    spool.close()
+
+
+def test_programs_that_share_one_spool_take_no_row_from_each_other(tmp_path: Path) -> None:
+    """As on Windows, where no file is locked; here there are more programs than files."""
+    rows = [("books", ("b", "x", n)) for n in range(4)]
+    first, *others, tenth = (Spool(tmp_path) for _ in range(10))
+    assert tenth.path == first.path
+    first.append(rows[:1])
+    tenth.append(rows[1:2])
+    first.append(rows[2:3])
+    assert waiting_rows(tmp_path) == rows[:3]
+    taken = []
+    for batch in tenth.batches():
+        taken += batch
+        if rows[3] not in waiting_rows(tmp_path):
+            first.append(rows[3:])  # it is there before the file is emptied
+    assert set(rows) <= {*taken, *waiting_rows(tmp_path)}
+    for spool in (first, *others, tenth):
+        list(spool.batches())
+        spool.close()
+    assert waiting_rows(tmp_path) == []
+
+
+def test_half_a_line_at_the_end_does_not_keep_a_spool_from_being_emptied(tmp_path: Path) -> None:
+    (tmp_path / "spool.jsonl").write_bytes(b'["books",["b","x",1]]\n["books",["b","half')
+    spool = Spool(tmp_path)
+    assert list(spool.batches()) == [[("books", ("b", "x", 1))]]
+    assert (list(spool.batches()), (tmp_path / "spool.jsonl").stat().st_size) == ([], 0)
     spool.close()
 
 

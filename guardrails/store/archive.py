@@ -8,6 +8,7 @@ With a server, the files are in the data folder of the program that moved the ro
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,7 @@ from guardrails.store.archive_list import Archived, archived
 from guardrails.store.archive_products import unfolded
 from guardrails.store.columns import LIVE
 from guardrails.store.database import Database
+from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError, moment
 from guardrails.store.quarters import ARCHIVES
 from guardrails.store.rollup import roll_up
@@ -30,8 +32,12 @@ from guardrails.store.room import give_back
 from guardrails.store.schema import BOOKS, SNAPSHOTS
 from guardrails.store.thinning import thin
 
+log = logging.getLogger(__name__)
+
 _AFTER_CLOSE = timedelta(minutes=30)
 _NOON = time(12)
+_TOLD = 3
+"""problems; a folder that cannot be written is one for every day"""
 
 
 def next_due(last: datetime | None, now: datetime) -> datetime:
@@ -66,8 +72,11 @@ def retire(
     on writing. StoreError when a file cannot be written, read or deleted: then nothing further of its day leaves the
     database, the other days and books do; database errors are raised.
     """
-    roll_up(database, now, books=books)
     before, found, problems = first_kept(raw_days, now), list[Archived](), list[str]()
+    try:
+        roll_up(database, now, books=books)
+    except StoreError as error:  # of one book; its days are told, or refused, below
+        problems.append(str(error))
     last = _watched(database, calendar.exchange_date(now))
     # whole moments are deleted too, and a clock that ran ahead must not take those of recent days
     thinned = before if last is None else min(before, first_kept(raw_days, calendar.at(last, _NOON)))
@@ -79,6 +88,9 @@ def retire(
                 found += archive_day.move(database, folder, book, day, now)
             except StoreError as error:
                 problems.append(str(error))
+            except (OSError, ValueError, pa.ArrowException) as error:  # rows that no program of ours has written
+                log.exception("rows of %s of %s cannot be moved", book, day)
+                problems.append(f"rows of {day} stay in {database.name}, they cannot be moved ({reason(error)}).")
         thin(database, book, thinned)
         if archive_days and last is not None:
             try:
@@ -87,7 +99,8 @@ def retire(
                 problems.append(str(error))
     give_back(database, before)
     if problems:
-        raise StoreError(" ".join(problems))
+        more = f" And {len(problems) - _TOLD} more." if len(problems) > _TOLD else ""
+        raise StoreError(" ".join(problems[:_TOLD]) + more)
     return found
 
 
@@ -103,7 +116,8 @@ def read_archive(folder: Path, connection: Connection, book: str, name: str, day
     if not listed.bytes:
         raise StoreError(f"{listed.file} was deleted for its age; set GUARDRAILS_ARCHIVE_DAYS higher to keep files.")
     with archive_file.opened(folder / listed.file, listed.hash) as file:
-        return unfolded(file.read())
+        rows = unfolded(file.read())
+        return archive_rows.fitted(next(kind for kind in archive_rows.KINDS if kind.name == name), rows)
 
 
 def _days(database: Database, book: str, before: date) -> Iterator[date]:
@@ -142,10 +156,14 @@ def _watched(database: Database, today: date) -> date | None:
 
 
 def _expire(database: Database, folder: Path, book: str, before: date) -> list[Archived]:
-    """Delete the files of the days before `before`; their rows of `archives` stay, with no bytes."""
+    """Delete the files of the days before `before`; their rows of `archives` stay, with no bytes.
+
+    Also those of which another program, with another data folder, has said that already.
+    """
     with database.reading() as connection:
-        files = [file for file in archived(connection, book) if file.day < before and file.bytes and file.removed]
-    for file in files:
+        old = [file for file in archived(connection, book) if file.day < before and file.removed]
+    files = [file for file in old if file.bytes]
+    for file in (file for file in old if file.bytes or (folder / file.file).parent.is_dir()):
         path = folder / file.file
         try:
             for each in (path, *path.parent.glob(f"{file.name}*.parquet")):  # and what a crash may have left beside it
@@ -156,5 +174,6 @@ def _expire(database: Database, folder: Path, book: str, before: date) -> list[A
             raise StoreError(
                 f"{path} is older than it should be kept and cannot be deleted: {error.strerror}."
             ) from error
-        archive_list.mark_deleted(database, file)
+        if file.bytes:
+            archive_list.mark_deleted(database, file)
     return [replace(file, bytes=0) for file in files]

@@ -49,7 +49,7 @@ def move(database: Database, folder: Path, book: str, day: date, now: datetime) 
             new += _written(database, folder, kind, book, day)
         if new:
             tell(database, book, *archive_rows.day_bounds(day))  # what came meanwhile is in some of the files
-            archive_list.put(database, [(each.old, each.file) for each in new], now)
+            archive_list.put(database, [(each.old, each.file) for each in new], now, lambda: _sweep(folder, new))
     except archive_list.OvertakenError:
         log.info("%s: another program has moved rows of %s meanwhile", database.name, day)
         _drop(new)
@@ -62,8 +62,7 @@ def move(database: Database, folder: Path, book: str, day: date, now: datetime) 
     for each in new:
         _take_out(database, folder, each.kind, each.file)
         if each.old is not None:
-            (folder / each.old.file).unlink(missing_ok=True)
-        archive_file.sweep(folder / each.file.file)
+            archive_file.drop(folder / each.old.file)
         log.info("%s: %d rows of %s are now in %s", database.name, each.file.rows, each.kind.name, each.file.file)
     told = {each.file.name for each in new}
     return [file for file in ended if file.name not in told] + [each.file for each in new]
@@ -117,6 +116,12 @@ def _take_out(database: Database, folder: Path, kind: Kind, file: Archived) -> N
     archive_list.mark_removed(database, file)
 
 
+def _sweep(folder: Path, new: list[_New]) -> None:
+    """Nobody's parts are deleted only while no other program can list one: it would be missing for ever."""
+    for each in new:
+        archive_file.sweep(folder / each.file.file, each.part)
+
+
 def _drop(new: list[_New]) -> None:
     for each in new:
-        each.part.unlink(missing_ok=True)
+        archive_file.drop(each.part)

@@ -11,6 +11,7 @@ what it is of, then by time, so that neighbours look alike; products are left ou
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import sys
@@ -29,6 +30,8 @@ from guardrails.store.metadata import StoreError
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
+
+log = logging.getLogger(__name__)
 
 TIMES = frozenset({"time", "until", "as_of"})
 _TICKED = frozenset({"quantity", "multiplier", "mark", "spot", "beta", "day_pnl", "open_pnl", RATE})
@@ -89,11 +92,22 @@ def name_it(path: Path, hash_: str) -> None:
         raise _unwritten(path, error) from error
 
 
-def sweep(path: Path) -> None:
-    """Delete what killed programs left half written for `path`, or for another number of it."""
+def sweep(path: Path, but: Path) -> None:
+    """Delete what killed programs left half written for `path`, or for another number of it; `but` stays."""
     for part in _parts(path):
-        with suppress(OSError):
-            part.unlink()
+        if part != but:
+            with suppress(OSError):
+                part.unlink()
+
+
+def drop(path: Path) -> None:
+    """Delete a file whose rows are in another one; where that is refused, as on Windows while somebody reads it, it
+    stays, and harms nobody.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s is in the way of nobody and cannot be deleted: %s", path, error.strerror)
 
 
 def opened(path: Path, hash_: str) -> pq.ParquetFile:

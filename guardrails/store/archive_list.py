@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -59,14 +59,22 @@ def unfinished(connection: Connection, book: str, before: date) -> set[date]:
     return {date.fromisoformat(day) for day in connection.execute(days).scalars()}
 
 
-def put(database: Database, files: Sequence[tuple[Archived | None, Archived]], now: datetime) -> None:
+def put(
+    database: Database,
+    files: Sequence[tuple[Archived | None, Archived]],
+    now: datetime,
+    alone: Callable[[], None] = lambda: None,
+) -> None:
     """Say where rows are, durably, before the first of them leaves: of each file what was listed, and what takes its
     place. OvertakenError, and nothing is said, when another is listed there by now.
+
+    `alone` is called when that is certain, while no other program can list a file in these places.
     """
     with database.writing(durable=True) as connection:
         for old, new in files:
             if not (_insert(connection, new, now) if old is None else _replace(connection, old, new, now)):
                 raise OvertakenError
+        alone()
 
 
 def mark_removed(database: Database, file: Archived) -> None:

@@ -86,7 +86,7 @@ def groups(connection: Connection, kind: Kind, book: str, day: date) -> Iterator
     query = select(kind.table).where(*_of_day(kind, book, day)).order_by(*kind.table.primary_key.columns)
     result = connection.execute(query.execution_options(yield_per=_FETCHED_ROWS))
     schema = schema_of(kind.table.columns)
-    held = _positions(connection, book) if kind.table is GREEK_SNAPSHOTS else None
+    held = _positions(connection, book, day) if kind.table is GREEK_SNAPSHOTS else None
     parts: list[pa.Table] = []
     for rows in result.partitions():
         parts.append(_table(rows, schema))
@@ -100,11 +100,20 @@ def groups(connection: Connection, kind: Kind, book: str, day: date) -> Iterator
 def joined(kind: Kind, file: pq.ParquetFile, late: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The groups of `file`, then what of `late` is not in it."""
     for n in range(file.num_row_groups):
-        yield unfolded(file.read_row_group(n)).select(kind.schema.names).cast(kind.schema)
+        yield fitted(kind, unfolded(file.read_row_group(n)))
     for group in late:
         new = _not_in(kind, file, group)
         if new.num_rows:
             yield new
+
+
+def fitted(kind: Kind, rows: pa.Table) -> pa.Table:
+    """`rows` of a file with the columns of today: what an older version did not keep is unknown."""
+    columns = [
+        rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        for field in kind.schema
+    ]
+    return pa.Table.from_arrays(columns, schema=kind.schema)
 
 
 def remove(database: Database, kind: Kind, file: pq.ParquetFile) -> None:
@@ -132,12 +141,13 @@ def _of_day(kind: Kind, book: str, day: date) -> list[ColumnElement[bool]]:
     return [c.book == book, *found, *([c.origin == LIVE] if "origin" in c else [])]
 
 
-def _positions(connection: Connection, book: str) -> pa.Table:
-    """What each position of the book is, by its number."""
-    columns = (POSITIONS.c.position, *_OF_POSITION)
-    rows = connection.execute(select(*columns).where(POSITIONS.c.book == book)).all()
-    schema = schema_of(columns)
-    return _table(rows, schema)
+def _positions(connection: Connection, book: str, day: date) -> pa.Table:
+    """What each position is that the book had on that day, by its number; those of all its years may be a million."""
+    c, (begin, end) = POSITIONS.c, day_bounds(day)
+    columns = (c.position, *_OF_POSITION)
+    there = select(GREEK_SNAPSHOTS.c.position).where(GREEK_SNAPSHOTS.c.time >= begin, GREEK_SNAPSHOTS.c.time < end)
+    rows = connection.execute(select(*columns).where(c.book == book, c.position.in_(there))).all()
+    return _table(rows, schema_of(columns))
 
 
 def _table(rows: Sequence[Any], schema: pa.Schema) -> pa.Table:

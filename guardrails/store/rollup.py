@@ -23,7 +23,7 @@ from guardrails.findings import Level, worst
 from guardrails.store.columns import LIVE
 from guardrails.store.database import Database
 from guardrails.store.inserts import Row, columns, insert
-from guardrails.store.metadata import micros, moment
+from guardrails.store.metadata import StoreError, micros, moment
 from guardrails.store.quarters import ACCOUNT_QUARTERS, ARCHIVES, QUARTER_MICROS, QUARTERS, UNDERLYING_QUARTERS
 from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, SNAPSHOTS, UNDERLYING_TOTALS
 
@@ -57,13 +57,22 @@ def roll_up(database: Database, now: datetime, most: int | None = None, books: C
     """Tell every quarter that has ended by `now` and is not told yet, oldest first; returns how many rows are new.
 
     Takes one short transaction a quarter and can be broken off at any place. `most`: no more than so many of each book
-    now, for a caller with other things to do; the next call goes on. `books`: only these. Database errors are raised.
+    now, for a caller with other things to do; the next call goes on. `books`: only these. Database errors are raised;
+    StoreError names the books with rows that make no sense, when all the others are told.
     """
     end = micros(now) // QUARTER_MICROS * QUARTER_MICROS
     with database.reading() as connection:
         known = connection.execute(select(BOOKS.c.book).order_by(BOOKS.c.book)).scalars().all()
         starts = {book: _resume(connection, book, end) for book in known if books is None or book in books}
-    return sum(tell(database, book, start, end, most) for book, start in starts.items() if start is not None)
+    told, problems = 0, list[str]()
+    for book, start in starts.items():
+        try:
+            told += 0 if start is None else tell(database, book, start, end, most)
+        except ValueError as error:
+            problems.append(f"a quarter of an hour of the book {book} cannot be told ({error}).")
+    if problems:
+        raise StoreError(" ".join(problems))
+    return told
 
 
 def tell(database: Database, book: str, begin: int, end: int, most: int | None = None) -> int:

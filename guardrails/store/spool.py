@@ -62,7 +62,8 @@ class Spool:
             return
         content = b"".join(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n" for row in rows)
         with self._guard:
-            if not self._looked or _size(self.path) < self._size:  # somebody took the file away, or cut it
+            # somebody took the file away or cut it, or a second program writes it where files cannot be locked
+            if not self._looked or _size(self.path) != self._size:
                 self._look()
             if self._size + len(content) > self.max_bytes:
                 raise StoreError(
@@ -84,8 +85,7 @@ class Spool:
                 self._taken += sum(map(len, lines))
         with self._guard:
             if not self.count and self._size:
-                os.truncate(self.path, 0)
-                self._taken = self._size = 0
+                self._empty()
 
     def refuse(self, lines: Sequence[bytes]) -> None:
         """Keep lines that no database takes in a file of their own, for a person to look at."""
@@ -109,6 +109,16 @@ class Spool:
             if not lines:
                 self._look()
             return lines
+
+    def _empty(self) -> None:
+        """Empty the file, but for rows that a second program has put there: then all are taken once more."""
+        known = self._size
+        if _size(self.path) != known:
+            self._look()
+        if self._size <= known:  # half a line is no row
+            with suppress(*_ABSENT):
+                os.truncate(self.path, 0)
+            self._taken = self._size = self.count = 0
 
     def _look(self) -> None:
         """Find out what the file holds; OSError when it is there and cannot be read."""

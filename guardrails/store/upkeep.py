@@ -31,6 +31,7 @@ from guardrails.store.sharing import LEASES
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS, RETRY_SECONDS = 60.0, 1800.0
+_MOST_PASTS = 10
 _Sign = tuple[Any, ...]
 """token, program and sign of life of a lease"""
 
@@ -70,7 +71,7 @@ class Upkeep:
         """that this round is about"""
         self._kept_up: frozenset[str] = frozenset()
         """of which old rows were looked for since they were last due"""
-        self._pasts: deque[tuple[Book, Past]] = deque(maxlen=10)
+        self._pasts: deque[tuple[Book, Past]] = deque(maxlen=_MOST_PASTS)
         self._retired: datetime | None = None
         self._not_before = 0.0
         self._problems: dict[str, str] = {}
@@ -87,9 +88,9 @@ class Upkeep:
 
     def start(self) -> None:
         """Start, also again after a stop; does nothing while it runs."""
+        self._stopping.clear()  # a thread that has not come to its end after a stop goes on
         if self._thread is not None and self._thread.is_alive():
             return
-        self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._thread.start()
 
@@ -119,12 +120,15 @@ class Upkeep:
         self._books = mine | self._nobodys(mine)
         self._try("quarters", self._roll_up)
         self._try("archive", self._retire)
-        while self._pasts and not self._stopping.is_set():
-            book, past = self._pasts.popleft()
-            self._try("past", lambda book=book, past=past: self._fill(book, past))  # type: ignore[misc]  # bound here
+        for _ in range(len(self._pasts)):
+            if self._stopping.is_set():
+                break
+            told = self._pasts.popleft()
+            if not self._try("past", lambda told=told: self._fill(*told)) and len(self._pasts) < _MOST_PASTS:  # type: ignore[misc]  # bound here
+                self._pasts.append(told)  # a database that is away now takes it later
 
-    def _try(self, name: str, job: Callable[[], None]) -> None:
-        """Do `job`; what goes wrong is a problem until it goes right."""
+    def _try(self, name: str, job: Callable[[], None]) -> bool:
+        """Whether `job` was done; what goes wrong is a problem until it goes right."""
         try:
             job()
         except Exception as error:  # the thread outlives whatever the database and the disk do
@@ -132,8 +136,9 @@ class Upkeep:
             if self._problems.get(name) != said:
                 log.exception("the upkeep of %s failed", self._database.name)
             self._problems[name] = said
-        else:
-            self._problems.pop(name, None)
+            return False
+        self._problems.pop(name, None)
+        return True
 
     def _roll_up(self) -> None:
         from guardrails.store.rollup import roll_up  # noqa: PLC0415  # a start need not wait for it
