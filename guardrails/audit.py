@@ -141,9 +141,7 @@ def _read(name: str, head_file: Path, opened: AbstractContextManager[Connection]
         if problems:
             return PROBLEMS, _told(name, problems)
         notes = missing or [redact(f"Note: {note}.") for note in behind(connection, head or {})]
-        if proven.unproven:
-            what = f"{proven.unproven:,} entries of an older version prove only the time of their row"
-            notes.append(f"Note: {what}, not what it says.")
+        notes += [redact(f"Note: {note}.") for note in proven.notes()]
         books = connection.execute(_counted()).all()
         last = connection.execute(select(func.max(EVIDENCE.c.time))).scalar()
     when = "" if last is None else f"; the last is of {moment(last).astimezone(NEW_YORK):%a %d %b %Y %H:%M:%S} New York"

@@ -63,7 +63,7 @@ def grouped(values: Iterable[Hidden]) -> Values:
 
 def ways(secret: str, shown: str) -> Iterator[Hidden]:
     """The ways in which `secret`, which is not empty, may be written."""
-    written = "".join(map(_written, secret))
+    written = _in_any_encoding(secret)
     if len(secret) < _SHORT:
         written = rf"(?<![A-Za-z0-9]){written}(?![A-Za-z0-9])"
     yield Hidden(_core(secret), re.compile(written, re.IGNORECASE), shown)
@@ -75,7 +75,7 @@ def ways(secret: str, shown: str) -> Iterator[Hidden]:
 
 def ways_in_url(word: str, shown: str) -> Iterator[Hidden]:
     """A plain word where it stands in a URL or in quotes; elsewhere it is a word like any other."""
-    written = "".join(map(_written, word))
+    written = _in_any_encoding(word)
     yield Hidden(_core(word), re.compile(rf"(?<=[/:@='\"]){written}(?![A-Za-z0-9])", re.IGNORECASE), shown)
 
 
@@ -133,21 +133,34 @@ def _core(text: str) -> str:
     return max(re.findall(r"[A-Za-z0-9]+", text), key=len, default="").lower()
 
 
+def _in_any_encoding(text: str) -> str:
+    """A pattern for `text`. Backslashes are written together: one after the other, each of them once to four times,
+    they could be shared out in more ways than there is time for."""
+    return "".join(map(_written, re.findall(r"\\+|[^\\]", text)))
+
+
+def _backslashes(count: int) -> str:
+    return rf"(?:(?:%(?:25)*5C|&\#92;|&\#x5c;){{{count}}}|\\{{{count},{4 * count}}})"
+
+
 def _written(char: str) -> str:
-    """A pattern for one character of a value, in every encoding that texts are found in."""
+    """A pattern for one character of a value, or a run of backslashes, in every encoding that texts are found in."""
     if char.isascii() and char.isalnum():
         return char
+    if char.startswith("\\"):
+        return _backslashes(len(char))
     percent = re.escape(quote(char, safe="", errors="replace")).replace("%", "%(?:25)*")
     # quote leaves -._~ alone, but others do not
     percent = percent if "%" in percent else f"%(?:25)*{ord(char):02X}"
-    escaped = {json.dumps(char)[1:-1], ascii(char)[1:-1]} if char != "\\" else set()
+    of_bytes = repr(char.encode("utf-8", "replace"))[2:-1]
+    escaped = {json.dumps(char)[1:-1], ascii(char)[1:-1], of_bytes}
     marks = [re.escape(mark) for mark in (html.escape(char), f"&#{ord(char)};", f"&#x{ord(char):x};")]
     ways = [
         percent,
         *([r"\+"] if char == " " else []),
         *(re.escape(text).replace(r"\\", r"\\+") for text in sorted(escaped)),
         *marks,
-        r"\\{1,4}" if char == "\\" else rf"\\*{re.escape(char)}",
+        rf"\\*{re.escape(char)}",
     ]
     return f"(?:{'|'.join(dict.fromkeys(ways))})"
 

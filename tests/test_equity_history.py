@@ -293,6 +293,26 @@ def test_a_holiday_without_a_figure_is_left_out_without_alarm(tmp_path: Path, li
     assert (past.problems, len(past.notes)) == ((), 1)
 
 
+@pytest.mark.parametrize("header", ["observation_date,VIXCLS,VXVCLS", "observation_date,VXVCLS,VIXCLS"])
+@pytest.mark.parametrize("symbol", ["VIX", "VIX3M"])
+def test_of_a_file_with_two_indices_each_has_its_own_column(tmp_path: Path, header: str, symbol: str) -> None:
+    figures = {"VIXCLS": "17.5", "VXVCLS": "19.5"}
+    line = ",".join(figures.get(column, "2026-11-16") for column in header.split(","))
+    (tmp_path / "any.csv").write_text(f"{header}\n{line}\n")
+    [told] = read_closes(tmp_path / "any.csv", symbol, NOW).closes
+    assert (told.symbol, told.values) == (symbol, ((date(2026, 11, 16), {"VIX": 17.5, "VIX3M": 19.5}[symbol]),))
+
+
+@pytest.mark.parametrize(
+    "header", ["date,close,Close", "date,close,Close/Last", "date,VIXCLS,Close", "date,Date,close"]
+)
+def test_a_file_of_which_it_is_open_what_the_close_is_is_refused(tmp_path: Path, header: str) -> None:
+    (tmp_path / "vix.csv").write_text(f"{header}\n2026-11-16,17.5,18.5\n")
+    past = read_closes(tmp_path / "vix.csv", "VIX", NOW)
+    assert past.closes == ()
+    assert "take out the others" in past.problems[0]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "symbol", "told"),
     [

@@ -167,6 +167,7 @@ ENCODINGS: Mapping[str, Callable[[str], str]] = {
     "JSON in JSON": lambda text: json.dumps(json.dumps(text))[3:-3],
     "JavaScript": lambda text: json.dumps(text)[1:-1].replace("/", r"\/"),
     "representation": lambda text: repr("'" + text)[2:-1],
+    "representation of bytes": lambda text: repr(b"'" + text.encode())[3:-1],
     "HTML": html.escape,
     "upper case": lambda text: "".join(char.upper() if char.isascii() else char for char in text),
 }
@@ -190,6 +191,14 @@ def test_a_secret_is_hidden_in_every_encoding(encoding: str, secret: str, before
     shown = redact(f"{before}{written}{after}")
     assert written not in shown
     assert secret not in shown
+
+
+def test_many_backslashes_are_looked_through_in_no_time_to_speak_of() -> None:
+    secret = "\\" * 12 + "abcdef"
+    hides(secret)
+    text = "\\" * 2_000 + "abcdeg and abcdef " + "\\" * 2_000  # which took longer than anybody waits
+    assert redact(text) == text
+    assert redact(json.dumps(json.dumps(secret))) == f'"\\"{MASK}\\""'
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])

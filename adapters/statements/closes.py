@@ -34,7 +34,7 @@ def read_closes(path: Path, symbol: str, now: datetime) -> Past:
     """The closes of `symbol` in the file; what it cannot give is a sentence in `problems`, with its line."""
     name = display_name(path)
     try:
-        lines = _lines(read_text(path), name, symbol)
+        lines, column = _lines(read_text(path), name, symbol)
     except SourceError as error:
         return Past(problems=(str(error),))
     told: list[tuple[int, date, float]] = []
@@ -46,7 +46,7 @@ def read_closes(path: Path, symbol: str, now: datetime) -> Past:
             if is_holiday(day):
                 aside.append(LeftOut(line.number, "of a holiday of the New York exchange, which has no close"))
             else:
-                told.append((line.number, day, _close(line)))
+                told.append((line.number, day, _close(line, column)))
         except ValueError as error:
             refused.append(LeftOut(line.number, str(error)))
     values, doubtful = _values(told, now)
@@ -73,9 +73,9 @@ def _values(
     return tuple((day, close) for place, (_, day, close) in enumerate(rows) if place not in wrong), refused
 
 
-def _lines(text: str, name: str, symbol: str) -> list[Line]:
-    """The lines under the header; SourceError when there is no header, when the file is of another index than `symbol`
-    or when its dates are not written month first.
+def _lines(text: str, name: str, symbol: str) -> tuple[list[Line], str]:
+    """The lines under the header and its column of closes; SourceError when there is no header or not one column of
+    closes of `symbol`, when the file is of another index, or when its dates are not written month first.
     """
     header: list[str] = []
     found: list[Line] = []
@@ -97,10 +97,16 @@ def _lines(text: str, name: str, symbol: str) -> list[Line]:
         raise SourceError(
             f"{name} is of {' and '.join(sorted(told))}, not of {symbol}: give it with its own option, or rename it"
         )
+    closes = [column for column in header if column in _CLOSES or _FRED.get(column) == symbol]
+    if len(closes) != 1 or sum(column in _DATES for column in header) != 1:
+        raise SourceError(
+            f"{name} has the columns {', '.join(map(shown, header))}, not one of dates and one of closes of {symbol}: "
+            "take out the others"
+        )
     dates = [line.text(*_DATES) for line in found]
     if day_order(dates) is DayOrder.DAY_FIRST:
         raise SourceError(f"{name} writes its dates day first: write them as 2026-03-14")
-    return found
+    return found, closes[0]
 
 
 def _is_header(columns: Sequence[str]) -> bool:
@@ -112,10 +118,10 @@ def _named_in(name: str) -> set[str]:
     return {_NAMES[word] for word in re.split(r"[^a-z0-9]+", name.lower()) if word in _NAMES}
 
 
-def _close(line: Line) -> float:
+def _close(line: Line, column: str) -> float:
     if TROUBLE in line.cells:
         raise ValueError(line.cells[TROUBLE])
-    close = number(line.text(*_CLOSES, *_FRED))
+    close = number(line.text(column))
     if close is None:
         raise ValueError("has no close")
     return close

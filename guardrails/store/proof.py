@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import groupby
@@ -94,10 +95,24 @@ def row_hash(name: str, told: Mapping[str, Any]) -> str:
     return hashlib.sha256(_written((name, plain)).encode("ascii")).hexdigest()
 
 
-def shown(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a row that its entry shows, as it shows them."""
-    names = (name for name in told if name not in _LEFT_OUT and name not in _APART)
-    return {name: redact(value) if isinstance(value := told[name], str) else value for name in names}
+def shown(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry shows of a row of the table `name`: all but who wrote it, and a hash for a whole value."""
+    names = (column for column in told if column not in _LEFT_OUT and column not in _APART)
+    body = {column: redact(value) if isinstance(value := told[column], str) else value for column in names}
+    if name in _HASHED and "content" in told:
+        body["content_hash"] = content_hash(told)
+    return body
+
+
+def content_hash(told: Mapping[str, Any]) -> Digest:
+    """SHA-256 of the whole value in a row."""
+    return Digest(hashlib.sha256(str(told.get("content") or "").encode("utf-8", "replace")).hexdigest())
+
+
+def likeness(name: str, time: object, body: Mapping[str, Any]) -> str:
+    """The same for a row of the table `name` and for its entry of an older version, told by what both of them show."""
+    told = {column: value for column, value in body.items() if column not in (*_APART, "row")}
+    return row_hash(name, {**told, "time": time})
 
 
 @cache
@@ -113,7 +128,7 @@ def _kinds(name: str) -> dict[str, type]:
 
 def _as_stored(kind: type, value: Any) -> Any:
     """A number as both databases give it back."""
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return value
     if kind is float:
         return value + 0.0  # SQLite keeps -0.0 as 0
@@ -124,10 +139,7 @@ def _entry(kind: str, name: str, told: dict[str, Value]) -> Entry:
     """One entry; what cannot be written as evidence is proven to have been there, with the reason."""
     when = moment(int(told.get("time") or told.get("first_used") or 0))
     proof = Digest(f"{identity(name, told)} {row_hash(name, told)}")
-    body: dict[str, Any] = {**shown(told), "row": proof}
-    if name in _HASHED:
-        body["content_hash"] = Digest(hashlib.sha256(str(told["content"] or "").encode()).hexdigest())
     try:
-        return entry(kind, body, when)
+        return entry(kind, {**shown(name, told), "row": proof}, when)
     except EvidenceError as error:
         return entry(kind, {"not_written": redact(str(error)), "row": proof}, when)
