@@ -832,6 +832,7 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("backfill", "vix"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--vix", "v.csv")),
     ("backfill", "vix3m"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--vix3m", "v.csv")),
     ("backfill", "tastytrade"): (("backfill", "--flex", "f.xml"), ("backfill", "--flex", "f.xml", "--tastytrade")),
+    ("backfill", "forget"): (("backfill", "--vix", "v.csv"), ("backfill", "--forget", "v.csv")),
     ("value", "file"): (("value", "options.csv", "--at", OPEN), ("value", "other.csv", "--at", OPEN)),
     ("value", "at"): (("value", "options.csv", "--at", OPEN), ("value", "options.csv", "--at", "2026-11-19T10:30")),
     ("value", "as_json"): (("value", "options.csv", "--at", OPEN), ("value", "options.csv", "--at", OPEN, "--json")),
@@ -839,6 +840,7 @@ FLAGS: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
     ("replay", "begin"): (("replay", "--from", OPEN), ("replay", "--from", LATER)),
     ("replay", "end"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--to", OPEN)),
     ("replay", "other"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--matrix", "tight.yaml")),
+    ("replay", "revalue"): (("replay", "--from", OPEN), ("replay", "--from", OPEN, "--revalue")),
     ("replay", "database"): (
         ("replay", "--from", OPEN),
         ("replay", "--from", OPEN, "--database", "old/guardrails.db"),

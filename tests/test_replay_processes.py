@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -37,6 +38,8 @@ DAYS = (0, 1, 2, 5, 6, 7)
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_processes, "LEAST", 2)
+    # a page under test leaves its own script as the main one, which a new process would run
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
 
 
 def past() -> list[Captured]:
