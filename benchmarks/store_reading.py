@@ -25,12 +25,14 @@ from guardrails.snapshot import Snapshot
 from guardrails.store import history
 from guardrails.store.books import book_of
 from guardrails.store.database import Database, open_database
-from guardrails.store.evidence import HEAD_FILE, append, keep_head, last_link
+from guardrails.store.evidence import HEAD_FILE, keep_head, last_link
 from guardrails.store.inserts import columns, insert
 from guardrails.store.metadata import micros
+from guardrails.store.proof import insert_proven
 from guardrails.store.quarters import QUARTERS
 from guardrails.store.rows import limits_of
-from guardrails.store.schema import BOOKS
+from guardrails.store.schema import BOOKS, FINDING_TRANSITIONS, MATRIX_VERSIONS
+from guardrails.store.spool import Sent
 from guardrails.store.sqlite import FILE
 from guardrails.store.texts import document
 
@@ -38,11 +40,7 @@ YEAR_ROWS, YEAR_GOAL = 6_552, 1.2
 LINES = 1_000
 ENTRIES, APART = 100_000, 300
 BOOK = book_of([book.SOURCE])
-_BODY = {
-    "check_name": "beta_delta", "subject": "portfolio", "old": "OK", "new": "BREACH", "value": 502_101.25,
-    "limit_value": 423_273.0, "headroom": -78_828.25, "unit": "USD", "matrix_version": "m" * 12,
-    "message": "Beta-weighted delta $502,101, limit $423,273 (119 % of the limit).", "evidence": "{}",
-}  # fmt: skip
+_SAID = "Beta-weighted delta $502,101, limit $423,273 (119 % of the limit)."
 
 
 def year() -> Iterator[Row]:
@@ -125,11 +123,19 @@ def evidence() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database = open_database(folder, Clock(time.monotonic()))
+        known: list[Sent] = [
+            (BOOKS.name, (BOOK.key, BOOK.names, micros(book.NOW))),
+            (MATRIX_VERSIONS.name, (BOOK.key, "m" * 12, "regimes: {}", micros(book.NOW))),
+        ]
+        with database.writing(durable=True) as connection:
+            links = insert_proven(connection, known)
+        with database.reading() as connection:
+            assert keep_head(folder / HEAD_FILE, connection, links) == []
         apart = [_one(database, folder, n) for n in range(APART)]
         began = time.perf_counter()
         with database.writing(durable=True) as connection:
-            for n in range(ENTRIES - APART):
-                append(connection, BOOK.key, "finding", _BODY | {"value": float(n)}, book.NOW)
+            for n in range(APART, ENTRIES):
+                insert_proven(connection, [_change(n)])
         together = (time.perf_counter() - began) / (ENTRIES - APART)
         with database.reading() as connection:
             keep_head(folder / HEAD_FILE, connection, [last_link(connection, BOOK.key)])
@@ -139,16 +145,26 @@ def evidence() -> Iterator[Row]:
         taken = time.perf_counter() - began
         assert code == 0, lines
         size = (folder / FILE).stat().st_size / ENTRIES
-    yield Row("evidence: one entry with a transaction, FULL, and a head file of its own",
+    yield Row("evidence: one row with its entry and a transaction, FULL, and a head file of its own",
               ms(statistics.median(apart) * 1000.0))  # fmt: skip
-    yield Row("evidence: one of many entries in a transaction", f"{ms(together * 1000.0)}, {size:.0f} bytes")
-    yield Row(f"evidence: verifying {ENTRIES:,} entries", f"{taken:.2f} s")
+    yield Row(
+        "evidence: one of many rows with their entries in a transaction", f"{ms(together * 1000.0)}, {size:.0f} bytes"
+    )
+    yield Row(f"evidence: verifying {ENTRIES:,} entries and their rows", f"{taken:.2f} s")
+
+
+def _change(n: int) -> Sent:
+    """A change of level, as a row that is proven."""
+    return FINDING_TRANSITIONS.name, (
+        "bench", n, BOOK.key, micros(book.NOW) + n, "beta_delta", "portfolio", "OK", "BREACH", float(n), 423_273.0,
+        -78_828.25, "USD", _SAID, "{}", None, "m" * 12,
+    )  # fmt: skip
 
 
 def _one(database: Database, folder: Path, n: int) -> float:
     began = time.perf_counter()
     with database.writing(durable=True) as connection:
-        link = append(connection, BOOK.key, "finding", _BODY | {"value": float(n)}, book.NOW)
+        (link,) = insert_proven(connection, [_change(n)])
     with database.reading() as connection:
         assert keep_head(folder / HEAD_FILE, connection, [link]) == []
     return time.perf_counter() - began
