@@ -184,7 +184,7 @@ class Web:
         self.closing.set()
         self.server.shutdown()
         self.server.server_close()
-        self._thread.join(5)
+        self._thread.join(20)
 
 
 # --- certificates ---
@@ -283,7 +283,7 @@ def mail_server(box: Mailbox, certified: Certificate | None = None, **more: Any)
             "authenticator": box.authenticator,
             "auth_required": True,
         }
-    controller = Controller(box, hostname="127.0.0.1", port=free_port(), **{**facts, **more})
+    controller = Controller(box, hostname="127.0.0.1", port=free_port(), ready_timeout=180.0, **{**facts, **more})
     controller.start()
     try:
         yield int(controller.port)
@@ -327,7 +327,7 @@ def line_server(*lines: bytes, then: str = "close") -> Iterator[int]:
         yield int(listening.getsockname()[1])
     finally:
         over.set()
-        thread.join(5)
+        thread.join(20)
 
 
 def free_port() -> int:

@@ -102,6 +102,29 @@ def scanned_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def certificates_once() -> Iterator[None]:
+    """httpx2 reads the certificates of the machine for every client and socket, 30 ms each: more than most tests of
+    tastytrade, which speak to a loopback without any, need for all the rest.
+    """
+    if "httpx2" not in sys.modules:
+        yield
+        return
+    library = importlib.import_module("httpcore2")
+    read = library.default_ssl_context
+
+    @cache
+    def kept(trusts: bool, *_named: str | None) -> object:  # noqa: FBT001  # of the library, which names it
+        return read(_trust_env=trusts)
+
+    def once(*, _trust_env: bool = True) -> object:
+        return kept(_trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "default_ssl_context", once)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_secrets() -> Iterator[None]:
     """What one test hides from the log of its process is not hidden from the next."""

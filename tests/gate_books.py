@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from random import Random
 
 from guardrails.execution.values import OrderRecord
@@ -212,24 +212,85 @@ def findings(book: Book, limits: Mapping[str, float], missing: frozenset[str]) -
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """What else is wrong around an order."""
+
+    safety: SafetyState = SafetyState.NORMAL
+    gaps: tuple[str, ...] = ()
+    orders_unknown: str = ""
+    daily: Level = Level.OK
+    margin: bool = True
+    quotes: bool = True
+    doubtful: tuple[str, ...] = ()
+    overlay: bool | None = False
+    working: tuple[BrokerOrder, ...] = ()
+    sent: tuple[OrderRecord, ...] = ()
+    missing: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
 class Drawn:
-    """One random case: what is known of it by plain sums, and the Case that the gate judges."""
+    """One random case: what is known of it by plain sums, and the Case that the gate judges, made when it is asked for:
+    most that are drawn are of a sort that a test leaves out.
+    """
 
     book: Book
     trades: Book
     limits: Mapping[str, float]
-    missing: frozenset[str]
-    ground: Ground
     order: Order
-    case: Case
+    trouble: Trouble
     excess: float | None
-    data_missing: bool
-    """whether anything at all is not known"""
 
     @property
+    def missing(self) -> frozenset[str]:
+        """What is held or traded without data."""
+        return self.trouble.missing
+
+    @cached_property
     def then(self) -> Book:
         """The book with the order."""
         return after(self.book, self.trades)
+
+    @property
+    def blind(self) -> bool:
+        """Whether something without data is in a sum."""
+        return bool(self.missing & {*self.book, *self.then})
+
+    @property
+    def data_missing(self) -> bool:
+        """Whether anything at all is not known."""
+        it = self.trouble
+        nothing = self.blind or not it.margin or not it.quotes or bool(it.gaps or it.orders_unknown)
+        return nothing or it.daily is Level.UNKNOWN or it.overlay is None or bool(it.doubtful)
+
+    @cached_property
+    def ground(self) -> Ground:
+        """The book as the gate stands on it."""
+        it = self.trouble
+        at = MARKET if it.quotes else replace(MARKET, quotes={})
+        portfolio = Portfolio(
+            time=NOW, accounts=_OWNER, positions=tuple(_row(key, n, it) for key, n in self.book.items()), market=at,
+            sources=_SOURCE, exposures=_NOTHING, net_liquidation=WORTH, gaps=it.gaps,
+        )  # fmt: skip
+        rules = RULES if it.overlay is False else replace(RULES, overlay=it.overlay)
+        first = (*findings(self.book, self.limits, it.missing), _daily(it))
+        return Ground(
+            Prepared(portfolio, rules, first, {}, None), NOW, it.working, it.orders_unknown,
+            Safety(it.safety), it.sent, doubtful=it.doubtful,
+        )  # fmt: skip
+
+    @cached_property
+    def case(self) -> Case:
+        """What the gate judges."""
+        it, base = self.trouble, self.ground.prepared
+        lost = (Worst(), Worst()) if self.blind else (Worst(worst(self.book)), Worst(worst(self.then)))
+        known = MarginChange("test", 0.0, 1.0, 0.0, 1.0, self.excess)
+        margin = known if it.margin else MarginChange("test", unknown="silent")
+        second = (*findings(self.then, self.limits, it.missing), _daily(it))
+        world = World("", changes_of(base.findings, second), *lost)
+        rows = {key: _row(key, 1.0, it) for key in self.trades}
+        price = priced(self.order, base.portfolio)
+        return Case(self.order, self.ground, margin, price, reach_of(self.order), (world,), _rows=rows)
 
     def breached_before(self) -> bool:
         """Whether a limit is broken without the order."""
@@ -258,54 +319,15 @@ class Drawn:
         return any(new[name] < old[name] - 1.0 for name in HARD)
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What else is wrong around an order."""
-
-    safety: SafetyState = SafetyState.NORMAL
-    gaps: tuple[str, ...] = ()
-    orders_unknown: str = ""
-    daily: Level = Level.OK
-    margin: bool = True
-    quotes: bool = True
-    doubtful: tuple[str, ...] = ()
-    overlay: bool | None = False
-    working: tuple[BrokerOrder, ...] = ()
-    sent: tuple[OrderRecord, ...] = ()
-    missing: frozenset[str] = field(default_factory=frozenset)
-
-
 def drawn(
     book: Book, trades: Book, limits: Mapping[str, float], excess: float, trouble: Trouble, limit: float
 ) -> Drawn:
     """The case of an order for `trades`, at a package price of `limit` where it takes one."""
-    order = order_for(trades, limit)
-    at = MARKET if trouble.quotes else replace(MARKET, quotes={})
-    daily = Finding("daily_loss", f"account:{IBKR}", trouble.daily, -0.04, -0.03, "fraction", -0.01, "lost")
-    first = (*findings(book, limits, trouble.missing), daily)
-    portfolio = Portfolio(
-        time=NOW, accounts=_OWNER, positions=tuple(_row(key, n, trouble) for key, n in book.items()), market=at,
-        sources=_SOURCE, exposures=_NOTHING, net_liquidation=WORTH, gaps=trouble.gaps,
-    )  # fmt: skip
-    rules = RULES if trouble.overlay is False else replace(RULES, overlay=trouble.overlay)
-    ground = Ground(
-        Prepared(portfolio, rules, first, {}, None), NOW, trouble.working, trouble.orders_unknown,
-        Safety(trouble.safety), trouble.sent, doubtful=trouble.doubtful,
-    )  # fmt: skip
-    then = after(book, trades)
-    blind = bool(trouble.missing & {*book, *then})
-    lost = (Worst(), Worst()) if blind else (Worst(worst(book)), Worst(worst(then)))
-    margin = (
-        MarginChange("test", 0.0, 1.0, 0.0, 1.0, excess) if trouble.margin else MarginChange("test", unknown="silent")
-    )
-    world = World("", changes_of(first, (*findings(then, limits, trouble.missing), daily)), *lost)
-    rows = {key: _row(key, 1.0, trouble) for key in trades}
-    case = Case(order, ground, margin, priced(order, portfolio), reach_of(order), (world,), _rows=rows)
-    nothing = blind or not trouble.margin or not trouble.quotes or bool(trouble.gaps or trouble.orders_unknown)
-    unknown = nothing or trouble.daily is Level.UNKNOWN or trouble.overlay is None or bool(trouble.doubtful)
-    return Drawn(
-        book, trades, limits, trouble.missing, ground, order, case, excess if trouble.margin else None, unknown
-    )
+    return Drawn(book, trades, limits, order_for(trades, limit), trouble, excess if trouble.margin else None)
+
+
+def _daily(trouble: Trouble) -> Finding:
+    return Finding("daily_loss", f"account:{IBKR}", trouble.daily, -0.04, -0.03, "fraction", -0.01, "lost")
 
 
 def order_for(trades: Book, limit: float) -> Order:

@@ -44,7 +44,7 @@ async def reading(tws: Tws, **more: object) -> AsyncIterator[IbkrSource]:
         await source.close()
 
 
-async def until(source: IbkrSource, holds: Callable[[View], bool], seconds: float = 15.0) -> View:
+async def until(source: IbkrSource, holds: Callable[[View], bool], seconds: float = 20.0) -> View:
     """The first view of which `holds` is true; fails with the last one when none is within `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < deadline:
@@ -56,7 +56,7 @@ async def until(source: IbkrSource, holds: Callable[[View], bool], seconds: floa
     raise AssertionError(message)
 
 
-async def condition(source: IbkrSource, name: str, seconds: float = 15.0) -> View:
+async def condition(source: IbkrSource, name: str, seconds: float = 20.0) -> View:
     """The first view in which the source is in condition `name`."""
     return await until(source, lambda view: view.source.condition == name, seconds)
 

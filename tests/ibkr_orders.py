@@ -43,7 +43,7 @@ async def trading(tws: Tws, mode: TradingMode = PAPER, **more: Any) -> AsyncIter
         await source.close()
 
 
-async def told(source: IbkrSource, holds: Callable[[OrdersRead], object], seconds: float = 12.0) -> OrdersRead:
+async def told(source: IbkrSource, holds: Callable[[OrdersRead], object], seconds: float = 20.0) -> OrdersRead:
     """The first reading of which `holds` is true, waiting for words and no longer than `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
@@ -66,7 +66,7 @@ def of(read: OrdersRead, key: str) -> BrokerOrder | None:
     return found[0] if found else None
 
 
-async def state(source: IbkrSource, key: str, *states: str, seconds: float = 12.0) -> BrokerOrder:
+async def state(source: IbkrSource, key: str, *states: str, seconds: float = 20.0) -> BrokerOrder:
     """The order of that key once it is in one of `states`."""
     read = await told(source, lambda read: (one := of(read, key)) is not None and one.state in states, seconds)
     found = of(read, key)

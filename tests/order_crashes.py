@@ -25,8 +25,9 @@ from tests.order_deaths import FLATTEN_AIMS, ORDER_AIMS, SAFETY_AIMS, START_AIMS
 from tests.order_program import AHEAD, GoneError, Program
 from tests.order_venue import ACCOUNT, FAULTS, SHORTS, Venue, seconds_ahead, venue
 
-AIMED_SECONDS = 6.0
-"""so long a program may take to come to the step at which it is to die; then it is killed where it is"""
+AIMED_SECONDS, CHOSEN_SECONDS = 6.0, 60.0
+"""so long a program may take to come to the step at which it is to die, and to one that was chosen because it is
+reached; then it is killed where it is"""
 AGREE_SECONDS = 40.0
 FLAT_SECONDS = 60.0
 _AIMS = {"orders": ORDER_AIMS, "flatten": FLATTEN_AIMS, "safety": SAFETY_AIMS}
@@ -62,7 +63,7 @@ class Crashes:
         matrix = folder / "matrix.yaml"
         matrix.write_text(walking((ROOT / "risk_matrix.yaml").read_text(encoding="utf-8")), encoding="utf-8")
         self.program = Program(folder, at.port, {AHEAD: str(at.ahead), "GUARDRAILS_MATRIX": str(matrix), **settings})
-        self._aims = list(aims)
+        self._aims, self._aimed_seconds = list(aims), CHOSEN_SECONDS if aims else AIMED_SECONDS
         self.safety = {"NORMAL"}
         """what the state may be after the next start, as far as a person has set it"""
         self.flat_due = False
@@ -117,7 +118,7 @@ class Crashes:
             self._flatten()
         else:
             self._send()
-        end = time.monotonic() + (AIMED_SECONDS if life.aim else dice.uniform(0.0, 3.0))
+        end = time.monotonic() + (self._aimed_seconds if life.aim else dice.uniform(0.0, 3.0))
         while time.monotonic() < end and program.is_alive:
             time.sleep(dice.uniform(0.0, 0.1))
             self._stir(life, flattens=kind == "flatten")

@@ -46,7 +46,7 @@ HASTY = Waits(
 )  # fmt: skip
 HELD = 100_000.0
 """short puts, so many that every purchase of one closes"""
-_AGREE_SECONDS = 10.0
+_AGREE_SECONDS = 30.0
 
 
 class Rough(Line):

@@ -39,9 +39,7 @@ class Server:
         place = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else None
         self._folder = Path(tempfile.mkdtemp(prefix="guardrails-postgres-", dir=place))
         self._count = itertools.count(1)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = 0
         word = self._folder / "word"
         word.write_text(self.word)
         if self._user is not None:
@@ -50,7 +48,7 @@ class Server:
         self._run(
             "initdb", "-U", ADMINISTRATOR, "-A", "scram-sha-256", f"--pwfile={word}", "-E", "UTF8", "--no-locale", "-N"
         )
-        self.start()
+        self._start_somewhere()
         with self.connect() as connection:
             role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(role.format(sql.Identifier(USER), sql.Literal(self.word)))
@@ -64,6 +62,20 @@ class Server:
         )
         log = self._folder / "log"
         self._run("pg_ctl", "-w", "-t", str(int(_START_SECONDS)), "-o", options, "-l", str(log), "start")
+
+    def _start_somewhere(self) -> None:
+        """Start it on a port that is free now; another program may take that before the server does."""
+        for tries_left in (2, 1, 0):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = int(probe.getsockname()[1])
+            try:
+                self.start()
+            except AssertionError:
+                if not tries_left:
+                    raise
+            else:
+                return
 
     def stop(self, how: str = "immediate") -> None:
         """Stop it: `immediate` as by a crash, `fast` with a word to its clients."""
@@ -117,7 +129,7 @@ class Server:
         command = [str(self._programs / program), "-D", str(self._folder / "data"), *options]
         done = subprocess.run(
             command, user=self._user, cwd=self._folder, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=60,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=180,
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {(self._folder / 'log').read_text() if program == 'pg_ctl' else ''}"
 

@@ -63,7 +63,7 @@ def condor(quantity: int = 2, limit: float = -9.15) -> Order:
     return order(*zip(CONDOR, (1, -1, -1, 1), strict=True), limit=limit, quantity=quantity)
 
 
-async def told(source: TastytradeSource, holds: Callable[[OrdersRead], bool], seconds: float = 8.0) -> OrdersRead:
+async def told(source: TastytradeSource, holds: Callable[[OrdersRead], bool], seconds: float = 20.0) -> OrdersRead:
     """What is said of orders once `holds` is true of it; fails with the last word when it is not within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

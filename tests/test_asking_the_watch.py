@@ -182,7 +182,7 @@ def test_a_holder_that_died_is_not_waited_for_and_the_order_is_judged_here(
 def test_what_was_taken_and_never_answered_is_not_known_to_be_undone(
     settings: Settings, clock: Ticking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking_the_watch, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(asking_the_watch, "ANSWER_SECONDS", 3.0)
     held(settings, clock)
     with taking(settings, None):
         told = ask_the_watch(Kind.SAFETY, {"state": "NORMAL", "reason": "x"}, settings, DEMO, clock)

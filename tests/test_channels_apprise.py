@@ -25,7 +25,7 @@ def web() -> Iterator[Web]:
         yield server
 
 
-def opened(url: str, seconds: float = 5.0) -> AppriseChannel:
+def opened(url: str, seconds: float = 20.0) -> AppriseChannel:
     [entry] = entries(url)
     return AppriseChannel(entry, seconds)
 

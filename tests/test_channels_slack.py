@@ -29,7 +29,7 @@ def web() -> Iterator[Web]:
         yield server
 
 
-def channel(web: Web, seconds: float = 5.0) -> SlackChannel:
+def channel(web: Web, seconds: float = 20.0) -> SlackChannel:
     return SlackChannel(SecretStr(web.url(HOOK)), seconds)
 
 

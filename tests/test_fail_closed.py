@@ -38,6 +38,7 @@ from tests.healthy import (
     GENEROUS,
     NEAR_PUT,
     SPX_PUT,
+    STRESSED,
     VIEWS,
     World,
     healthy,
@@ -66,8 +67,6 @@ OF_NET_LIQUIDATION = {
 """limits that are a share of net liquidation; none of their absolute twins is broken"""
 ACCOUNT = {"margin_cushion", "margin_utilisation", "stress_excess", "daily_loss", "drawdown", "account_data"}
 ROW = {"beta_delta", "short_vega", "gamma", "theta_floor", "theta_cap", "theta_vega_ratio", "position_notional"}
-STRESSED = {"stress_ladder", "stress_scenarios", "stress_excess", "model_residual"}
-"""what an option needs a volatility and its own price for; one of five is more than may be without"""
 EVERY = set(levels(HEALTHY.assess().snapshot.findings))
 CHECKABLE = EVERY - {"market_regime", "beta_coverage", "clock_skew", "greeks_agreement"}
 """what a silent source takes away: the volatility index and betas do not come from its stream; whose clock is not told
@@ -309,7 +308,7 @@ FAULTS = (*ROW_FAULTS, *MARKET_FAULTS, *ACCOUNT_FAULTS, *SOURCE_FAULTS)
 
 def cleared(world: World, names: Iterable[str]) -> dict[str, str]:
     """The checks among `names` that `world` still clears, with the level they show."""
-    found = levels(world.assess().snapshot.findings)
+    found = levels(world.findings_of(*names))
     return {name: found[name].value for name in sorted(names) if found[name] in CLEARED}
 
 

@@ -63,14 +63,18 @@ class Desk:
 
     async def done(self, each: Callable[[], object] = lambda: None) -> FlattenRun:
         """Let time pass until the run is done; `each` is done at every second of it."""
-        for _ in range(400):
+        await self.passing(lambda: self.run().state is RunState.DONE, each)
+        return self.run()
+
+    async def passing(self, holds: Callable[[], bool], each: Callable[[], object] = lambda: None) -> None:
+        """Let seconds pass, the book be seen and `each` be done at every one, until `holds` is true."""
+        end = asyncio.get_running_loop().time() + 60
+        while not holds():
+            assert asyncio.get_running_loop().time() < end, (self.run(), self.orders)
             each()
             self.program.see()
             self.exchange.clock.move(1.0)
             await asyncio.sleep(0.02)
-            if self.run().state is RunState.DONE:
-                return self.run()
-        raise AssertionError(self.run())
 
     def fill_all(self) -> None:
         for order in self.orders:
@@ -98,7 +102,7 @@ def on(folder: Path, case: Case, exchange: Exchange | None = None, shelf: Shelf 
     kept = shelf or Shelf()
 
     async def lived() -> None:
-        async with asyncio.timeout(30), desk(exchange or listed(), kept, folder) as found:
+        async with asyncio.timeout(90), desk(exchange or listed(), kept, folder) as found:
             await case(found)
 
     asyncio.run(lived())
@@ -206,10 +210,9 @@ def test_limits_are_walked_to_the_cap_and_stay_there(tmp_path: Path) -> None:
         caps = {close.order.legs: close.cap for close in plan.closes}
         firsts = {order.legs: order.limit for order in at.orders}
         assert all(limit is not None and limit < (caps[legs] or 0.0) for legs, limit in firsts.items())
-        for _ in range(90):  # more than 4 steps of 15 s
-            at.exchange.clock.move(1.0)
-            await asyncio.sleep(0.01)
-            at.program.see()
+        await at.passing(lambda: {order.legs: order.limit for order in at.orders} == caps)
+        seconds = iter(range(30))  # two steps more, at the least
+        await at.passing(lambda: next(seconds, None) is None)
         assert {order.legs: order.limit for order in at.orders} == caps
         assert at.run().state is RunState.RUNNING
         assert len(at.exchange.log) == 3
@@ -254,13 +257,14 @@ def test_an_order_that_never_arrived_is_not_sent_again_and_the_book_is_not_calle
 
     async def case(at: Desk) -> None:
         key = await at.begin()
-        for _ in range(60):
-            at.fill_all()
-            at.program.see()
-            at.exchange.clock.move(1.0)
-            await asyncio.sleep(0.01)
+        unclear = "it is not known what became of it"
+        await at.passing(
+            lambda: len(at.exchange.log) == 2 and any(unclear in why for why in at.run().notes.values()), at.fill_all
+        )
+        seconds = iter(range(60))
+        await at.passing(lambda: next(seconds, None) is None, at.fill_all)
         assert at.run().state is RunState.RUNNING
-        assert any("it is not known what became of it" in why for why in at.run().notes.values())
+        assert any(unclear in why for why in at.run().notes.values())
         assert len(at.exchange.log) == 2
         stopped = await at.program.ask(Kind.FLATTEN_STOP, run=key)
         assert stopped.said is Said.DONE

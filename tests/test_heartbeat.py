@@ -273,6 +273,8 @@ def monitor() -> Iterator[Monitor]:
 
 
 Begin = Callable[..., tuple[Heartbeat, dict[str, Seen]]]
+AGAIN_SECONDS = 100.0
+"""within which a ping is tried again where three were lost in a row, as on a machine that does much else"""
 
 
 @pytest.fixture
@@ -325,7 +327,7 @@ def test_a_ping_that_fails_is_a_problem_until_one_is_taken(
         assert channel is not None
         assert (channel.works, channel.failing_since, channel.last_sent) == (False, NOW, None)
         monitor.status = 200
-        assert eventually(lambda: not switch.row().problem)
+        assert eventually(lambda: not switch.row().problem, AGAIN_SECONDS)
     said = caplog.text + row.problem + channel.last_detail
     assert PATH.strip("/") not in said
     assert "was not reached" in caplog.text
@@ -335,9 +337,9 @@ def test_a_ping_that_fails_is_a_problem_until_one_is_taken(
 def test_as_a_channel_it_counts_the_attempts_that_failed_in_a_row(begin: Begin, monitor: Monitor) -> None:
     monitor.status = 503
     switch, _ = begin()
-    assert eventually(lambda: (channel := switch.channel()) is not None and channel.failed_in_a_row == 2)
+    assert eventually(lambda: (channel := switch.channel()) is not None and channel.failed_in_a_row >= 2)
     monitor.status = 200
-    assert eventually(lambda: (channel := switch.channel()) is not None and channel.sent > 0)
+    assert eventually(lambda: (channel := switch.channel()) is not None and channel.sent > 0, AGAIN_SECONDS)
     channel = switch.channel()
     assert channel is not None
     assert (channel.failed_in_a_row, channel.failures >= 2) == (0, True)
@@ -353,7 +355,7 @@ def test_a_monitor_that_never_answers_costs_nobody_else_anything(
     assert switch.row().since == NOW  # the page goes on
     stopping = threading.Thread(target=switch.stop, daemon=True)
     stopping.start()
-    stopping.join(5)
+    stopping.join(20)
     assert not stopping.is_alive()
 
 

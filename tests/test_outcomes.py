@@ -22,12 +22,14 @@ from pydantic import BaseModel
 from adapters import open_sources
 from adapters.channels import check_channels, open_channels
 from adapters.demo import book as demo
-from guardrails import cli
 from guardrails.alerts.message import message_of
 from guardrails.alerts.values import Outcome, Receipt
 from guardrails.assembly import database, writer
 from guardrails.assess import Assessment
 from guardrails.brokers import TradingBroker
+from guardrails.check_command import assess_once
+from guardrails.cli import app
+from guardrails.cli.terminal import parse_time
 from guardrails.errors import MatrixError, SettingsError
 from guardrails.execution.safety_file import STOP_FILE
 from guardrails.findings import Level
@@ -79,7 +81,7 @@ def in_regime(name: str, world: World = HEALTHY) -> World:
 
 def level_of(check: str, world: World = HEALTHY) -> Scene:
     """The worst level of one check."""
-    return lambda matrix: levels(replace(world, matrix=matrix).findings())[check].value
+    return lambda matrix: levels(replace(world, matrix=matrix).findings_of(check))[check].value
 
 
 def regime_of(world: World) -> Scene:
@@ -90,8 +92,7 @@ def told(check: str, world: World = HEALTHY) -> Scene:
     """The messages of one check."""
 
     def scene(matrix: RiskMatrix) -> str:
-        found = replace(world, matrix=matrix).findings()
-        return " ".join(finding.message for finding in found if finding.check == check)
+        return " ".join(finding.message for finding in replace(world, matrix=matrix).findings_of(check))
 
     return scene
 
@@ -866,7 +867,7 @@ def flags(command: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def test_every_flag_has_a_case() -> None:
-    assert set(flags(typer.main.get_command(cli.app))) == set(FLAGS)
+    assert set(flags(typer.main.get_command(app))) == set(FLAGS)
 
 
 @pytest.mark.parametrize("flag", sorted(FLAGS), ids="-".join)
@@ -895,9 +896,9 @@ def test_memory_of_the_data_dir_is_used(run: Command, home: Path) -> None:
         return {f["level"] for f in run.snapshot()["findings"] if f["check"] == "drawdown"}
 
     assert drawdown() == {"UNKNOWN"}
-    earlier = cli.assess_once(
-        ["demo"], edited({}), Settings(), cli.parse_time("2026-11-18T10:20")
-    ).memory  # fmt: skip
+    settings, moment = Settings(), parse_time("2026-11-18T10:20")
+    demo = open_sources(["demo"], settings, lambda: moment)
+    earlier = assess_once(demo, edited({}), settings, lambda: moment).memory
     write_memory(home / "data" / "state.json", ["demo:calm"], earlier)
     assert read_memory(home / "data" / "state.json", ["demo:calm"]) != Memory()
     assert drawdown() == {"OK"}

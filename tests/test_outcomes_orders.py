@@ -66,7 +66,7 @@ def served(told: Callable[[Program, RiskMatrix], Awaitable[Any]]) -> Scene:
 
     def scene(matrix: RiskMatrix) -> Any:
         async def lived(folder: Path) -> Any:
-            async with asyncio.timeout(20), Program(listed(), Shelf(), folder, matrix=matrix) as program:
+            async with asyncio.timeout(60), Program(listed(), Shelf(), folder, matrix=matrix) as program:
                 return await told(program, matrix)
 
         with TemporaryDirectory() as folder:
@@ -113,11 +113,18 @@ def untaken(matrix: RiskMatrix) -> SafetyState:
     """The safety state thirty minutes after people were asked to acknowledge a CRITICAL alert."""
 
     async def lived(folder: Path) -> SafetyState:
-        shelf, alerts = Shelf(), AlertsNow(NOW, (UNTAKEN,))
-        async with asyncio.timeout(20), Program(listed(), shelf, folder, matrix=matrix, alerts=lambda: alerts) as at:
+        looks: list[AlertsNow] = []
+
+        def looked_at() -> AlertsNow:
+            looks.append(AlertsNow(NOW, (UNTAKEN,)))
+            return looks[-1]
+
+        async with asyncio.timeout(60), Program(listed(), Shelf(), folder, matrix=matrix, alerts=looked_at) as at:
             at.clock.move(30 * 60)
             at.see()
-            await at.until(lambda: at.execution.safety.now.state is not SafetyState.NORMAL, 0.3)
+            before = len(looks)
+            # one look may have begun before the clock was moved; the next is over when there is one more
+            assert await at.until(lambda: len(looks) >= before + 3, 30.0)
             return at.execution.safety.now.state
 
     with TemporaryDirectory() as folder:
@@ -136,7 +143,7 @@ def flattened(told: Found, bid: float | None = 8.0, ask_: float = 9.0, quantity:
 
     def scene(matrix: RiskMatrix) -> Any:
         async def lived(folder: Path) -> Any:
-            async with asyncio.timeout(20), desk(listed(), Shelf(), folder) as at:
+            async with asyncio.timeout(60), desk(listed(), Shelf(), folder) as at:
                 at.execution.see(_seen(at, matrix, bid, ask_, quantity), (NAME,))
                 return await told(at)
 

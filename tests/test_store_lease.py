@@ -158,7 +158,7 @@ def begin(tmp_path: Path, kind: str) -> Iterator[Begin]:
     def start() -> Writer:
         database = opened(tmp_path)
         spool = tmp_path / f"spool-{len(begun)}"
-        writer = Writer(database, spool, clock, every=0, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=0.5)
+        writer = Writer(database, spool, clock, every=0, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=100.0)
         begun.append((writer, database))
         writer.start()
         return writer

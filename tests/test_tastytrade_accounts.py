@@ -263,6 +263,7 @@ def test_a_long_retry_after_is_honoured(tasty: Tasty, clock: Clock) -> None:
             clock.ahead(timedelta(seconds=12))
             asked = tasty.asked["positions"] + tasty.asked["balances"]
             await until(source, clock, lambda _: tasty.asked["positions"] + tasty.asked["balances"] > asked)
+            await asyncio.sleep(0.5)  # both lists of both accounts are asked for at once
             asked = tasty.asked["positions"] + tasty.asked["balances"]
             await asyncio.sleep(3)
             assert tasty.asked["positions"] + tasty.asked["balances"] <= asked + 2
@@ -387,10 +388,12 @@ def test_a_roll_is_believed_at_once(tasty: Tasty, clock: Clock) -> None:
                 if "SPXW 24Dec26 5800P" in {position.instrument.label for position in view.positions}:
                     break
                 await asyncio.sleep(0.1)
-            view = await condition(source, clock, "connected", 5)
-            labels = {position.instrument.label for position in view.positions}
-            assert "SPXW 24Dec26 5800P" in labels
-            assert "SPXW 18Dec26 5700P" not in labels
+
+            def rolled(view: View) -> bool:
+                labels = {position.instrument.label for position in view.positions}
+                return "SPXW 24Dec26 5800P" in labels and "SPXW 18Dec26 5700P" not in labels
+
+            await until(source, clock, lambda view: view.source.condition == "connected" and rolled(view), 9)
 
     run(work())
 
@@ -464,10 +467,10 @@ def test_a_part_that_cannot_be_read_does_not_take_the_rest(tasty: Tasty, clock: 
     async def work() -> None:
         tasty.fault("cut_rest", paths=[path])
         async with reading(tasty, clock) as source:
-            view = await until(
-                source, clock, lambda view: any("cannot be read" in each for each in view.source.warnings)
-            )
-            assert view.source.condition == "connected"
+            view = await until(  # the warning may come while the quotes are still connecting
+                source, clock, lambda view: view.source.condition == "connected"
+                and any("cannot be read" in each for each in view.source.warnings),
+            )  # fmt: skip
             assert len(view.positions) == 14
 
     run(work())
@@ -508,8 +511,9 @@ def test_metrics_that_cannot_be_had_are_asked_for_slowly(tasty: Tasty, clock: Cl
         async with reading(tasty, clock) as source:
             await until(source, clock, lambda view: any("metrics" in each for each in view.source.warnings), 30)
             asked = tasty.asked["metrics"]
+            began = clock()
             await asyncio.sleep(3)
-            assert tasty.asked["metrics"] <= asked + 3
+            assert tasty.asked["metrics"] <= asked + (clock() - began).total_seconds()
 
     run(work())
 
@@ -519,11 +523,11 @@ def test_announcements_in_a_storm_are_read_once_a_second(tasty: Tasty, clock: Cl
         async with reading(tasty, clock) as source:
             await settled(source, clock)
             await until(source, clock, lambda view: stream(view, "announcements").works is True)
-            asked = tasty.asked["positions"]
+            asked, began = tasty.asked["positions"], clock()
             for cents in range(60):
                 tasty.set_balance(BIG, cash_balance=60000 + cents)
                 await asyncio.sleep(0.05)
-            assert tasty.asked["positions"] <= asked + 2 * 5
+            assert tasty.asked["positions"] <= asked + 2 * ((clock() - began).total_seconds() + 2)
 
     run(work())
 
@@ -550,7 +554,7 @@ def test_what_is_announced_is_read_at_once(tasty: Tasty, clock: Clock) -> None:
             await settled(source, clock)
             await until(source, clock, lambda view: stream(view, "announcements").works is True)
             tasty.set_position(BIG, "AAPL", 300)
-            await until(source, clock, lambda view: any(p.quantity == 300 for p in view.positions), 5)
+            await until(source, clock, lambda view: any(p.quantity == 300 for p in view.positions), 9)
 
     run(work())
 

@@ -27,7 +27,6 @@ from adapters.channels.heartbeat import ping
 from guardrails import http, watch_command
 from guardrails.alerts import desk as desk_module
 from guardrails.alerts import heartbeat
-from guardrails.alerts.pulse import PING_SECONDS
 from guardrails.alerts.values import Severity
 from guardrails.assembly import Wiring, assemble
 from guardrails.health import Health
@@ -120,13 +119,19 @@ class Watch:
         return self.codes[0]
 
 
+def turns(monitor: Monitor, since: int = 0) -> list[str]:
+    """What the monitor was told from that ping on, without what it was told again because an answer came too late."""
+    kinds = monitor.kinds[since:]
+    return [kind for kind, before in zip(kinds, ["", *kinds], strict=False) if kind != before]
+
+
 # --- the loop ---
 
 
 def test_it_says_what_it_watches_where_it_is_kept_and_who_is_told(wire: Wire, tmp_path: Path, monitor: Monitor) -> None:
     watch = Watch(wire(Desk(), smtp_host="mail.example")).begin()
     assert eventually(lambda: "watching since Wed 10:30:00 New York" in watch.said)
-    assert eventually(lambda: monitor.kinds == ["start", "fail"])
+    assert eventually(lambda: turns(monitor) == ["start", "fail"])
     assert monitor.pings[-1][1] == "no channel works, so alerts reach nobody"  # one is wanted, and lacks an address
     cycles(watch.wiring.engine)
     assert watch.end() == 0
@@ -183,7 +188,7 @@ def test_a_second_watch_waits_and_takes_over_when_the_first_is_told_to_stop(wire
     desks = Desk(), Desk()
     clock = Ticking()
     first = Watch(wire(desks[0], clock)).begin()
-    assert eventually(lambda: monitor.kinds == ["start", "success"])
+    assert eventually(lambda: turns(monitor) == ["start", "success"])
     second = Watch(wire(desks[1], clock)).begin()
     assert eventually(lambda: any("this program waits" in line for line in second.said))
     assert eventually(lambda: http.readyz(second.wiring.engine)[0] == 200), http.readyz(second.wiring.engine)
@@ -192,7 +197,7 @@ def test_a_second_watch_waits_and_takes_over_when_the_first_is_told_to_stop(wire
     assert desks[1].asked == 0
     assert first.end() == 0
     assert eventually(lambda: second.said[-1].startswith("watching since Wed 10:30:"))
-    assert eventually(lambda: monitor.kinds == ["start", "success", "start", "success"])  # nobody died
+    assert eventually(lambda: turns(monitor) == ["start", "success", "start", "success"])  # nobody died
     assert second.end() == 0
 
 
@@ -236,7 +241,7 @@ def test_a_loop_that_hangs_is_noticed_by_everybody(wire: Wire, monitor: Monitor,
     wiring = wire(hangs, clock, steady)
     wiring.start()
     cycles(wiring.engine, 3)
-    assert eventually(lambda: monitor.kinds == ["start", "success"])
+    assert eventually(lambda: turns(monitor) == ["start", "success"])
     assert http.readyz(wiring.engine)[0] == 200, http.readyz(wiring.engine)
     hangs.holding.set()
     assert hangs.held.wait(20)
@@ -277,7 +282,7 @@ def test_a_loop_that_hangs_for_long_ends_the_program_to_be_started_anew(
     wire: Wire, hangs: Hangs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("guardrails.engine.STOP_TIMEOUT_SECONDS", 0.5)
-    watch = Watch(wire(hangs)).begin(give_up_seconds=0.5)
+    watch = Watch(wire(hangs)).begin(give_up_seconds=5.0)  # longer than a cycle takes on a machine that does much else
     assert eventually(lambda: watch.wiring.engine.health().cycles > 1)
     assert not watch.codes
     hangs.holding.set()
@@ -290,12 +295,6 @@ def test_a_loop_that_hangs_for_long_ends_the_program_to_be_started_anew(
 
 START_SECONDS = 90.0
 """within which a program has started, on a machine that does much else"""
-
-
-def turns(monitor: Monitor) -> list[str]:
-    """What the monitor was told, without what it was told again."""
-    kinds = monitor.kinds
-    return [kind for kind, before in zip(kinds, ["", *kinds], strict=False) if kind != before]
 
 
 @contextmanager
@@ -348,12 +347,10 @@ def test_the_second_of_two_watches_takes_over_when_the_first_is_killed(tmp_path:
     with watching(tmp_path, **settings) as (first, log):
         assert eventually(lambda: "watching since" in log.read_text(), START_SECONDS)
         assert eventually(lambda: turns(monitor) == ["start", "success"], START_SECONDS)
-        began = time.monotonic()
         with watching(tmp_path, **settings) as (second, other):
             assert eventually(lambda: "this program waits" in other.read_text(), START_SECONDS)
             assert f"process {first.pid} watches this book" in other.read_text()
-            assert len(monitor.kinds) <= 2 + (time.monotonic() - began) // PING_SECONDS  # those of the first alone
-            assert turns(monitor) == ["start", "success"]
+            assert turns(monitor) == ["start", "success"]  # of the first alone: the second would begin with a start
             first.kill()
             first.wait(10)
             assert eventually(lambda: "watching since" in other.read_text(), 30)  # within 30 s, as promised
@@ -362,7 +359,7 @@ def test_the_second_of_two_watches_takes_over_when_the_first_is_killed(tmp_path:
             failed = monitor.pings[monitor.kinds.index("fail")][1]
             assert f"process {first.pid} watched the book and ended without a word" in failed
             second.send_signal(signal.SIGTERM)
-            assert second.wait(15) == 0, other.read_text()
+            assert second.wait(30) == 0, other.read_text()
     said = log.read_text() + other.read_text()
     assert "Portfolio Guardrails, demo (calm), every 2 s" in said
     assert "told to stop" in other.read_text()
@@ -400,7 +397,7 @@ def test_it_outlives_its_output(tmp_path: Path, kind: str) -> None:
         assert eventually((tmp_path / "dåta" / "risk_snapshot.json").exists, START_SECONDS), errors.read_text()
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0, errors.read_text()
+        assert process.wait(30) == 0, errors.read_text()
     finally:
         process.kill()
         process.wait(10)
@@ -413,7 +410,7 @@ def test_a_terminal_that_cannot_say_a_sign_ends_no_command(tmp_path: Path, argum
     own = {"GUARDRAILS_MATRIX": str(ROOT / "risk_matrix.yaml"), "GUARDRAILS_DATA_DIR": str(tmp_path / "data")}
     done = subprocess.run(
         [GUARDRAILS, *arguments], cwd=tmp_path, env={**inherited, **own, "PYTHONIOENCODING": "ascii"},
-        capture_output=True, timeout=60, check=False,
+        capture_output=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert b"Unicode" not in done.stderr
@@ -441,7 +438,7 @@ def test_wrong_settings_and_a_wrong_matrix_are_refused_with_64(
     monkeypatch.delenv("GUARDRAILS_DATADIR")
     (tmp_path / "bad.yaml").write_text("version: 3\n")
     with watching(tmp_path, GUARDRAILS_DATA_DIR=str(tmp_path), GUARDRAILS_MATRIX="bad.yaml") as (process, log):
-        assert process.wait(30) == 64
+        assert process.wait(START_SECONDS) == 64
     assert "bad.yaml:1: version" in log.read_text()
 
 
@@ -536,7 +533,7 @@ def test_the_service_of_systemd_is_one(tmp_path: Path) -> None:
     copied.write_text(told.replace("%h", str(tmp_path)))
     env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     done = subprocess.run(
-        [verify, "--user", "verify", str(copied)], capture_output=True, text=True, env=env, timeout=60, check=False
+        [verify, "--user", "verify", str(copied)], capture_output=True, text=True, env=env, timeout=180, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -9,15 +9,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from ib_async import IB, Contract
 
 from tests.brokers.tws import Tws
 from tests.brokers.tws_book import Book
+from tests.brokers.written import written
 
 T = TypeVar("T")
 MIXED = Path(__file__).parent / "books" / "mixed.yaml"
-RAW: dict[str, Any] = yaml.safe_load(MIXED.read_text(encoding="utf-8"))
+RAW: dict[str, Any] = written(MIXED)
 """the book as it is written, apart from any code that reads it"""
 TODAY = date(2026, 11, 20)
 """a Friday; the next third Friday at least 14 days on is 18 December 2026"""
@@ -33,8 +33,8 @@ def mixed(**settings: Any) -> Tws:
 
 
 def drive(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns; a test that hangs fails after 30 seconds."""
-    return asyncio.run(asyncio.wait_for(work, 30))
+    """What a coroutine returns; a test that hangs fails after 90 seconds."""
+    return asyncio.run(asyncio.wait_for(work, 90))
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ async def connected(tws: Tws, client_id: int = 17, **how: Any) -> AsyncIterator[
     """A synchronised client of a running stand-in."""
     ib = IB()
     ib.RaiseRequestErrors = True
-    settings = {"timeout": 5, "raiseSyncErrors": True, "account": MAIN, **how}
+    settings = {"timeout": 20, "raiseSyncErrors": True, "account": MAIN, **how}
     await ib.connectAsync("127.0.0.1", tws.port, clientId=client_id, **settings)
     try:
         yield ib
@@ -50,7 +50,7 @@ async def connected(tws: Tws, client_id: int = 17, **how: Any) -> AsyncIterator[
         ib.disconnect()
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Return once `condition` holds. AssertionError after `seconds`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds

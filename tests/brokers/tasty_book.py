@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
-
 from tests.brokers.tws_dates import future_code, is_session, resolve, session_before, sessions_until
+from tests.brokers.written import written
 
 Row = dict[str, Any]
 NEW_YORK = ZoneInfo("America/New_York")
@@ -46,8 +45,7 @@ class Book:
     @classmethod
     def load(cls, path: str | Path, today: date) -> Book:
         """The book in a YAML file as it reads on `today`; KeyError names what a row lacks."""
-        with Path(path).open(encoding="utf-8") as file:
-            return cls(yaml.safe_load(file), today)
+        return cls(written(path), today)
 
     def add(self, row: Row) -> str:
         """The symbol of one more instrument, written as in the file."""

@@ -73,9 +73,9 @@ async def notices(tasty: Tasty, session: Session) -> AsyncIterator[AlertStreamer
 
 
 async def several(streamer: DXLinkStreamer, kind: type[Event], count: int) -> dict[str, Any]:
-    """The next `count` events of a type, by symbol. TimeoutError after five seconds."""
+    """The next `count` events of a type, by symbol. TimeoutError after twenty seconds."""
     told: list[Any] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(told) < count:
             told.append(await streamer.get_event(kind))
     return {event.event_symbol: event for event in told}
@@ -91,7 +91,7 @@ async def nothing(streamer: DXLinkStreamer, kind: type[Event], seconds: float = 
     return False
 
 
-async def seen(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+async def seen(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
     """Whether `holds` came true in time: the stand-in counts on a thread of its own."""
     end = asyncio.get_running_loop().time() + seconds
     while not holds():  # the other thread sets no event of this loop

@@ -22,7 +22,7 @@ def test_notices_carry_whole_objects() -> None:
             tasty.set_position(MAIN, CALL, -5)
             tasty.set_balance(MAIN, net_liquidating_value="114000.00")
             tasty.set_status(MAIN, is_in_margin_call=True)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 position = await anext(streamer.listen(CurrentPosition))
                 balance = await anext(streamer.listen(AccountBalance))
                 status = await anext(streamer.listen(TradingStatus))
@@ -30,7 +30,7 @@ def test_notices_carry_whole_objects() -> None:
             assert (balance.net_liquidating_value, balance.cash_balance) == (114000, 60000)
             assert status.is_in_margin_call
             tasty.set_position(MAIN, CALL, 0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 closed = await anext(streamer.listen(CurrentPosition))
             assert (closed.quantity, closed.quantity_direction) == (0, "Zero")
 

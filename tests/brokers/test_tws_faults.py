@@ -49,16 +49,24 @@ async def attempt(tws: Tws, patience: float = 0.3, **how: Any) -> tuple[type[Bas
     return None, heard.codes
 
 
+async def wronged(tws: Tws, error: type[BaseException], codes: list[int], **how: Any) -> None:
+    """A connection attempt ends with `error` after these `codes` of errors, with more patience where much else runs."""
+    for patience in (0.3, 2.0, 10.0):
+        ended, told = await attempt(tws, patience, **how)
+        if (ended, [code for code in told if code < 2000]) == (error, codes):  # from there on they are notices
+            return
+    message = f"the attempt ended with {ended}, {told}"
+    raise AssertionError(message)
+
+
 @pytest.mark.parametrize("fault", ["never_handshake", "client_id_in_use"])
 def test_faults_of_the_handshake_end_in_a_timeout(fault: str) -> None:
     async def work() -> None:
         with mixed() as tws:
             tws.fault(fault)
-            error, codes = await attempt(tws)
-            assert error is TimeoutError
-            assert codes == ([326] if fault == "client_id_in_use" else [])
+            await wronged(tws, TimeoutError, [326] if fault == "client_id_in_use" else [])
             tws.mend(fault)
-            assert (await attempt(tws, 5))[0] is None
+            assert (await attempt(tws, 20))[0] is None
 
     drive(work())
 
@@ -78,11 +86,11 @@ def test_a_client_id_is_given_once_and_freed() -> None:
     async def work() -> None:
         with mixed() as tws:
             async with connected(tws, 17):
-                assert await attempt(tws) == (TimeoutError, [326])
+                await wronged(tws, TimeoutError, [326])
                 async with connected(tws, 18):
                     pass
             await until(lambda: not tws.sessions)
-            assert (await attempt(tws, 5))[0] is None
+            assert (await attempt(tws, 20))[0] is None
 
     drive(work())
 
@@ -91,8 +99,10 @@ def test_times_ends_a_fault_by_itself() -> None:
     async def work() -> None:
         with mixed() as tws:
             tws.fault("client_id_in_use", times=2)
-            assert [(await attempt(tws, 0.2))[0] for _ in range(2)] == [TimeoutError, TimeoutError]
-            assert (await attempt(tws, 5))[0] is None
+            ended = [await attempt(tws, patience) for patience in (0.2, 0.2, 20)]
+            if ended[-1][0] is not None:  # one of the first two was too hasty for this machine, and not counted
+                ended.append(await attempt(tws, 20))
+            assert [error for error, _ in ended] == [*[TimeoutError] * (len(ended) - 1), None]
 
     drive(work())
 
@@ -110,7 +120,7 @@ def test_dropped_then_refused_then_listening_on_the_same_port() -> None:
             assert (await attempt(tws))[0] is ConnectionRefusedError
             tws.listen()
             assert tws.port == port
-            assert (await attempt(tws, 5))[0] is None
+            assert (await attempt(tws, 20))[0] is None
 
     drive(work())
 
@@ -125,7 +135,7 @@ def test_silence_is_half_open_and_what_was_asked_meanwhile_stays_unanswered() ->
                 assert ib.isConnected()
                 assert (await attempt(tws))[0] is TimeoutError
                 tws.silence(silent=False)
-                await asyncio.wait_for(ib.reqCurrentTimeAsync(), 5)
+                await asyncio.wait_for(ib.reqCurrentTimeAsync(), 20)
                 assert not lost.done()
                 lost.cancel()
 
@@ -175,9 +185,9 @@ def test_a_muted_start_request_fails_the_synchronisation_and_nothing_else(fault:
     async def work() -> None:
         with mixed() as tws:
             tws.fault(fault)
-            assert (await attempt(tws))[0] is ConnectionError
+            await wronged(tws, ConnectionError, [])
             tws.mend()
-            assert (await attempt(tws, 5))[0] is None
+            assert (await attempt(tws, 20))[0] is None
 
     drive(work())
 
@@ -207,6 +217,7 @@ def test_a_muted_request_is_counted_and_never_answered(fault: str) -> None:
                 tws.fault(fault)
                 before = tws.asked.total()
                 assert await unanswered(REQUESTS[fault](ib))
+                await until(lambda: tws.asked.total() > before)
                 assert tws.asked.total() == before + 1
                 assert tws.orders == []
 
@@ -243,10 +254,8 @@ def test_a_read_only_api_answers_neither_open_nor_completed_orders() -> None:
     async def work() -> None:
         with mixed() as tws:
             tws.fault("read_only_api")
-            error, codes = await attempt(tws)
-            assert error is ConnectionError
-            assert codes.count(321) == 2
-            assert (await attempt(tws, 5, readonly=True))[0] is None
+            await wronged(tws, ConnectionError, [321, 321])
+            assert (await attempt(tws, 20, readonly=True))[0] is None
 
     drive(work())
 
@@ -396,7 +405,7 @@ def test_an_unknown_contract_is_unknown_everywhere() -> None:
                 await until(lambda: heard.codes == [200, 200])
                 order = LimitOrder("BUY", 1, 1.0, account=MAIN, tif="DAY")
                 with pytest.raises(RequestError, match="200"):
-                    await asyncio.wait_for(ib.whatIfOrderAsync(contract, order), 5)
+                    await asyncio.wait_for(ib.whatIfOrderAsync(contract, order), 20)
                 assert (await full(ib, CALL)).conId == CALL
 
     drive(work())
@@ -410,11 +419,11 @@ def test_slow_answers_come_late_and_in_order() -> None:
                 loop = asyncio.get_running_loop()
                 start = loop.time()
                 assert len(await ib.reqPositionsAsync()) == len(RAW["positions"])
-                assert 0.2 <= loop.time() - start < 2.0
+                assert loop.time() - start >= 0.2
+                tws.fault("slow", seconds=60)
+                assert await unanswered(ib.reqCurrentTimeAsync())
                 tws.mend("slow")
-                start = loop.time()
-                await ib.reqCurrentTimeAsync()
-                assert loop.time() - start < 0.2
+                await asyncio.wait_for(ib.reqCurrentTimeAsync(), 20)
 
     drive(work())
 
@@ -424,8 +433,10 @@ def test_a_skewed_clock() -> None:
         with mixed() as tws:
             async with connected(tws) as ib:
                 tws.fault("skew", seconds=-90)
+                before = tws.clock()
                 told = await ib.reqCurrentTimeAsync()
-                assert (tws.clock() - told).total_seconds() == pytest.approx(90, abs=2)
+                # told in whole seconds
+                assert -1 <= (told - before).total_seconds() + 90 <= (tws.clock() - before).total_seconds()
 
     drive(work())
 
@@ -447,7 +458,7 @@ def test_what_if_with_a_warning_first_is_completed_by_the_second_answer() -> Non
         with mixed() as tws:
             async with connected(tws) as ib:
                 tws.fault("whatif_answer", kind="warning_first")
-                state = await asyncio.wait_for(preview(ib), 5)
+                state = await asyncio.wait_for(preview(ib), 20)
                 assert float(state.initMarginChange) == 2150.0
 
     drive(work())
@@ -460,7 +471,7 @@ def test_what_if_without_a_figure_never_completes(kind: str) -> None:
             async with connected(tws) as ib:
                 tws.fault("whatif_answer", kind=kind)
                 assert await unanswered(preview(ib))
-                assert len(tws.what_ifs) == 1
+                await until(lambda: len(tws.what_ifs) == 1)
 
     drive(work())
 

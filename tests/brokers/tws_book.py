@@ -10,10 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.brokers.tws_dates import future_code, is_session, resolve, session_before, sessions_until
 from tests.brokers.tws_wire import Asked
+from tests.brokers.written import written
 
 Row = dict[str, Any]
 MATCHED = ("symbol", "secType", "currency", "localSymbol", "tradingClass", "multiplier", "primaryExchange")
@@ -47,8 +46,7 @@ class Book:
     @classmethod
     def load(cls, path: str | Path, today: date) -> Book:
         """The book in a YAML file as it reads on `today`; KeyError names what a row lacks."""
-        with Path(path).open(encoding="utf-8") as file:
-            return cls(yaml.safe_load(file), today)
+        return cls(written(path), today)
 
     def find(self, asked: Asked) -> list[Row]:
         """Every contract that fits what was asked, with the exchange asked for; empty when none does."""

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
+expect.set_options(timeout=30_000)  # what a person waits for too, on a machine that does much else
 PROGRAM = ("streamlit", "run", "app.py")
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 """where this process keeps its compiled kernels, so that no program started here need compile its own"""
@@ -38,7 +39,7 @@ class Server:
         """Status and body of a GET."""
         request = urllib.request.Request(self.url + path, headers={} if host is None else {"Host": host})
         try:
-            with urllib.request.urlopen(request, timeout=5) as reply:
+            with urllib.request.urlopen(request, timeout=30) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -29,7 +29,7 @@ GOOD = ("live", "closed")
 CAUSES = {"market_regime", "source_state", "clock_skew", "beta_coverage", "beta_quality"}
 """what is judged of closes, tables, and of one source by itself, and may be calm while the other is dark"""
 CAUSE_TITLES = ("Regime", "Sources", "Clocks", "Beta")
-SEEN_SECONDS = 12.0
+SEEN_SECONDS = 20.0
 """a page looks every 2 s, and the longer a stream is refused the rarer it is tried; the rest is for a busy machine"""
 QUIET = "BRKB 18Dec26 450P"
 """the option that falls silent"""

@@ -30,10 +30,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 BOOK = ROOT / "tests" / "brokers" / "books" / "mixed.yaml"
 KILLS = int(os.environ.get("GATEWAY_KILLS", "8"))
 """each takes four seconds; the long runs are those of `benchmarks.soak`"""
-GREY_SECONDS, BACK_SECONDS = 6.0, 8.0
-"""a page looks every 2 s; the rest is for a busy machine"""
-BODY_SECONDS = 4.0
-"""how long after the bar the rest of the page may follow: two looks"""
+GREY_SECONDS, BACK_SECONDS = 15.0, 20.0
+"""a page looks every 2 s; the rest is for a busy machine, and what it took is printed"""
+BODY_SECONDS = 10.0
+"""how long after the bar the rest of the page may follow: two looks, on a machine that does little else"""
 ROWS, ACCOUNTS = 10, 2
 """9 positions and the EUR cash of the ledger"""
 NET_LIQUIDATION = 348_807.50
@@ -142,8 +142,8 @@ def ibkr(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The program on the stand-in, after its first synchronised book."""
     home = tmp_path_factory.mktemp("ibkr")
     with serving(home, GUARDRAILS_SOURCES="ibkr", IBKR_PORT=str(gateway.port)) as server:
-        wait_for(lambda: server.get("/readyz")[0] == 200, 20, "the first book")
-        wait_for(lambda: rated(server), 20, "Greeks and closes")
+        wait_for(lambda: server.get("/readyz")[0] == 200, 60, "the first book")
+        wait_for(lambda: rated(server), 60, "Greeks and closes")
         yield server
 
 
@@ -152,7 +152,7 @@ def deaf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The program with a port on which nothing listens."""
     home = tmp_path_factory.mktemp("deaf")
     with serving(home, GUARDRAILS_SOURCES="ibkr", IBKR_PORT=str(free_port())) as server:
-        wait_for(lambda: condition(server) == "refused", 20, "the condition")
+        wait_for(lambda: condition(server) == "refused", 60, "the condition")
         yield server
 
 
@@ -232,7 +232,7 @@ def test_a_gateway_that_dies_again_and_again_is_never_shown_as_calm(
             assert re.search(r"ibkr is not connected: no data since \d\d:\d\d:\d\d ET", bar), f"kill {kill}: {bar!r}"
             follow.append(stays_dark(page, 0.3))
             needs = page.locator(".pg-list").first
-            assert re.search(r"dropped|The connection was closed|refused|Nothing listens", needs.inner_text())
+            expect(needs).to_contain_text(re.compile(r"dropped|The connection was closed|refused|Nothing listens"))
             assert ibkr.get("/readyz")[0] == 503
             assert condition(ibkr) in ("dropped", "refused")
             known.append(watch.since - died)
@@ -240,7 +240,7 @@ def test_a_gateway_that_dies_again_and_again_is_never_shown_as_calm(
                 picture(page, tmp_path / "risk-down.png")
             gateway.start()
             back.append(until_bar(page, BACK_SECONDS, silent=False))
-            assert ibkr.get("/readyz")[0] == 200
+            wait_for(lambda: ibkr.get("/readyz")[0] == 200, 20, "ready again")
     figures = {"known": known, "grey": grey, "rest of the page": follow, "back": back}
     for name, seconds in figures.items():
         words = f"median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s"

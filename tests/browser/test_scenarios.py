@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 COMPILED_MS = 240_000
 """kernels are loaded first, and compiled where that failed"""
-ANSWERS_MS = 5_000
+ANSWERS_MS = 15_000
 """what a slider must never take, however busy the machine; what it does take is printed"""
 WATCH = """() => {
     const figures = document.querySelector('.pg-figures').closest('[data-testid="stElementContainer"]');
