@@ -13,9 +13,11 @@ from guardrails.alerts.values import AlertsNow
 from guardrails.engine import Engine
 from guardrails.health import Health
 from guardrails.metrics import exposition
+from guardrails.orders_now import OrdersNow
 from guardrails.outages import SPEAKING, is_fresh
 from guardrails.redaction import redact
-from guardrails.snapshot import SourceRow, to_json
+from guardrails.snapshot import to_json
+from guardrails.snapshot.sources import SourceRow
 
 Answer = tuple[int, str, bytes]
 
@@ -46,7 +48,7 @@ def readyz(engine: Engine) -> Answer:
             "cycle_seconds": health.cycle_seconds,
             "problems": list(health.problems),
         },
-        "store": {"writable": writable, **_store(health)},
+        "store": {"writable": writable, **_store(health), **_room(engine.orders)},
         "watched_by": health.watched_by,
         "alerts": alerts,
         "sources": [_readiness(source) for source in sources],
@@ -101,6 +103,11 @@ def _store(health: Health) -> dict[str, object]:
         "last_written": _iso(store.last_written),
         "problem": store.problem,
     }
+
+
+def _room(orders: OrdersNow | None) -> dict[str, str]:
+    """What is kept for the day on which the disk is full, once it is known."""
+    return {"room": orders.room} if orders is not None and orders.room else {}
 
 
 def _readiness(source: SourceRow) -> dict[str, object]:

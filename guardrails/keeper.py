@@ -16,6 +16,7 @@ from guardrails.orders_now import OrdersNow
 from guardrails.past import Past
 from guardrails.portfolio import Portfolio
 from guardrails.requests import Answer, Request
+from guardrails.reserve import Room
 from guardrails.snapshot import Snapshot
 
 
@@ -105,6 +106,9 @@ class OrderStore(Protocol):
 
     def is_lost(self) -> bool:
         """Whether another program is known to write the book that this one wrote; asks nobody."""
+
+    def room(self) -> Room:
+        """What is kept on the disk for all that must survive, should the disk be full; asks nobody."""
 
     def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
         """What is open in the book of these sources, and what was done since `since`; StoreError when unreadable."""

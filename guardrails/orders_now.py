@@ -63,6 +63,8 @@ class OrdersNow:
     """why what is shown may be old or incomplete; empty when it is not"""
     changes: tuple[JournalEntry, ...] = ()
     """changes of positions that nothing explains and nobody has accepted, oldest first"""
+    room: str = ""
+    """for how many more exits room is kept on the disk, in words; empty before it is known"""
 
 
 def trading_words(now: OrdersNow) -> str:

@@ -43,6 +43,7 @@ from guardrails.orders import (
     PriceRule,
 )
 from guardrails.requests import Answer, Kind, Request
+from guardrails.reserve import Room
 from guardrails.safety import SafetyChange, SafetyState
 from guardrails.store.metadata import StoreError
 from guardrails.values import AccountId, Source, SourceState, View
@@ -203,6 +204,8 @@ class Line:
         self._news = asyncio.Event()
         self._told = OrdersRead(NAME, exchange.clock())
         self.refuses = ""
+        self.is_dropped = False
+        """what waits for news is cancelled, as by a library that lost its connection"""
         self.looked_at: list[tuple[Instrument, ...]] = []
         self.preview_hangs = False
         self.previews = self.listens = 0
@@ -252,6 +255,8 @@ class Line:
         self.listens += 1
         await self._news.wait()
         self._news.clear()
+        if self.is_dropped:
+            raise asyncio.CancelledError
 
     async def read_orders(self) -> OrdersRead:
         if self.exchange.silent:
@@ -334,6 +339,9 @@ class Shelf:
 
     def is_lost(self) -> bool:
         return self.lost
+
+    def room(self) -> Room:
+        return Room(1, 1)
 
     def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
         if not self.reads:
@@ -536,7 +544,7 @@ class Program:
     def state(self, key: str = "") -> OrderState:
         return self.record(key).state
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    async def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> bool:
         """Whether `condition` came true in time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds

@@ -35,6 +35,7 @@ from guardrails.store.inserts import insert
 from guardrails.store.metadata import micros
 from guardrails.store.schema import BOOKS
 from guardrails.store.sharing import REQUESTS
+from guardrails.store.spool import waiting_rows
 from guardrails.store.sqlite import FILE
 from guardrails.store.writer import Writer
 from tests import alerted
@@ -91,7 +92,7 @@ class Killed:
     acknowledged: dict[str, int]
     """rows that it was told are kept, by table, and requests it was handed"""
     spooled: int
-    """bytes that waited in the spool"""
+    """rows that waited in the spool"""
     stored: dict[str, int]
     """rows in the database after the next start, by table"""
     wrong: list[str]
@@ -187,8 +188,7 @@ def _one_life(folder: Path, dice: random.Random, *, inside: bool, takes: bool) -
     while part := os.read(reader, 65536):
         content += part
     os.close(reader)
-    spool = folder / "spool.jsonl"
-    spooled = spool.stat().st_size if spool.exists() else 0
+    spooled = len(waiting_rows(folder))
     told = defaultdict[str, list[str]](list)
     for table, key in (line.split(" ", 1) for line in content.decode().splitlines()):
         told[table].append(key)

@@ -265,7 +265,7 @@ def test_an_exit_is_kept_in_a_file_when_nothing_else_takes_it_and_new_risk_is_re
         assert program.exchange.log == [record.key]
         assert "U0000004567" not in (tmp_path / intents.FILE).read_text(encoding="utf-8")
         shelf.takes = True
-        assert await program.until(lambda: not (tmp_path / intents.FILE).exists())
+        assert await program.until(lambda: intents.read(tmp_path, BOOK) == ())
 
     run(tmp_path, story, store=shelf)
     assert any(one.state is OrderState.WORKING for one in shelf.open_deeds((), "", NOW).orders)
@@ -273,10 +273,10 @@ def test_an_exit_is_kept_in_a_file_when_nothing_else_takes_it_and_new_risk_is_re
 
 def test_an_exit_that_cannot_be_kept_anywhere_is_not_sent(tmp_path: Path) -> None:
     shelf = Shelf()
+    (tmp_path / intents.FILE).mkdir()
 
     async def story(program: Program) -> None:
         shelf.takes = False
-        (tmp_path / intents.FILE).mkdir()
         refused = await program.send(CLOSE_PUT)
         assert "cannot be kept anywhere" in refused.words
         assert program.exchange.log == []

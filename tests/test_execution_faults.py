@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -126,6 +125,24 @@ def test_an_order_in_doubt_cannot_be_resolved_while_the_broker_does_not_answer(t
     run(tmp_path, story)
 
 
+# --- a library that cancels what waits for its connection
+
+
+def test_a_cancellation_that_is_not_ours_does_not_end_what_hears_of_orders(tmp_path: Path) -> None:
+    async def story(program: Program) -> None:
+        assert await program.until(lambda: program.line.listens > 0)
+        program.line.is_dropped = True
+        program.exchange.tell()
+        assert await program.until(lambda: f"hear {NAME}" in program.execution.now.problem)
+        assert f"hear {NAME} failed (CancelledError)" in program.execution.now.problem
+        program.line.is_dropped, before = False, program.line.listens
+        assert await program.until(lambda: program.line.listens > before)
+        await program.send(OPEN)
+        assert program.state() is OrderState.WORKING
+
+    run(tmp_path, story)
+
+
 # --- a clock that is set back
 
 
@@ -243,16 +260,28 @@ def test_intents_of_two_books_in_one_folder_know_nothing_of_each_other(tmp_path:
     assert [one.key for one in intents.read(tmp_path, "b")] == ["k3"]
     intents.settle(tmp_path, "b", ["k3"])
     intents.settle(tmp_path, "a", ["k1"])
-    assert not (tmp_path / intents.FILE).exists()
+    assert (intents.read(tmp_path, "a"), intents.read(tmp_path, "b")) == ((), ())
+    assert not (tmp_path / intents.FILE).read_bytes().strip(b"\0")
 
 
-def test_an_intent_that_a_full_disk_takes_half_of_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda number, line: write(number, line[: len(line) // 2]))
-    with pytest.raises(OSError, match="No space"):
-        intents.save(tmp_path, "a", order_record("k1"))
-    monkeypatch.undo()
-    intents.save(tmp_path, "a", order_record("k2"))  # a torn line before it costs no other
+def test_half_an_intent_costs_no_other(tmp_path: Path) -> None:
+    """A crash within the write: it was never acknowledged."""
+    intents.save(tmp_path, "a", order_record("k1"))
+    whole = (tmp_path / intents.FILE).read_bytes().strip(b"\0")
+    (tmp_path / intents.FILE).write_bytes(whole + whole[: len(whole) // 2])
+    assert [one.key for one in intents.read(tmp_path, "a")] == ["k1"]
+    intents.save(tmp_path, "a", order_record("k2"))
+    assert [one.key for one in intents.read(tmp_path, "a")] == ["k1", "k2"]
+    intents.settle(tmp_path, "a", ["k1", "k2"])
+    assert intents.read(tmp_path, "a") == ()
+
+
+def test_the_last_word_of_an_order_counts_and_all_its_words_are_taken_out(tmp_path: Path) -> None:
+    for limit in (1.0, 2.0):
+        intents.save(tmp_path, "a", replace(order_record("k1"), limit=limit))
+    intents.save(tmp_path, "a", order_record("k2"))
+    assert [(one.key, one.limit) for one in intents.read(tmp_path, "a")] == [("k1", 2.0), ("k2", None)]
+    intents.settle(tmp_path, "a", ["k1"])
     assert [one.key for one in intents.read(tmp_path, "a")] == ["k2"]
 
 

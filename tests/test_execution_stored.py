@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from guardrails.requests import Kind, Said
 from guardrails.safety import SafetyState
 from guardrails.store.writer import Writer
 from tests.books import NOW, TASTY
-from tests.exchange import CLOSE_PUT, NAME, OPEN, SPX_PUT_SYMBOL, Exchange, Plan, Program, listed, typed
+from tests.exchange import CLOSE_PUT, NAME, OPEN, QUICK, SPX_PUT_SYMBOL, Exchange, Plan, Program, listed, typed
 from tests.stored import opened
 from tests.test_execution_crash import killed_at
 
 BOOK = ((NAME,), "")
+PATIENT = replace(QUICK, keep=20.0, read=20.0)
+"""a disk may be slow where much else runs"""
 
 
 @contextmanager
@@ -55,13 +58,13 @@ def test_after_an_end_at_any_step_the_database_knows_what_was_sent_and_nothing_i
 
     async def first() -> None:
         with stored(tmp_path, exchange) as store:
-            async with Program(exchange, store, tmp_path) as program:
+            async with Program(exchange, store, tmp_path, waits=PATIENT) as program:
                 await program.ask(Kind.SAFETY, state="NO_NEW_RISK", reason="storm")
                 await killed_at(step, program, CLOSE_PUT)
 
     async def second() -> None:
         with stored(tmp_path, exchange) as store:
-            async with Program(exchange, store, tmp_path) as program:
+            async with Program(exchange, store, tmp_path, waits=PATIENT) as program:
                 assert program.execution.safety.now.state is SafetyState.NO_NEW_RISK
                 assert len(exchange.log) == arrived
                 if state is not None:
@@ -85,7 +88,7 @@ def test_the_real_gate_lets_an_exit_through_and_the_fill_into_the_journal(tmp_pa
 
     async def story() -> None:
         with stored(tmp_path, exchange) as store:
-            async with Program(exchange, store, tmp_path, judge=simulate) as program:
+            async with Program(exchange, store, tmp_path, judge=simulate, waits=PATIENT) as program:
                 exchange.plans.append(Plan.FILL)
                 answer = await program.send(CLOSE_PUT, rationale="enough")
                 assert answer.said is Said.DONE, answer.words
@@ -104,7 +107,7 @@ def test_the_real_gate_refuses_new_risk_while_an_order_is_in_doubt_and_an_exit_s
 
     async def story() -> None:
         with stored(tmp_path, exchange) as store:
-            async with Program(exchange, store, tmp_path, judge=simulate) as program:
+            async with Program(exchange, store, tmp_path, judge=simulate, waits=PATIENT) as program:
                 exchange.plans.append(Plan.LOSE_ORDER)
                 await program.send(typed(("AAPL  261218P00252500", 1), account=TASTY))
                 assert await program.until(lambda: bool(program.execution._desk.doubts()))

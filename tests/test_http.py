@@ -293,7 +293,7 @@ def told(tmp_path: Path, clock: Clock, desk: Desk) -> Iterator[Engine]:
 
 def now_are(engine: Engine, **changes: Any) -> None:
     """Let the alerts be other ones."""
-    standing = engine._desk
+    standing = engine._partners.desk
     assert isinstance(standing, Standing)
     standing.now = replace(standing.now, **changes)
 
@@ -357,7 +357,7 @@ def test_an_engine_that_makes_no_alerts_says_so(running: Engine) -> None:
 
 
 def test_who_only_reads_and_is_told_of_no_alerts_is_not_ready(told: Engine) -> None:
-    told._watched_by = "desk-pc, process 7"  # which is of a version that makes none
+    told._last.watched_by = "desk-pc, process 7"  # which is of a version that makes none
     status, _, _ = answer = http.readyz(told)
     assert (status, body(answer)["alerts"]) == (503, None)
 

@@ -6,6 +6,7 @@ file, so that a restart finds the same book; another scenario and the next sessi
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from adapters.demo.marks import Mark
 from guardrails.memory import write_atomically
 from guardrails.orders import BrokerOrder, Fill, Leg, Order, OrderState
 from guardrails.values import AccountId
+
+log = logging.getLogger(__name__)
 
 ACCOUNTS = {"IBKR": AccountId("IBKR", IBKR), "tastytrade": AccountId("tastytrade", TASTYTRADE)}
 """by broker"""
@@ -134,8 +137,12 @@ class Exchange:
 
     def _keep(self, traded: Traded) -> None:
         self.traded = traded
-        if self.file is not None:
+        if self.file is None:
+            return
+        try:
             write_atomically(self.file, _FILE.dump_json(_told(traded, lambda account: account.hidden)))
+        except OSError as error:  # an exchange has a disk of its own: ours, when it is full, keeps nobody from trading
+            log.warning("the demo may forget its last trades at a restart (%s)", error.strerror)
 
     def _read(self) -> Traded | None:
         try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from guardrails import calendar
-from guardrails.execution import overrides
+from guardrails.execution import kept_room, overrides
 from guardrails.execution.accepting import standing
 from guardrails.execution.desk import Desk
 from guardrails.execution.values import OrderRecord, RunState
@@ -51,6 +51,7 @@ def orders_now(desk: Desk) -> OrdersNow:
         ),
         problem="; ".join(filter(None, problems)),
         changes=standing(desk),
+        room="" if desk.room is None else desk.room.words,
     )
 
 
@@ -75,6 +76,7 @@ def findings(desk: Desk, limits: Limits) -> list[Finding]:
     for no reason, and what fails here. May be asked from any thread."""
     now = desk.clock()
     found = [about_task(f"orders, {what}", words, limits.matrix) for what, words in desk.faults().items()]
+    found += kept_room.findings(desk.room, limits)
     for record in desk.doubts():
         since = (now - (record.doubt_since or record.changed)).total_seconds()
         found.append(

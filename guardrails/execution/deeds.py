@@ -15,6 +15,7 @@ from guardrails.gate.values import Override
 from guardrails.keeper import Kept, OrderStore
 from guardrails.memory import account_key
 from guardrails.orders import Fill
+from guardrails.reserve import Room
 from guardrails.safety import SafetyChange
 from guardrails.values import AccountId
 
@@ -48,6 +49,10 @@ class Deeds:
     def is_lost(self) -> bool:
         """Whether another program is known to write the book."""
         return self._store is not None and self._store.is_lost()
+
+    def room(self) -> Room | None:
+        """What the store keeps for the day on which the disk is full; None when there is no store."""
+        return None if self._store is None else self._store.room()
 
     def begin(self, sources: Sequence[str], scenario: str) -> None:
         """Be of another book, of which nothing is known yet."""

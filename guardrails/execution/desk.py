@@ -14,6 +14,7 @@ from guardrails.brokers import TradingBroker
 from guardrails.execution import journaling
 from guardrails.execution.asked import RefusedError
 from guardrails.execution.deeds import Deeds
+from guardrails.execution.kept_room import KeptRoom
 from guardrails.execution.position_watch import PositionWatch
 from guardrails.execution.safety_file import SafetyFile
 from guardrails.execution.values import Deed, OrderRecord
@@ -66,6 +67,8 @@ class Desk:
         """why what was done before is not known; empty when it is"""
         self.is_past_known = False
         """whether the store has told which orders are ours; before that nobody knows whose an execution is"""
+        self.room: KeptRoom | None = None
+        """what is kept for a full disk; None before it is known"""
         self.before: dict[str, dict[str, float]] = {}
         """what the account held when an order of ours was sent, by key of the order"""
         self._homes: dict[str, str] = {}
@@ -190,7 +193,7 @@ class Desk:
         self._failures = [at for at in self._failures if now - at < _MINUTE]
         return len(self._failures)
 
-    def fail(self, what: str, error: Exception) -> None:
+    def fail(self, what: str, error: BaseException) -> None:
         """Something of this program itself failed, which a person must see; who calls it has logged it."""
         self._faults[what] = self.clock(), f"failed ({type(error).__name__}); see the log"
 

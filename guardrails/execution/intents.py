@@ -1,29 +1,40 @@
 """The last place for an intent: a local file, when neither the database nor its spool takes it.
 
 An order is sent only once its intent and its key are durable. An exit must not wait for a disk that the database shares
-with nobody, so its intent goes into `intents.jsonl` then; what stands there is held against the broker at the next
-start. Each line names its book, as programs of several books may share a folder. Accounts stand in it without their
-numbers.
+with nobody, so its intent goes into `intents.jsonl` then, in which room is kept for exits alone, so that a full disk
+refuses none (see `guardrails.reserve`). What stands there is held against the broker at the next start. Each line names
+its book, as programs of several books may share a folder. Accounts stand in it without their numbers.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
+import sys
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from guardrails import reserve
 from guardrails.execution.values import OrderRecord
-from guardrails.memory import write_atomically
+from guardrails.reserve import Room
+
+if sys.platform != "win32":
+    import fcntl
 
 log = logging.getLogger(__name__)
 
 FILE = "intents.jsonl"
+ROOM = 1_000_000
+"""bytes kept for the next intents"""
+ORDER_BYTES = 4_000
+"""reckoned for one intent; that of four legs takes some 2,000, and more in a book in which much is wrong"""
+_LOCK_SECONDS = 1.0
 _GUARD = threading.Lock()
 """one adds while another may be taking out"""
 
@@ -42,60 +53,82 @@ _INTENT: TypeAdapter[Intent] = TypeAdapter(Intent)
 
 def save(folder: Path, book: str, record: OrderRecord) -> None:
     """Add `record`, and return once it is on the disk; OSError when it cannot be."""
-    line = b"\n" + _line(book, record)  # a line before may be torn
-    with _GUARD:
-        is_new = not (folder / FILE).exists()
-        number = os.open(folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            if os.write(number, line) < len(line):  # a full disk takes a part and says nothing
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(number)
-        finally:
-            os.close(number)
-        if is_new:
-            _sync_folder(folder)
+    with _alone(folder) as file:
+        reserve.put(file, _line(book, record), reserve.end_of(file))
 
 
 def read(folder: Path, book: str) -> tuple[OrderRecord, ...]:
     """What was saved of `book`, the last word of each order; lines that cannot be read are logged and left out."""
-    return tuple(one.record for one in _all(folder).values() if one.book == book)
+    try:
+        with (folder / FILE).open("rb", buffering=0) as file:
+            found = {one.record.key: one.record for _, _, one in _all(file) if one.book == book}
+    except FileNotFoundError:
+        return ()
+    return tuple(found.values())
 
 
 def settle(folder: Path, book: str, kept: Iterable[str]) -> None:
-    """Take the orders of `book` out that are kept elsewhere by now; the file goes with the last of all."""
+    """Take the orders of `book` out that are kept elsewhere by now; their room is free again with the last of all."""
     done = {(book, key) for key in kept}
-    with _GUARD:
-        left = [one for place, one in _all(folder).items() if place not in done]
-        if left:
-            write_atomically(folder / FILE, b"".join(_line(one.book, one.record) for one in left))
-        else:
-            (folder / FILE).unlink(missing_ok=True)
+    with _alone(folder) as file:
+        left = 0
+        for start, end, one in list(_all(file)):
+            if (one.book, one.record.key) in done:
+                reserve.put_over(file, b" " * (end - start - 1) + b"\n", start)
+            else:
+                left += 1
+        if not left:
+            reserve.empty(file, ROOM)
 
 
-def _all(folder: Path) -> dict[tuple[str, str], Intent]:
-    try:
-        lines = (folder / FILE).read_bytes().splitlines()
-    except FileNotFoundError:
-        return {}
-    found: dict[tuple[str, str], Intent] = {}
-    for line in filter(bytes.strip, lines):
+def keep_room(folder: Path) -> Room:
+    """See to it that room is kept for the next intents; what is kept now. OSError when the file cannot be written."""
+    with _alone(folder) as file:
+        return Room(reserve.keep_room(file, reserve.end_of(file), ROOM), ROOM)
+
+
+def room_in(folder: Path) -> Room | None:
+    """What is kept now; only looks, None when there is no file. OSError when it cannot be read."""
+    return Room(reserve.kept_in(folder / FILE), ROOM) if (folder / FILE).exists() else None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[FileIO]:
+    """The file, while no other thread or program changes it; OSError when one does not let go of it."""
+    with _GUARD, reserve.opened(folder / FILE) as file:
+        _lock(file)
+        yield file
+
+
+def _lock(file: FileIO) -> None:
+    """Until the file is closed; Windows has no such lock."""
+    if sys.platform == "win32":
+        return
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
         try:
-            one = _INTENT.validate_json(line)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
+def _all(file: FileIO) -> Iterator[tuple[int, int, Intent]]:
+    """Where each line begins and ends, and what it says."""
+    end = 0
+    for line in file.read(reserve.lines_end(file)).splitlines(keepends=True):
+        start, end = end, end + len(line)
+        if not line.strip():
+            continue
+        try:
+            yield start, end, _INTENT.validate_json(line)
         except ValueError:
             log.warning("a line of %s cannot be read", FILE)
-            continue
-        found[one.book, one.record.key] = one
-    return found
 
 
 def _line(book: str, record: OrderRecord) -> bytes:
     hidden = replace(record, order=replace(record.order, account=record.order.account.hidden))
     return _INTENT.dump_json(Intent(book, hidden)) + b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -1,15 +1,20 @@
-"""An order's intent made durable, and a doubt about it written down."""
+"""An order's intent made durable, and a doubt about it written down; the room for intents is kept here."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 
 from guardrails.errors import SourceError
 from guardrails.execution import intents, life
 from guardrails.execution.desk import Desk
+from guardrails.execution.kept_room import KeptRoom
 from guardrails.execution.values import OrderRecord
 from guardrails.orders import OrderState
+from guardrails.reserve import Room
+
+log = logging.getLogger(__name__)
 
 
 async def keep(desk: Desk, record: OrderRecord, *, may_use_file: bool) -> str:
@@ -18,11 +23,17 @@ async def keep(desk: Desk, record: OrderRecord, *, may_use_file: bool) -> str:
     if kept is not None and await asyncio.to_thread(kept.wait, desk.waits.keep):
         return ""
     if not may_use_file:
-        return "its intent cannot be kept: neither the database nor the disk beside it takes it"
+        return (
+            "its intent cannot be kept: neither the database nor the disk beside it takes it. Exits have room of their "
+            "own; for this one run guardrails doctor, and free space on the disk of the data folder"
+        )
     try:
         await asyncio.to_thread(intents.save, desk.data_dir, desk.book, record)
     except OSError as error:
-        return f"its intent cannot be kept anywhere, not even in {intents.FILE} ({error.strerror})"
+        return (
+            f"its intent cannot be kept anywhere, not even in {intents.FILE} ({error.strerror}). Free space on the "
+            "disk of the data folder and send it again, or close the position in the broker's own program"
+        )
     desk.deeds.unkept.add(record.key)
     return ""
 
@@ -43,9 +54,19 @@ async def keep_again(desk: Desk) -> None:
     """Hand over again what the store did not take; intents that stand in the file alone leave it once it does."""
     while True:
         if desk.is_open:
+            desk.room = await asyncio.to_thread(_kept_room, desk)
             desk.deeds.hand_again(desk.clock(), timedelta(seconds=desk.waits.hand_again))
             await _settle(desk)
         await desk.wait(desk.waits.tick)
+
+
+def _kept_room(desk: Desk) -> KeptRoom:
+    try:
+        exits = intents.keep_room(desk.data_dir)
+    except OSError as error:
+        log.debug("no room is kept in %s: %s", intents.FILE, error.strerror)
+        exits = Room(0, intents.ROOM)
+    return KeptRoom(exits, desk.deeds.room())
 
 
 async def _settle(desk: Desk) -> None:

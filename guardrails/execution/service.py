@@ -43,6 +43,7 @@ from guardrails.execution.waits import Waits
 from guardrails.findings import Finding
 from guardrails.gate.simulate import simulate
 from guardrails.instruments import Instrument
+from guardrails.jobs import cancellations
 from guardrails.keeper import Kept, OrderStore
 from guardrails.limits import Limits
 from guardrails.matrix import RiskMatrix
@@ -238,15 +239,25 @@ class Execution:
     async def _keep(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `job` again and again; what goes wrong ends nothing else."""
         while True:
+            before = cancellations()
             try:
                 await job()
+            except asyncio.CancelledError as error:
+                if cancellations() > before:
+                    raise
+                self._failed(name, error)  # a library's: the TaskGroup would let the task end without a word
             except Exception as error:  # as said
-                if name in self._desk.faults():  # it was logged a moment ago
-                    log.warning("execution: %s failed again (%s)", name, type(error).__name__)
-                else:
-                    log.exception("execution: %s failed and is tried again", name)
-                self._desk.fail(name, error)
+                self._failed(name, error)
+            if cancellations() > before:  # it failed of being cancelled
+                return
             await asyncio.sleep(_AGAIN_SECONDS)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        if name in self._desk.faults():  # it was logged a moment ago
+            log.warning("execution: %s failed again (%s)", name, type(error).__name__)
+        else:
+            log.error("execution: %s failed and is tried again", name, exc_info=error)
+        self._desk.fail(name, error)
 
     async def _requests(self) -> None:
         """Do what people ask, each beside the other; `Sending` keeps the orders of one account in line."""

@@ -1,8 +1,9 @@
 """Where rows that must survive wait while the database cannot take them: a file of JSON Lines beside it.
 
-Each line is `[table, [value, ...]]`. An append is on the disk when it returns. A crash can leave half a line at the
-end, which was never acknowledged: it is cut off before the next append. Lines are taken in order, and the file is
-emptied only when the database has them all; taking them twice is harmless (see `guardrails.store.schema`).
+Each line is `[table, [value, ...]]`. An append is on the disk when it returns; room is kept in the file, so that a full
+disk does not refuse it (see `guardrails.reserve`). A crash can leave half a line at the end, which was never
+acknowledged: it is taken away before the next append. Lines are taken in order, and the file is emptied only when the
+database has them all; taking them twice is harmless (see `guardrails.store.schema`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from guardrails import reserve
+from guardrails.reserve import ABSENT, Room
 from guardrails.store.inserts import Row
 from guardrails.store.metadata import StoreError
 
@@ -26,9 +29,10 @@ log = logging.getLogger(__name__)
 
 FILE, REFUSED_FILE = "spool.jsonl", "refused.jsonl"
 MAX_BYTES = 64_000_000
-_BATCH = 500
+ROOM = 4_000_000
+"""bytes kept behind the last line"""
+_BATCH, _BLOCK = 500, 1 << 20
 _MAX_FILES = 9
-_ABSENT = (FileNotFoundError, NotADirectoryError)
 
 Sent = tuple[str, Row]
 """name of a table and one row of it"""
@@ -48,13 +52,16 @@ class Spool:
         """lines that wait"""
         self.refused = 0
         """lines that no database takes, since the start; they are in `refused_path`"""
+        self.room = 0
+        """bytes that are kept for the next lines, on whatever disk"""
         self._taken = 0
         """bytes of which the database has the rows already"""
         self._size = 0
         """bytes of whole lines"""
-        self._guard, self._looked = threading.Lock(), False
+        self._guard, self._looked, self._is_clean = threading.Lock(), False, False
         with suppress(OSError):  # then the first append finds out, and says why not
             self._look()
+            self._keep_room()
 
     def append(self, rows: Sequence[Sent]) -> None:
         """Add `rows`, on the disk when this returns; StoreError when the file is full, OSError when the disk is."""
@@ -63,16 +70,23 @@ class Spool:
         content = b"".join(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n" for row in rows)
         with self._guard:
             # somebody took the file away or cut it, or a second program writes it where files cannot be locked
-            if not self._looked or _size(self.path) != self._size:
+            if not self._looked or not reserve.ends_at(self.path, self._size):
                 self._look()
+                self._is_clean = False
             if self._size + len(content) > self.max_bytes:
                 raise StoreError(
                     f"{self.path.name} holds {self._size:,} of at most {self.max_bytes:,} bytes and is full; "
                     "make the database writable again."
                 )
-            _write(self.path, content, self._size)
+            with reserve.opened(self.path) as file:
+                if not self._is_clean:
+                    reserve.end_of(file)
+                self._looked = self._is_clean = False  # should it fail
+                reserve.put(file, content, self._size)
+            self._looked = self._is_clean = True
             self._size += len(content)
             self.count += len(rows)
+            self._keep_room()
 
     def batches(self) -> Iterator[list[Sent]]:
         """The waiting rows in order, by the hundred; asking for the next batch says that the database has the last."""
@@ -90,8 +104,14 @@ class Spool:
     def refuse(self, lines: Sequence[bytes]) -> None:
         """Keep lines that no database takes in a file of their own, for a person to look at."""
         if lines:
-            _write(self.refused_path, b"".join(lines), _size(self.refused_path))
+            with reserve.opened(self.refused_path) as file:
+                reserve.put(file, b"".join(lines), file.seek(0, os.SEEK_END))
             self.refused += len(lines)
+
+    def keep_room(self) -> None:
+        """Take the room that is wanted, once the disk has it again."""
+        with self._guard:
+            self._keep_room()
 
     def close(self) -> None:
         """Let another program have the file."""
@@ -113,21 +133,31 @@ class Spool:
     def _empty(self) -> None:
         """Empty the file, but for rows that a second program has put there: then all are taken once more."""
         known = self._size
-        if _size(self.path) != known:
+        if not reserve.ends_at(self.path, known):
             self._look()
         if self._size <= known:  # half a line is no row
-            with suppress(*_ABSENT):
-                os.truncate(self.path, 0)
+            if self.path.exists():
+                with reserve.opened(self.path) as file:
+                    reserve.empty(file, ROOM)
             self._taken = self._size = self.count = 0
+            self._keep_room()
 
     def _look(self) -> None:
         """Find out what the file holds; OSError when it is there and cannot be read."""
         size = count = 0
-        with suppress(*_ABSENT), self.path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    size, count = size + len(line), count + 1
+        with suppress(*ABSENT), self.path.open("rb", buffering=0) as file:
+            size = reserve.lines_end(file)
+            count = sum(file.read(min(_BLOCK, size - at)).count(b"\n") for at in range(0, size, _BLOCK))
         self._taken, self._size, self.count, self._looked = 0, size, count, True
+
+    def _keep_room(self) -> None:
+        """A disk that has no room has none for this either."""
+        try:
+            with reserve.opened(self.path) as file:
+                self.room = reserve.keep_room(file, self._size, ROOM)
+        except OSError as error:
+            self.room = 0
+            log.debug("no room is kept in %s: %s", self.path.name, error.strerror)
 
 
 def waiting_rows(folder: Path) -> list[Sent]:
@@ -138,15 +168,21 @@ def waiting_rows(folder: Path) -> list[Sent]:
     found: list[Sent] = []
     for path in _names(folder):
         try:
-            lines = path.read_bytes().splitlines(keepends=True)
-        except _ABSENT:
+            with path.open("rb", buffering=0) as file:
+                lines = file.read(reserve.lines_end(file)).splitlines(keepends=True)
+        except ABSENT:
             continue
         except OSError as error:
             log.warning("%s cannot be read: %s", path.name, error.strerror)
             continue
-        rows = (_parsed(line) for line in lines if line.endswith(b"\n"))
+        rows = map(_parsed, lines)
         found += [row for row in rows if row is not None]
     return found
+
+
+def room_in(folder: Path) -> Room:
+    """What is kept in the spools of `folder` for the next rows of one program; only looks. OSError when it cannot."""
+    return Room(max(map(reserve.kept_in, _names(folder))), ROOM)
 
 
 def _names(folder: Path) -> list[Path]:
@@ -158,7 +194,7 @@ def _own_file(folder: Path) -> tuple[Path, int | None]:
     names = _names(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for path in sorted(names, key=lambda path: _size(path) == 0):
+        for path in sorted(names, key=_is_empty):
             handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
             if _locked(handle):
                 return path, handle
@@ -178,31 +214,12 @@ def _locked(handle: int) -> bool:
     return True
 
 
-def _size(path: Path) -> int:
+def _is_empty(path: Path) -> bool:
     try:
-        return path.stat().st_size
-    except _ABSENT:
-        return 0
-
-
-def _write(path: Path, content: bytes, at: int) -> None:
-    """Write `content` at byte `at`, over whatever half line stands there."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    is_new = not path.exists()
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    with os.fdopen(handle, "r+b") as file:
-        try:
-            file.truncate(at)
-            file.seek(at)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(file.fileno(), at)
-            raise
-    if is_new:
-        _sync_folder(path.parent)
+        with path.open("rb") as file:
+            return file.read(1) in (b"", b"\0")
+    except ABSENT:
+        return True
 
 
 def _parsed(line: bytes) -> Sent | None:
@@ -212,14 +229,3 @@ def _parsed(line: bytes) -> Sent | None:
     except (ValueError, TypeError, RecursionError):
         return None
     return (name, tuple(values)) if isinstance(name, str) and isinstance(values, list) else None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in `folder` survive a power cut; Windows opens no folder."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
