@@ -13,10 +13,11 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, func, inspect, select
 
-from guardrails.audit_open import schema_said
 from guardrails.audit_pairs import Claim, Kept, Pairs
-from guardrails.store.evidence import HEAD_FILE, Problem, Row
+from guardrails.store.evidence import Problem, Row
+from guardrails.store.evidence_head import HEAD_FILE
 from guardrails.store.proof import KINDS, PROVEN, identity, row_hash
+from guardrails.store.read_only import schema_said
 from guardrails.store.upgrade import HEAD
 
 _AT_ONCE = 500
@@ -53,7 +54,7 @@ class Rows:
         self._whole: set[str] = set()
         """books with an entry that proves its whole row"""
 
-    def entry(self, row: Row, sound: bool) -> None:  # noqa: FBT001  # as `guardrails.audit` calls it
+    def entry(self, row: Row, sound: bool) -> None:  # noqa: FBT001  # as `audit_chain.walk` calls it
         """Hold one entry of the log against its row; `sound`: its content gives its hash."""
         table = _TABLES.get(row.kind)
         if table is None:  # it proves no row of a table that this program knows
@@ -96,9 +97,16 @@ class Rows:
 
     def unread(self) -> set[str]:
         """Every book that has rows and was not read yet."""
-        queries = [select(PROVEN[name].c.book).distinct() for name in self._columns]
-        found = {book for query in queries for book in self._connection.execute(query).scalars()}
-        return {book for book in found if isinstance(book, str)} - self._done
+        return {book for name in self._columns for book in self._books(name) if isinstance(book, str)} - self._done
+
+    def nobodys(self) -> list[Problem]:
+        """Tables with rows whose book is no text, which SQLite takes and nothing of ours ever finds."""
+        strange = (name for name in self._columns if not all(isinstance(book, str) for book in self._books(name)))
+        what = "has rows that name no book: they were put in"
+        return [Problem(None, 0, 0, f"table {name} {what}") for name in strange]
+
+    def _books(self, name: str) -> Sequence[object]:
+        return self._connection.execute(select(PROVEN[name].c.book).distinct()).scalars().all()
 
     def _begun(self, book: str, kind: str) -> Pairs:
         table = _TABLES[kind]

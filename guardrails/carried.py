@@ -49,6 +49,17 @@ def memory_under(matrix: RiskMatrix, then: RiskMatrix | None, inputs: Inputs, ca
     return Memory(accounts, before)
 
 
+def is_known_alike(matrix: RiskMatrix, then: RiskMatrix, inputs: Inputs, memory: Memory) -> bool:
+    """Whether the regime is known under `matrix` and `memory` as far as it was `then`: without it the VIX is not taken
+    to be of now, and what the book would lose clears nothing.
+    """
+    if same_regime(then, matrix):
+        return True
+    readings, now = readings_in(inputs.views, inputs.now), inputs.now
+    before = step(inputs.memory.regime, readings, then, now)[0]
+    return step(memory.regime, readings, matrix, now)[0].known == before.known
+
+
 def readings_in(views: Sequence[View | Glance], now: datetime) -> MarketReadings:
     """As `judge` makes them, without merging what the regime does not depend on."""
     markets = [view.market for view in views]

@@ -5,7 +5,8 @@ another matrix what was measured stays what it was (prices, balances, start of t
 follows from the matrix is carried from moment to moment instead: the regime, and the readings that confirm a loss.
 
 What a book would lose under shocks was measured too, and is kept with the moment; it is measured again only where it
-was not, where a matrix asks for other shocks or has other rules for data, or where somebody wants it all revalued.
+was not, where a matrix asks for other shocks or has other rules for data, where its regime would be known and the other
+was not or the other way about, or where somebody wants it all revalued.
 
 No moment is looked at before the one ahead of it has been handed out, and nothing is asked of the clock.
 """
@@ -14,24 +15,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from guardrails.assess import Judgement, judge
-from guardrails.carried import Carried, memory_under, readings_in, same_regime
+from guardrails.carried import Carried, is_known_alike, memory_under, readings_in, same_regime
 from guardrails.errors import GuardrailsError
 from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix
 from guardrails.portfolio import AccountHistory, Portfolio, in_usd
 from guardrails.regime import step
-from guardrails.store.captures import Captured, Kept, unpacked
+from guardrails.store.captures import Captured, Kept
+from guardrails.store.packing import regime_in
 
 log = logging.getLogger(__name__)
-
-_REGIME = re.compile(rb'"regime":\{"name":"(\w+)"')
-"""in the JSON of a Snapshot; within a text the quotes would be escaped"""
 
 Matrices = Mapping[str, RiskMatrix]
 """by version"""
@@ -119,9 +117,14 @@ class Course:
                 f"the matrix then in force, {captured.matrix_version}, is not stored or cannot be read by this version "
                 "of the program; name another one."
             )
-        # rules for data say what is too old to be believed: under others another book is measured
-        measured = then is not None and then.data == matrix.data and not self.judging.revalue
         memory = kept.memory if other is None else memory_under(matrix, then, kept, self.carried)
+        # rules for data say what is too old to be believed: under others another book is measured
+        measured = (
+            not self.judging.revalue
+            and then is not None
+            and then.data == matrix.data
+            and is_known_alike(matrix, then, kept, memory)
+        )
         found = judge(
             kept.views, matrix, memory, kept.now, kept.extra, compiling=kept.compiling,
             recorded=kept.stress if measured else None,
@@ -179,16 +182,10 @@ def _then(captured: Captured) -> tuple[Outcome, str]:
     except (ValueError, AttributeError):  # no JSON, no level of that name, no mapping
         problem = "the levels stored of it cannot be read."
     try:
-        regime = _regime_then(captured)
+        regime = regime_in(captured.snapshot)
     except GuardrailsError:
         problem = problem or "the Snapshot stored of it cannot be read, so its regime is not known."
     return Outcome(captured.level, levels, regime, captured.matrix_version), problem
-
-
-def _regime_then(captured: Captured) -> str:
-    """The regime that was found then. To read the whole Snapshot for it would take as long as to judge the moment."""
-    found = _REGIME.search(unpacked(captured.snapshot))
-    return captured.read_snapshot().regime.name if found is None else found[1].decode()
 
 
 def _unknown(captured: Captured, matrix: RiskMatrix | None, problem: str) -> Judged:

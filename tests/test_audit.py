@@ -21,12 +21,13 @@ from pydantic import SecretStr
 from sqlalchemy import StaticPool, create_engine
 
 from guardrails.audit import behind, verify, verify_file, verify_store
-from guardrails.audit_open import opened_file
 from guardrails.store.database import open_database
-from guardrails.store.evidence import EVIDENCE, HEAD_FILE, Problem, Row, append, digest, keep_head
+from guardrails.store.evidence import EVIDENCE, Problem, Row, digest
+from guardrails.store.evidence_head import HEAD_FILE, keep_head
+from guardrails.store.read_only import opened_file
 from tests.books import ROOT
 from tests.postgres import Server
-from tests.stored import OnServer, change, on_server
+from tests.stored import OnServer, change, on_server, prove
 from tests.stored import opened as a_store
 from tests.test_evidence import BODY, TIME, clean, opened, stored, write
 
@@ -102,7 +103,7 @@ def test_a_good_log_never_has_a_problem(entries: list[tuple[str, str, dict[str, 
     with engine.begin() as connection:
         for book, kind, body in entries:
             clean(body)
-            link = append(connection, book, kind, body, TIME)
+            link = prove(connection, book, kind, body, TIME)
             heads.append({**heads[-1], book: (link.seq, link.hash)})
         earlier = data.draw(st.sampled_from(heads))
         assert verify(connection, earlier) == []
@@ -481,7 +482,7 @@ os._exit(9)
 def test_rows_that_a_killed_program_left_beside_the_file_count(database: Path) -> None:
     head = database.with_name(HEAD_FILE)
     command = [sys.executable, "-c", IN_USE, str(database), str(head)]
-    assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == 9
+    assert subprocess.run(command, cwd=ROOT, timeout=180, check=False).returncode == 9
     before = folder(database)
     assert before["guardrails.db-wal"]
     code, lines = verify_file(database)
@@ -496,7 +497,7 @@ def test_while_somebody_writes(database: Path) -> None:
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     for number in range(3):
         with engine.begin() as connection:
-            append(connection, "b", "order", {}, TIME)
+            prove(connection, "b", "order", {}, TIME)
             assert verify_file(database)[1][0].startswith(f"{12 + number} entries")
         assert verify_file(database)[0] == 0
     assert "behind book 'b' by 3 entries" in verify_file(database)[1][1]
@@ -515,7 +516,7 @@ def test_the_log_of_the_store(tmp_path: Path, kind: str) -> None:
     head = tmp_path / HEAD_FILE
     for number in range(3):
         with database.writing(durable=True) as connection:
-            link = append(connection, "b", "note", {"number": number}, TIME)
+            link = prove(connection, "b", "note", {"number": number}, TIME)
         with database.reading() as connection:
             assert keep_head(head, connection, [link]) == []
         assert verify_store(tmp_path, url)[1][0].startswith(f"{number + 1} entries of 1 books verify")

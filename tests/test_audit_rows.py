@@ -15,7 +15,8 @@ from sqlalchemy import Column, Connection, Float, Integer, delete, insert, selec
 
 from guardrails.audit import verify, verify_store
 from guardrails.audit_rows import Rows
-from guardrails.store.evidence import EVIDENCE, HEAD_FILE, Row, append_all, digest, entry
+from guardrails.store.evidence import EVIDENCE, Row, append, digest, entry
+from guardrails.store.evidence_head import HEAD_FILE
 from guardrails.store.metadata import METADATA, moment
 from guardrails.store.proof import KINDS, PROVEN, identity, insert_proven, row_hash
 from guardrails.store.schema import BOOKS, CRITICAL
@@ -272,6 +273,18 @@ def test_rows_of_a_book_that_has_no_log(kept: Any) -> None:
     assert all(f"book '{DEMO}'" in problem and "none proves it" in problem for problem in problems)
 
 
+@on_one  # a server takes no such book
+def test_a_row_whose_book_is_no_text(kept: Any) -> None:
+    """No book finds it: it must be named all the same."""
+    with edited(kept) as connection:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        ((name, row),) = rows_of("alerts", LIVE, range(77, 78))
+        names = [column.name for column in PROVEN[name].columns if column.name != "id"]
+        values = {**dict(zip(names, row, strict=True)), "book": LIVE.encode()}
+        connection.execute(insert(PROVEN[name]), values)
+        assert said(connection) == ["table alerts has rows that name no book: they were put in"]
+
+
 def test_an_end_that_was_cut_from_the_log_alone_is_seen_without_the_head_file(kept: Any) -> None:
     with edited(kept) as connection:
         last = connection.execute(select(EVIDENCE.c.seq).where(EVIDENCE.c.book == LIVE).order_by(EVIDENCE.c.seq.desc()))
@@ -361,7 +374,7 @@ def older(connection: Connection, name: str, numbers: range) -> None:
         connection.execute(insert(PROVEN[name]), told | ({"author": "of word4567"} if nth == 5 else {}))
         body = {key: value for key, value in told.items() if key not in ("book", "time", "run", "number", "content")}
         body["content_hash"] = hashlib.sha256(str(told["content"]).encode()).hexdigest()
-        append_all(connection, "old", [entry("order", body, moment(time))])
+        append(connection, "old", [entry("order", body, moment(time))])
 
 
 def of_older(kept: Any, *statements: str) -> tuple[list[str], Rows]:

@@ -260,6 +260,7 @@ def test_closes_are_read_as_published(tmp_path: Path, text: str) -> None:
         ("11/17/2026,17,18,17,0", "0 is not above zero"),
         ("11/17/2026,17,18,17,-0", "-0 is no figure"),
         ("11/17/2026,17,18,17,17,5", "stands beyond the last column"),
+        ("11/17/2026,17,18,17,1", "1 is no close of such an index, which lies between 5 and 150"),
         ("11/17/2026,17,18,17,1760", "over 50 times off its neighbours"),
         ("11/14/2026,17,18,17,17.6", "Saturday 2026-11-14 is not a trading day"),
         ("11/18/2026,17,18,17,17.6", "2026-11-18 is not over yet"),

@@ -23,7 +23,8 @@ from guardrails.matrix import RiskMatrix, parse
 from guardrails.portfolio import Portfolio
 from guardrails.replay import Judged, replay
 from guardrails.snapshot import to_json
-from guardrails.store.captures import Captured, packed, unpacked
+from guardrails.store.captures import Captured
+from guardrails.store.packing import packed, unpacked
 from guardrails.values import SourceState
 from tests.books import IBKR, MATRIX, NOW
 from tests.healthy import GENEROUS_MATRIX, SHIPPED, SPX_PUT, World, edited, healthy, limited

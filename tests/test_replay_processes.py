@@ -16,7 +16,8 @@ import pytest
 from guardrails import replay_processes
 from guardrails.replay import Judging, replay
 from guardrails.replay_processes import WORTH_IT, processes_for, replay_parts
-from guardrails.store.captures import Captured, packed, unpacked
+from guardrails.store.captures import Captured
+from guardrails.store.packing import packed, unpacked
 from tests.books import MATRIX
 from tests.healthy import edited, healthy
 from tests.lived import at, lived

@@ -20,14 +20,16 @@ from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix, parse
 from guardrails.memory import Memory
 from guardrails.replay import Judged, replay
-from guardrails.replay_words import document, sentences
-from guardrails.store.captures import Captured, captures, packed, unpacked
+from guardrails.replay_document import document
+from guardrails.replay_words import sentences
+from guardrails.store.captures import Captured, captures
 from guardrails.store.handing import Handing
 from guardrails.store.inbox import Inbox
 from guardrails.store.news import Numbers
+from guardrails.store.packing import packed, unpacked
 from guardrails.store.telemetry import Telemetry
 from guardrails.stress.recorded import recorded_of
-from guardrails.values import SourceState
+from guardrails.values import Observed, SourceState
 from tests.books import IBKR, MATRIX, NOW
 from tests.healthy import GENEROUS_MATRIX, SHIPPED, SPX_PUT, edited, edited_text, healthy
 from tests.lived import at, captured, lived
@@ -185,6 +187,21 @@ def test_what_was_not_measured_is_measured_now(why: str) -> None:
     past, matrix = world("healthy"), REVALUED[why]
     kept, anew = (list(replay(past, matrix, KNOWN, revalue=revalue)) for revalue in (False, True))
     assert [one.revalued for one in kept] == [True]
+    assert kept == anew
+
+
+def test_where_the_regime_would_not_have_been_known_the_book_is_revalued() -> None:
+    """At night the last official close says what the regime is. The memory then had one; the regime of another matrix
+    is told from what the moment itself says, and that has none: then VIX is not known and nothing is cleared.
+    """
+    memory = replace(healthy(), matrix=MATRIX).assess().memory
+    now, view = at(360)
+    said = replace(view.market, vix=Observed(17.0, NOW, "test"), vix_closes=(), vix3m_closes=(), open=False)
+    past, other = lived([(now, replace(view, market=said))], MATRIX, memory), edited({"regime.down_margin": 0.05})
+    kept, anew = (list(replay(past, other, KNOWN, revalue=revalue)) for revalue in (False, True))
+    assert Level.OK in {past[0].read_levels()[name] for name in stress_of(anew[0])}
+    losses = {level for name, level in stress_of(anew[0]).items() if not name.startswith("model_residual")}
+    assert losses == {Level.UNKNOWN, Level.BREACH}
     assert kept == anew
 
 

@@ -35,18 +35,19 @@ from guardrails.alerts.values import (
 from guardrails.audit import verify_store
 from guardrails.memory import Memory
 from guardrails.store import alert_history, texts
-from guardrails.store.alert_rows import Step, alert_news, counts, latest
+from guardrails.store.alert_rows import alert_news, counts
 from guardrails.store.alerts_open import open_alerts
 from guardrails.store.books import Book, book_of
 from guardrails.store.condition import condition
 from guardrails.store.database import Database
-from guardrails.store.evidence import HEAD_FILE, read_head
+from guardrails.store.evidence_head import HEAD_FILE, read_head
 from guardrails.store.following import Published
 from guardrails.store.inbox import Inbox
 from guardrails.store.lease import DEAD_SECONDS, Leases, Program
 from guardrails.store.metadata import StoreError
 from guardrails.store.news import Numbers
 from guardrails.store.proof import insert_proven
+from guardrails.store.steps import Step, latest
 from guardrails.store.writer import Writer
 from tests.alerted import BREACH, acknowledged, alert, at, delivery, fired, message, resolved
 from tests.books import NOW, ROOT, TASTY
@@ -390,7 +391,7 @@ def test_rows_that_only_a_spool_has_are_found_also_those_of_a_program_that_was_k
 
 def test_a_killed_program_leaves_every_message_that_it_was_told_is_kept(tmp_path: Path) -> None:
     code = f"from tests.test_store_alerts import die; die({str(tmp_path)!r})"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=180)
     assert ended.returncode == -signal.SIGKILL
     database = opened(tmp_path)
     writer = Writer(database, tmp_path / "spool", now)
@@ -541,7 +542,7 @@ def test_alerts_are_shown_to_readers_and_may_be_absent(tmp_path: Path, begin: Be
 
 
 def test_alerts_of_another_version_do_not_hide_the_snapshot(tmp_path: Path, begin: Begin, kind: str) -> None:
-    from guardrails.store.captures import packed  # noqa: PLC0415  # only what this test needs to write by hand
+    from guardrails.store.packing import packed  # noqa: PLC0415  # only what this test needs to write by hand
 
     names = [row.name for row in HEALTHY.snapshot.sources]
     first, second = begin(), begin(spool=tmp_path / "second")

@@ -35,6 +35,8 @@ from guardrails.store.columns import BACKFILL
 from guardrails.store.database import FILE, Database
 from guardrails.store.inserts import columns
 from guardrails.store.metadata import StoreError, micros
+from guardrails.store.packing import packed
+from guardrails.store.quarters import QUARTERS
 from guardrails.store.rollup import roll_up
 from guardrails.store.schema import BOOKS, GREEK_SNAPSHOTS, POSITIONS, REGIME_CHANGES
 from guardrails.store.sharing import CAPTURES, LEASES
@@ -439,8 +441,8 @@ def test_backfilled_rows_stay(tmp_path: Path) -> None:
 
 
 def capture(time: int, cause: str = "level", level: str = "OK", book: str = BOOK) -> dict[str, Any]:
-    packed = {"levels": "{}", "inputs": b"", "snapshot": b""}
-    return {"book": book, "time": time, "cause": cause, "level": level, **packed}
+    content = {"levels": "{}", "inputs": b"", "snapshot": b""}
+    return {"book": book, "time": time, "cause": cause, "level": level, **content}
 
 
 def captured(folder: Path, book: str = BOOK) -> list[int]:
@@ -480,6 +482,30 @@ def test_of_old_captures_the_first_change_in_each_regime_is_kept(tmp_path: Path)
     for _ in range(2):
         retire(database, tmp_path, 3, 0, LATER)
         assert captured(tmp_path) == [at(text) for text in ("14:31", "14:33", "14:36")]
+    database.close()
+
+
+@pytest.mark.usefixtures("kind")
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "not told"])
+def test_the_first_change_in_a_regime_that_counts_from_a_time_before_it_was_known_is_kept(
+    tmp_path: Path, *, is_told: bool
+) -> None:
+    """The close of an evening that is read in the morning: until then the calmer one was in force."""
+    database = begun(tmp_path)
+    put(database, REGIME_CHANGES, {"run": "r", "number": 1, "time": at("14:20"), "old": "calm", "new": "stressed",
+                                   "cause": "", "targets": "[]"})  # fmt: skip
+    if is_told:
+        for text, regime in (("14:15", "calm"), ("14:30", "stressed"), ("14:45", "stressed")):
+            times = {"time": at(text), "first": at(text), "last": at(text)}
+            put(database, QUARTERS, {**times, "regime": regime})
+    found = [("14:31", "calm"), ("14:33", "calm"), ("14:35", "stressed"), ("14:36", "stressed"), ("14:44", "stressed"),
+             ("14:46", "stressed"), ("14:47", "stressed"), ("14:48", "stressed")]  # fmt: skip
+    for text, regime in found:
+        seen = packed(json.dumps({"regime": {"name": regime}}, separators=(",", ":")).encode())
+        put(database, CAPTURES, {**capture(at(text)), "snapshot": seen})
+    for _ in range(2):
+        retire(database, tmp_path, 3, 0, LATER)
+        assert captured(tmp_path) == [at(text) for text in ("14:31", "14:35", "14:44", "14:46", "14:48")]
     database.close()
 
 

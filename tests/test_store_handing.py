@@ -13,12 +13,13 @@ from guardrails.assess import Inputs, assess, judge
 from guardrails.findings import Level
 from guardrails.memory import Memory
 from guardrails.snapshot import Snapshot
-from guardrails.store.captures import Captured, capture_row, unpacked
+from guardrails.store.captures import Captured, capture_row
 from guardrails.store.handing import Handing
 from guardrails.store.inbox import Inbox
 from guardrails.store.metadata import StoreError
 from guardrails.store.metadata import moment as time_of
 from guardrails.store.news import Numbers
+from guardrails.store.packing import unpacked
 from guardrails.values import AccountId, Observed, Stream, View
 from tests.books import NOW
 from tests.healthy import healthy
@@ -63,7 +64,7 @@ def test_a_closed_market_is_captured_every_quarter_of_an_hour() -> None:
 
 
 def test_a_clock_set_back_goes_on_being_captured() -> None:
-    assert captured((3600, OK), (0, OK), (30, OK), (60, OK)) == [(3600, "level"), (0, "period"), (60, "period")]
+    assert captured((3600, OK), (0, OK), (30, OK), (60, OK)) == [(3600, "level"), (0, "level"), (60, "period")]
 
 
 def read(inputs: Inputs, snapshot: Snapshot) -> Captured:

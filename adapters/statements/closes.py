@@ -18,6 +18,7 @@ from adapters.statements.fields import DayOrder, day_order, number, shown
 from adapters.statements.sections import TROUBLE, lowered, named, rows, unfinished
 from guardrails.errors import SourceError
 from guardrails.past import Closes, Past, doubts, is_holiday, of_day
+from guardrails.stress.response import CREDIBLE_VIX, credible
 
 _AMERICAN = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 _MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T]00:00(:00)?([+-]\d{2}:?\d{2}|Z)?")
@@ -61,6 +62,7 @@ def _values(
     told: Sequence[tuple[int, date, float]], now: datetime
 ) -> tuple[tuple[tuple[date, float], ...], list[LeftOut]]:
     """The closes by date, and what is doubtful or told in two ways."""
+    low, high = CREDIBLE_VIX
     first: dict[date, float] = {}
     for _, day, close in told:
         first.setdefault(day, close)
@@ -68,7 +70,12 @@ def _values(
     refused = [LeftOut(line, f"{day} is told in two ways, none is taken") for line, day, _ in told if day in twice]
     once = {day: (line, close) for line, day, close in told if day not in twice}
     rows = [(line, day, close) for day, (line, close) in sorted(once.items())]
-    wrong = doubts([(of_day(day), close) for _, day, close in rows], now, price=True)
+    wrong = {
+        place: f"{close:g} is no close of such an index, which lies between {low:g} and {high:g}"
+        for place, (_, _, close) in enumerate(rows)
+        if not credible(close)  # the last one of a file that breaks off may be a digit of it
+    }
+    wrong |= doubts([(of_day(day), close) for _, day, close in rows], now, price=True)
     refused += [LeftOut(rows[place][0], why) for place, why in wrong.items()]
     return tuple((day, close) for place, (_, day, close) in enumerate(rows) if place not in wrong), refused
 

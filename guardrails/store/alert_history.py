@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from guardrails.alerts.values import DeliveryState, Message, Severity, State
-from guardrails.store.alert_rows import CHUNK, Step, first_rows, latest, message_in, names_in
+from guardrails.store.alert_rows import first_rows, message_in, names_in
 from guardrails.store.database import Database
 from guardrails.store.deeds import ALERTS, DELIVERIES
 from guardrails.store.metadata import micros, moment
 from guardrails.store.points import fetch
+from guardrails.store.steps import Step, fetch_ids, latest
 
 MOST_ROWS = 100_000
 """rows looked at for one answer, the newest: years of a book that is watched by a person"""
@@ -162,11 +163,9 @@ def _now(steps: Iterable[Step]) -> list[Step]:
 
 def _whole(connection: Connection, ids: Sequence[int]) -> dict[str, tuple[Any, ...]]:
     """By key the columns of these rows of `deliveries`."""
-    c, found = DELIVERIES.c, dict[str, tuple[Any, ...]]()
-    for begin in range(0, len(ids), CHUNK):
-        query = select(c.delivery, c.channel, c.state, c.attempt, c.time, c.due, c.detail, c.alerts)
-        found |= {row[0]: row for row in fetch(connection, query.where(c.id.in_(ids[begin : begin + CHUNK])))}
-    return found
+    c = DELIVERIES.c
+    query = select(c.delivery, c.channel, c.state, c.attempt, c.time, c.due, c.detail, c.alerts)
+    return {row[0]: row for row in fetch_ids(connection, query, DELIVERIES, ids)}
 
 
 def _delivery_row(row: tuple[Any, ...], first: Any) -> DeliveryRow:

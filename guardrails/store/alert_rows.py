@@ -1,16 +1,11 @@
-"""Alerts and their deliveries as rows of the store, and what their rows say is true last.
-
-Rows may come late and out of order: those of a program that lost its lease wait in its spool until it, or a later
-start, writes the book again. So what is true of an alert is not its row stored last. Within one run the writer's own
-count tells the order, between runs the time of the step.
-"""
+"""Alerts and their deliveries as rows of the store, and back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
@@ -23,23 +18,11 @@ from guardrails.store.inserts import Row
 from guardrails.store.metadata import micros, moment
 from guardrails.store.news import News, Numbers
 from guardrails.store.schema import BOOKS
+from guardrails.store.steps import CHUNK
 from guardrails.store.texts import document, name, text
 
-CHUNK = 500
-"""keys asked for in one statement"""
 DONE = (DeliveryState.SENT.value, DeliveryState.DEAD.value, DeliveryState.SUPERSEDED.value)
 _ALERT, _MESSAGE, _NAMES = TypeAdapter(Alert), TypeAdapter(Message), TypeAdapter(tuple[str, ...])
-
-
-class Step(NamedTuple):
-    """One row of either table, as far as it says what is true last."""
-
-    run: str
-    number: int
-    time: int
-    key: str
-    """of the alert or the delivery"""
-    state: str
 
 
 def alert_news(book: Book, events: Sequence[Event], deliveries: Sequence[Delivery], numbers: Numbers) -> News:
@@ -103,21 +86,6 @@ def _json(adapter: TypeAdapter[Any], value: Any, names: Sequence[str] = ()) -> s
     except ValueError:  # what is no Unicode text; several times slower
         plain = asdict(value)
     return document(plain, names)
-
-
-def latest(steps: Iterable[Step]) -> dict[str, Step]:
-    """What is true last, by key: the last of each run by the run's own count, of several runs the latest by time."""
-    of_runs: dict[tuple[str, str], Step] = {}
-    for step in steps:
-        known = of_runs.get((step.key, step.run))
-        if known is None or known.number < step.number:
-            of_runs[step.key, step.run] = step
-    found: dict[str, Step] = {}
-    for step in of_runs.values():
-        known = found.get(step.key)
-        if known is None or (known.time, known.number) < (step.time, step.number):
-            found[step.key] = step
-    return found
 
 
 def counts(message: Message) -> bool:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from guardrails.assess import Inputs
+from guardrails.intake import CLOCK_SKEW
+from guardrails.keeper import Kept
 from guardrails.portfolio import Portfolio
 from guardrails.snapshot import Snapshot
 from guardrails.store.books import book_of, owners_of
 from guardrails.store.captures import LEVEL, PERIOD
-from guardrails.store.inbox import Inbox
-from guardrails.store.news import Numbers, Seen, is_matrix, news_of
+from guardrails.store.faults import reason
+from guardrails.store.inbox import Inbox, Nowhere, Place
+from guardrails.store.news import News, Numbers, Seen, is_matrix, news_of
 from guardrails.store.schema import FINDING_TRANSITIONS, REGIME_CHANGES
 from guardrails.store.telemetry import Capture, Moment
 from guardrails.stress.recorded import recorded_of
@@ -31,7 +35,7 @@ _TOLD = (FINDING_TRANSITIONS.name, REGIME_CHANGES.name)
 
 
 class Handing:
-    """Puts into `inbox` what is to be kept; belongs to one thread."""
+    """Puts into `inbox` what is to be kept; belongs to one thread, but for what says that it does not."""
 
     def __init__(self, inbox: Inbox, numbers: Numbers, every: float, capture_every: float) -> None:
         self._inbox, self._numbers = inbox, numbers
@@ -45,7 +49,8 @@ class Handing:
         """something has changed since then"""
         self._anew = threading.Event()
         self.lost = 0
-        """moments since the start of which nothing could be kept, as the memory was full of what must survive"""
+        """moments, steps of alerts and deeds since the start of which nothing could be kept, as the memory was full of
+        what must survive"""
         self.problem = ""
 
     def begin_anew(self) -> None:
@@ -64,6 +69,21 @@ class Handing:
                 log.exception("a snapshot could not be handed to the store")
             self.problem = said
 
+    def hand(self, make: Callable[[], News], count: int, what: str) -> Kept:
+        """Hand over the `count` things of which `make` makes the news, all of them or none; from any thread, never
+        raises. What it returns says when they are kept.
+        """
+        if not count:
+            return Place(self._inbox, 0)
+        try:
+            place = self._inbox.put_news(make())
+        except Exception as error:  # whoever hands over goes on, and is told that it is not kept
+            log.error("%d %s cannot be written (%s: %s)", count, what, type(error).__name__, reason(error))  # noqa: TRY400  # a trace would show the values
+            place = None
+        if place is None:
+            self.lost += count
+        return place or Nowhere()
+
     def _take(
         self, snapshot: Snapshot, matrix_text: str, portfolio: Portfolio, scenario: str, inputs: Inputs | None
     ) -> None:
@@ -71,6 +91,8 @@ class Handing:
         if self._anew.is_set():
             self._anew.clear()
             self._seen, self._last, self._captured = Seen(), None, None
+        if self._last is not None and snapshot.as_of < self._last.as_of - CLOCK_SKEW:
+            self._seen = Seen()  # the clock was set back: what stands now was told of a time that is yet to come
         problem = ""
         news, seen = news_of(self._seen, snapshot, matrix_text, owners, book, self._numbers)
         if seen.matrix_version != snapshot.matrix_version and not is_matrix(matrix_text, snapshot):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from guardrails.orders import Fill
+from guardrails.safety import SafetyChange
 from guardrails.store.deed_rows import deed_in
 from guardrails.store.deeds import FILLS, FLATTEN_RUNS, SAFETY_CHANGES
+from guardrails.store.metadata import micros
 from guardrails.store.points import fetch
 
 MOST_DEEDS = 2_000
@@ -71,12 +74,31 @@ def deeds(connection: Connection, book: str, begin: int, end: int, most: int = M
 
 
 def _safety(connection: Connection, book: str, begin: int, end: int, most: int) -> tuple[SafetyStep, ...]:
+    """Rows are in the order of what they tell, but after a clock was set back they are of a later time than that: then
+    the state counts from when it was set, and what a clock that ran ahead had set before ends there.
+    """
     c = SAFETY_CHANGES.c
-    query = select(c.time, c.new, c.author, c.reason).where(c.book == book)
-    newest = query.where(c.time >= begin, c.time < end).order_by(c.time.desc(), c.id.desc()).limit(most)
-    before = query.where(c.time < begin).order_by(c.time.desc(), c.id.desc()).limit(1)
-    rows = [*fetch(connection, newest), *fetch(connection, before)]
-    return tuple(SafetyStep(*row) for row in reversed(rows))
+    query = select(c.time, c.new, c.author, c.reason, c.content).where(c.book == book)
+    parts = ((c.time >= end, most), ((c.time >= begin) & (c.time < end), most), (c.time < begin, 1))
+    steps: list[SafetyStep] = []
+    until = sys.maxsize
+    for which, many in parts:
+        newest = query.where(which).order_by(c.time.desc(), c.id.desc()).limit(many)
+        for time, state, author, reason, content in fetch(connection, newest):
+            until = min(until, time, _set_at(content, time))
+            steps.append(SafetyStep(until, state, author, reason))
+    told = [step for step in steps if step.time < end]
+    older = next((place for place, step in enumerate(told) if step.time < begin), len(told))
+    return tuple(reversed(told[: older + 1]))
+
+
+def _set_at(content: str | None, time: int) -> int:
+    """When the state in a row of this `time` was set; `time` where this version of the program cannot read it."""
+    try:
+        change = deed_in(SAFETY_CHANGES, content or "")
+    except ValueError:
+        return time
+    return micros(change.time) if isinstance(change, SafetyChange) else time
 
 
 def _flattens(connection: Connection, book: str, begin: int, end: int) -> tuple[FlattenStep, ...]:

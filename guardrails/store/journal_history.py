@@ -6,17 +6,16 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from guardrails.execution.values import BookThen, JournalEntry, JournalKind
-from guardrails.store.alert_rows import CHUNK, Step, latest
 from guardrails.store.database import Database
 from guardrails.store.deed_rows import deed_in
 from guardrails.store.deeds import JOURNAL
 from guardrails.store.metadata import micros
 from guardrails.store.points import fetch
+from guardrails.store.steps import Step, fetch_ids, latest
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,8 @@ def entries(database: Database, book: str, chosen: JournalFilter, limit: int) ->
         rows = fetch(connection, query.order_by(c.time.desc(), c.id.desc()).limit(MOST_ROWS))
         ids = {(run, number): row_id for row_id, run, number, _, _ in rows}
         steps = latest(Step(run, number, time, key, "") for _, run, number, time, key in rows).values()
-        contents = _contents(connection, [ids[step.run, step.number] for step in steps])
+        told = [ids[step.run, step.number] for step in steps]
+        contents = [content or "" for (content,) in fetch_ids(connection, select(c.content), JOURNAL, told)]
     found = [entry for entry in _read(contents) if chosen.passes(entry)]
     return sorted(found, key=lambda entry: (entry.time, entry.key), reverse=True)[:limit]
 
@@ -124,14 +124,6 @@ def _leg_cells(entry: JournalEntry) -> list[dict[str, Cell]]:
         (leg.label, leg.key, leg.quantity, leg.price, leg.fees, " ".join(leg.execution)) for leg in entry.legs
     ]
     return [dict(zip(names, row, strict=True)) for row in rows or [(None,) * len(names)]]
-
-
-def _contents(connection: Connection, ids: Sequence[int]) -> list[str]:
-    c, found = JOURNAL.c, list[str]()
-    for begin in range(0, len(ids), CHUNK):
-        rows: list[tuple[Any, ...]] = fetch(connection, select(c.content).where(c.id.in_(ids[begin : begin + CHUNK])))
-        found += [content or "" for (content,) in rows]
-    return found
 
 
 def _read(contents: Iterable[str]) -> Iterable[JournalEntry]:

@@ -7,15 +7,17 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from guardrails.findings import Level
-from guardrails.snapshot import Change, Snapshot
+from guardrails.intake import CLOCK_SKEW
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.market import Change
 from guardrails.store import rows
 from guardrails.store.books import Book, Owners
 from guardrails.store.columns import LIVE
 from guardrails.store.inserts import Row, columns
-from guardrails.store.metadata import micros
+from guardrails.store.metadata import micros, moment
 from guardrails.store.rows import Subject
 from guardrails.store.schema import (
     BOOKS,
@@ -103,7 +105,8 @@ def is_matrix(matrix_text: str, snapshot: Snapshot) -> bool:
 
 def resumed(connection: Connection, news: News, numbers: Numbers) -> list[Sent]:
     """The rows of the first news of a run, told as changes against what an earlier run has stored."""
-    levels, starts = _stored_levels(connection, news.book), _stored_starts(connection, news.book)
+    levels = _stored_levels(connection, news.book, micros(moment(news.time) + CLOCK_SKEW))
+    starts = _stored_starts(connection, news.book)
     changes = _stored_changes(connection, news.book)
     found: list[Sent] = []
     told: set[Subject] = set()
@@ -129,17 +132,19 @@ def resumed(connection: Connection, news: News, numbers: Numbers) -> list[Sent]:
     return found + numbers.to(FINDING_TRANSITIONS.name, absent)
 
 
-def _stored_levels(connection: Connection, book: Book) -> dict[Subject, tuple[str | None, str | None]]:
+def _stored_levels(connection: Connection, book: Book, until: int) -> dict[Subject, tuple[str | None, str | None]]:
     """The level of every check and subject that is the latest by its time, and the one that was stored last.
 
     They differ when rows had waited in a spool while another program wrote, and when a clock was set back; only where
-    both say the same is it known what was true last.
+    both say the same is it known what was true last. What a clock that ran ahead has stored of a time after `until`
+    says nothing yet of what is true now.
     """
     c = FINDING_TRANSITIONS.c
     found: list[dict[Subject, str | None]] = []
-    for order in ((c.time.desc(), c.id.desc()), (c.id.desc(),)):
+    orders = ((c.time.desc(), c.id.desc()), c.time <= until), ((c.id.desc(),), true())
+    for order, which in orders:
         place = func.row_number().over(partition_by=(c.check_name, c.subject), order_by=order).label("place")
-        ranked = select(c.check_name, c.subject, c.new, place).where(c.book == book.key).subquery()
+        ranked = select(c.check_name, c.subject, c.new, place).where(c.book == book.key, which).subquery()
         query = select(ranked.c.check_name, ranked.c.subject, ranked.c.new).where(ranked.c.place == 1)
         found.append({(check, subject): level for check, subject, level in connection.execute(query)})
     by_time, stored = found
