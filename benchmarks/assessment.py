@@ -14,8 +14,9 @@ from benchmarks import book, frames, objects, verdicts
 from benchmarks.timing import Row, medians, ms
 from guardrails import checks
 from guardrails.assess import Assessment, assess
-from guardrails.exposures import BUCKETS, Exposures, Interval, Measure, measure_exposures
+from guardrails.exposures import BUCKETS, Exposures, measure_exposures
 from guardrails.findings import Finding
+from guardrails.intervals import Interval, Measure
 from guardrails.matrix import RiskMatrix, load
 from guardrails.memory import Memory
 from guardrails.snapshot import to_json

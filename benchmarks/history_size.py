@@ -31,7 +31,8 @@ from guardrails import calendar, pricing
 from guardrails.assess import assess
 from guardrails.instruments import Right
 from guardrails.memory import Memory
-from guardrails.snapshot import GroupRow, PositionRow, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.book import GroupRow, PositionRow
 from guardrails.store.archive import retire
 from guardrails.store.books import owners_of
 from guardrails.store.rollup import roll_up

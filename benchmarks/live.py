@@ -24,7 +24,8 @@ import psutil
 from guardrails.brokers import Broker
 from guardrails.engine import Engine, EngineSettings
 from guardrails.matrix import MatrixFile
-from guardrails.snapshot import Snapshot, SourceRow
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.sources import SourceRow
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOK_SECONDS = 0.005

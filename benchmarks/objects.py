@@ -12,14 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from guardrails import calendar
+from guardrails.betas import LEVERED_VOLATILITY_BETA, MISSING_BETA, VOLATILITY_BETA
 from guardrails.columns import LINEAR, spot_of
-from guardrails.exposures import (
-    BUCKET_ENDS,
-    BUCKETS,
-    LEVERED_VOLATILITY_BETA,
-    MISSING_BETA,
-    VOLATILITY_BETA,
-)
+from guardrails.exposures import BUCKET_ENDS, BUCKETS
 from guardrails.instruments import Kind, Right
 from guardrails.portfolio import Portfolio
 from guardrails.products import SP500, VOLATILITY_GROUP, group_of

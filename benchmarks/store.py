@@ -34,10 +34,11 @@ from guardrails.memory import Memory
 from guardrails.snapshot import to_json
 from guardrails.store import inserts
 from guardrails.store.books import book_of
-from guardrails.store.captures import PERIOD, capture_row, unpacked
+from guardrails.store.captures import PERIOD, capture_row
 from guardrails.store.database import Database
 from guardrails.store.lease import Leases, Program
 from guardrails.store.metadata import micros
+from guardrails.store.packing import unpacked
 from guardrails.store.schema import ACCOUNT_VALUES, GREEK_SNAPSHOTS, SNAPSHOTS, UNDERLYING_TOTALS
 from guardrails.store.telemetry import Moment, Telemetry
 from guardrails.store.writer import Writer

@@ -25,7 +25,8 @@ from guardrails.snapshot import Snapshot
 from guardrails.store import history
 from guardrails.store.books import book_of
 from guardrails.store.database import Database, open_database
-from guardrails.store.evidence import HEAD_FILE, keep_head, last_link
+from guardrails.store.evidence import last_link
+from guardrails.store.evidence_head import HEAD_FILE, keep_head
 from guardrails.store.inserts import columns, insert
 from guardrails.store.metadata import micros
 from guardrails.store.proof import insert_proven

@@ -6,7 +6,6 @@ another machine is one whose machine bears another name: that its process has en
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import random
@@ -35,6 +34,7 @@ from guardrails.memory import Memory
 from guardrails.store.inserts import columns
 from guardrails.store.metadata import micros
 from guardrails.store.schema import FINDING_TRANSITIONS
+from guardrails.store.spool import waiting_rows
 from guardrails.store.writer import Writer
 
 POSITIONS, ROUNDS = 1_000, 50
@@ -197,8 +197,6 @@ def _spooled(home: Path) -> Iterator[Told]:
     """Changes that wait in the spool of a program for its next start."""
     names = ("time", "check_name", "subject", "new")
     wanted = [columns(FINDING_TRANSITIONS).index(name) for name in names]
-    for path in (home / "spool").glob("spool*.jsonl"):
-        for line in path.read_text(encoding="ascii").splitlines():
-            name, values = json.loads(line)
-            if name == FINDING_TRANSITIONS.name:
-                yield [values[place] for place in wanted]
+    for name, values in waiting_rows(home / "spool"):
+        if name == FINDING_TRANSITIONS.name:
+            yield [values[place] for place in wanted]

@@ -15,8 +15,8 @@ from benchmarks.objects import DELTA, GAMMA, NEAR_DAYS, VEGA_30D, WHOLE, Five, R
 from guardrails import calendar, checks, wording
 from guardrails.checks.concentration import NEGLIGIBLE
 from guardrails.checks.theta import NEGLIGIBLE_VEGA
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.limits import Bound, Limits, short_side, size_of, stricter
 from guardrails.portfolio import Portfolio
 

@@ -13,10 +13,13 @@ from pathlib import Path
 from guardrails import wording
 from guardrails.brokers import Broker
 from guardrails.errors import MatrixError
+from guardrails.execution import intents
+from guardrails.execution.kept_room import ACTION, KeptRoom
 from guardrails.look import look
 from guardrails.matrix import advice, load
 from guardrails.settings import Settings, TradingSetting
 from guardrails.store.condition import condition
+from guardrails.store.spool import room_in
 from guardrails.values import Source, SourceState, Stream, View
 
 Told = tuple[str, bool, str]
@@ -33,6 +36,7 @@ def examine(
     return [
         _matrix(settings.guardrails_matrix),
         _data_dir(settings.guardrails_data_dir),
+        _room(settings.guardrails_data_dir),
         ("database", *condition(settings.guardrails_data_dir, settings.database_url)),
         *(_source(open_sources([name], settings, clock)[0], clock) for name in settings.guardrails_sources),
         *channels(settings),
@@ -92,6 +96,19 @@ def _data_dir(folder: Path) -> Told:
     except OSError as error:
         return "data folder", False, f"{folder} cannot be written ({error.strerror}); set GUARDRAILS_DATA_DIR"
     return "data folder", True, f"{folder} can be written"
+
+
+def _room(folder: Path) -> Told:
+    """What running programs keep for the day on which the disk is full."""
+    name = "room on the disk"
+    try:
+        exits, rows = intents.room_in(folder), room_in(folder / "spool")
+    except OSError as error:
+        return name, False, f"what is kept in {folder} cannot be read ({error.strerror})"
+    if exits is None:
+        return name, True, "none is kept yet for a full disk; the first start takes it"
+    room = KeptRoom(exits, rows)
+    return name, not room.is_short, f"{room.words}\nwhat to do: {ACTION}" if room.is_short else room.words
 
 
 def _source(source: Broker, clock: Clock) -> Told:

@@ -17,11 +17,11 @@ from guardrails import replay_words
 from guardrails.comparison import Comparison, compare
 from guardrails.matrix import RiskMatrix
 from guardrails.pricing import compiled
+from guardrails.replay_document import document
 from guardrails.replay_processes import frozen, processes_for
 from guardrails.settings import Settings
 from guardrails.store.books import book_of
-from guardrails.store.database import SERVER, open_database, parsed
-from guardrails.store.sqlite import FILE
+from guardrails.store.database import open_database, place_of
 from guardrails.stored_replay import Reading, Seen, file_to_read, last_capture, replay_stored
 
 _INSTANT = timedelta(microseconds=1)
@@ -49,7 +49,7 @@ def answer(asked: Asked, settings: Settings, clock: Callable[[], datetime], *, a
     with _reading(asked, settings, clock) as reading, _progress() as seen, frozen():
         found = _found(asked, reading, book, seen)
     if as_json:
-        text = json.dumps(replay_words.document(found), indent=1, sort_keys=True, ensure_ascii=False)
+        text = json.dumps(document(found), indent=1, sort_keys=True, ensure_ascii=False)
         sys.stdout.buffer.write(text.encode("utf-8") + b"\n")
     else:
         console = Console(highlight=False)
@@ -70,15 +70,14 @@ def _found(asked: Asked, reading: Reading, book: str, seen: Seen) -> Comparison:
 @contextmanager
 def _reading(asked: Asked, settings: Settings, clock: Callable[[], datetime]) -> Iterator[Reading]:
     """The store, to be read only: a file is not even brought up to date."""
-    url = settings.database_url
-    place = None if url is None or asked.database is not None else parsed(url)
-    if place is not None and place.drivername == SERVER:
-        with closing(open_database(settings.guardrails_data_dir, clock, url)) as database:
-            yield database.reading
+    folder, url = settings.guardrails_data_dir, settings.database_url
+    place = asked.database or place_of(folder, url)
+    if isinstance(place, Path):
+        with file_to_read(place) as reading:
+            yield reading
         return
-    named = settings.guardrails_data_dir / FILE if place is None else Path(str(place.database))
-    with file_to_read(asked.database or named) as reading:
-        yield reading
+    with closing(open_database(folder, clock, url)) as database:
+        yield database.reading
 
 
 @contextmanager

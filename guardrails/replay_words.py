@@ -1,19 +1,17 @@
-"""What a replay found, in sentences, as rows of a table and as a document; worst first, the same for the same input."""
+"""What a replay found, in sentences and as rows of a table; worst first, the same for the same input."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 from guardrails import wording
 from guardrails.breaches import FALSE_BELOW, Breach, Kind, Span
 from guardrails.calendar import NEW_YORK
-from guardrails.comparison import Comparison, Side
+from guardrails.comparison import Comparison
 from guardrails.findings import Level
 from guardrails.titles import headline, title_of
 
-SCHEMA = "guardrails.replay/1"
 _LISTED = 10
 """breaches of one kind that are listed in the text; the document and the table hold all"""
 _SAME, _DIFFERS, _UNKNOWN = 0, 1, 3
@@ -76,30 +74,6 @@ def table(found: Comparison) -> list[dict[str, str | float | None]]:
         }
         for breach in found.breaches
     ]
-
-
-def document(found: Comparison) -> dict[str, Any]:
-    """The whole answer as plain values; times are ISO in UTC, times at a level whole seconds."""
-    return {
-        "schema": SCHEMA,
-        "moments": found.moments,
-        "begin": _iso(found.begin),
-        "end": _iso(found.end),
-        "spacing_seconds": found.spacing_seconds,
-        "longest_seconds": found.longest_seconds,
-        "unwatched_seconds": found.unwatched_seconds,
-        "differing": found.differing,
-        "differences": [
-            {"time": _iso(d.time), "name": d.name, "then": d.then, "again": d.again} for d in found.differences
-        ],
-        "revalued": found.revalued,
-        "unreadable": found.unreadable,
-        "problems": [{"time": _iso(time), "problem": problem} for time, problem in found.problems],
-        "false_alarm_below": FALSE_BELOW,
-        "breaches": [_breach(breach) for breach in found.breaches],
-        "then": _side(found.then),
-        "again": _side(found.again),
-    }
 
 
 def _whole(found: Comparison) -> str:
@@ -228,38 +202,8 @@ def _shift(breach: Breach) -> float | None:
     return round((breach.again.begin - breach.then.begin).total_seconds() / 60, 2)
 
 
-def _breach(breach: Breach) -> dict[str, Any]:
-    return {
-        "kind": breach.kind,
-        "check": breach.check,
-        "subject": breach.subject,
-        "then": _span(breach.then),
-        "again": _span(breach.again),
-        "fall": None if breach.fall is None else round(breach.fall, 6),
-        "fall_known": breach.fall_known,
-        "deposits_known": breach.deposits_known,
-    }
-
-
-def _side(side: Side) -> dict[str, Any]:
-    return {
-        "matrix_versions": list(side.versions),
-        "unknown": side.unknown,
-        "regime_changes": [{"time": _iso(m.time), "old": m.old, "new": m.new} for m in side.regime_changes],
-        "seconds": {check: dict(times) for check, times in side.seconds.items()},
-    }
-
-
-def _span(span: Span | None) -> list[str | None] | None:
-    return None if span is None else [_iso(span.begin), _iso(span.end)]
-
-
 def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
 
 
 def _time(time: datetime | None) -> str:

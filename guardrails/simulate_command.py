@@ -21,7 +21,6 @@ from guardrails import calendar, wording
 from guardrails.asking_the_watch import ask_the_watch
 from guardrails.assess import assess
 from guardrails.brokers import Broker, PreviewingBroker, TradingBroker
-from guardrails.engine import STATE_FILE
 from guardrails.errors import OrderError, SourceError
 from guardrails.execution.safety_file import SafetyFile
 from guardrails.gate.folding import folded
@@ -37,6 +36,7 @@ from guardrails.order_json import impact_document, impact_of, parse_order
 from guardrails.orders import BrokerOrder, Order, Preview
 from guardrails.outages import about_task, failed_view
 from guardrails.pricing import compiled
+from guardrails.recording import STATE_FILE
 from guardrails.redaction import redact
 from guardrails.requests import Answer, Kind, Said
 from guardrails.settings import Settings

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import Connection, NullPool, create_engine, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError
 
 from guardrails.comparison import Comparison, compare
@@ -21,6 +21,7 @@ from guardrails.replay_processes import replay_parts
 from guardrails.store.captures import Captured, captures
 from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError, micros, moment
+from guardrails.store.read_only import opened_file, state_of
 from guardrails.store.schema import MATRIX_VERSIONS
 from guardrails.store.sharing import CAPTURES
 
@@ -114,19 +115,9 @@ def file_to_read(path: Path) -> Iterator[Reading]:
     that nobody used was written meanwhile, for then what was read may be torn."""
     if not path.is_file():
         raise StoreError(f"There is no database at {path}. Give --database PATH, or set GUARDRAILS_DATA_DIR.")
-    alone = not any(path.with_name(path.name + end).exists() for end in ("-wal", "-journal"))
-    before = path.stat()
-    uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
-
-    @contextmanager
-    def reading() -> Iterator[Connection]:
-        with engine.connect() as connection, connection.begin():
-            yield connection
-
-    yield reading
-    after = path.stat()
-    if alone and (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+    used, *before = state_of(path)
+    yield partial(opened_file, path, alone=not used)
+    if not used and before != list(state_of(path)[1:]):
         raise StoreError(f"{path} was written while it was read, so the answer may be wrong; run it again.")
 
 

@@ -20,12 +20,13 @@ from guardrails import calendar
 from guardrails.assess import Inputs, assess
 from guardrails.matrix import RiskMatrix, parse
 from guardrails.memory import Memory, account_key
-from guardrails.snapshot import Change, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.market import Change
 from guardrails.store.books import Book, book_of, owners_of
 from guardrails.store.captures import LEVEL, PERIOD
 from guardrails.store.columns import BACKFILL, LIVE
 from guardrails.store.database import Database
-from guardrails.store.evidence import HEAD_FILE, keep_head
+from guardrails.store.evidence_head import HEAD_FILE, keep_head
 from guardrails.store.inserts import Row, columns, insert
 from guardrails.store.metadata import micros
 from guardrails.store.news import Numbers, Seen, news_of, resumed

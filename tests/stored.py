@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,11 +16,13 @@ from typing import Any, Self
 
 import psycopg
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
 from guardrails.assess import Assessment
 from guardrails.findings import Finding, Level
 from guardrails.snapshot import Snapshot
 from guardrails.store.database import FILE, open_database
+from guardrails.store.evidence import Link, append, entry
 from guardrails.store.writer import Writer
 from tests.books import NOW
 from tests.healthy import GENEROUS, edited_text, healthy
@@ -33,6 +35,11 @@ HEALTHY: Assessment = healthy().assess()
 
 def clock() -> datetime:
     return datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
+
+
+def prove(connection: Connection, book: str, kind: str, body: Mapping[str, Any], when: datetime) -> Link:
+    """One row added to the evidence log."""
+    return append(connection, book, [entry(kind, body, when)])[0]
 
 
 _SERVERS: dict[Path, OnServer] = {}

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.demo import DemoSource
-from guardrails import cli, histories
+from guardrails import histories
 from guardrails.brokers import NetLiquidationHistory
 from guardrails.errors import SourceError
 from guardrails.histories import at_ends, past_of, past_once
@@ -25,12 +25,13 @@ from guardrails.memory import account_key
 from guardrails.past import Closes, NetLiquidations, Past
 from guardrails.settings import Settings
 from guardrails.store import drawdown, history
-from guardrails.store.backfill import Stored, add_past, of_this_book, store_past
+from guardrails.store.backfill import Stored, add_past, store_past
 from guardrails.store.books import Book, book_of
 from guardrails.store.database import Database
 from guardrails.store.forgetting import forget
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import METADATA, StoreError
+from guardrails.store.own_accounts import of_this_book
 from guardrails.store.schema import BOOKS
 from guardrails.values import Account, AccountId, Market, Observed, Source, SourceState, View
 from tests.books import IBKR, NOW, SHARED, TASTY
@@ -578,7 +579,7 @@ class Command:
         for name in Settings.model_fields:
             monkeypatch.delenv(name.upper(), raising=False)
         self.set(GUARDRAILS_DATA_DIR=str(folder / "data"), GUARDRAILS_SOURCES="statement:held.xml")
-        monkeypatch.setattr(cli, "_clock", lambda: NOW)
+        monkeypatch.setattr("guardrails.cli.past.clock", lambda: NOW)
         (folder / "nav.xml").write_text(flex(row(reportDate="20261116"), row()), encoding="utf-8")
         for name in ("vix.csv", "vix3m.csv"):
             (folder / name).write_text("date,close\n2026-11-16,17.5\n2026-11-17,17.6\n", encoding="utf-8")
@@ -702,7 +703,7 @@ def test_tastytrade_is_asked_when_it_is_a_source(command: Command, monkeypatch: 
     def now() -> datetime:
         return datetime.now(UTC)
 
-    monkeypatch.setattr(cli, "_clock", now)
+    monkeypatch.setattr("guardrails.cli.past.clock", now)
     with Tasty(opened_book(now), clock=now) as tasty:
         command.set(
             GUARDRAILS_SOURCES="tastytrade", TASTYTRADE_BASE_URL=tasty.url, TT_SECRET=SECRET, TT_REFRESH=REFRESH

@@ -18,16 +18,18 @@ import typer
 import yaml
 from rich.console import Console
 
-from guardrails import cli, doctor
-from guardrails.cli import main, parse_time
-from guardrails.engine import STATE_FILE
+from guardrails import doctor
+from guardrails.check_command import assess_once
+from guardrails.cli import main
+from guardrails.cli.terminal import parse_time
 from guardrails.errors import SourceError
 from guardrails.findings import Level
 from guardrails.matrix import load
+from guardrails.recording import STATE_FILE
 from guardrails.report import print_doctor
 from guardrails.settings import Settings
 from guardrails.snapshot import from_json
-from guardrails.store.evidence import HEAD_FILE
+from guardrails.store.evidence_head import HEAD_FILE
 from guardrails.values import Source, SourceState, Stream, View
 from tests.books import NOW, ROOT, account, stock
 from tests.command import called
@@ -359,12 +361,11 @@ def test_the_state_of_an_engine_is_read_and_not_written(run: Run, home: Path) ->
     assert not (home / "data" / STATE_FILE).exists()
 
 
-def test_a_feed_that_cannot_follow_is_a_finding(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feed_that_cannot_follow_is_a_finding(home: Path) -> None:
     feed, holder = Feed("tastytrade", tasty()), Live("ibkr", ibkr())
     feed.refuses = SourceError("too many symbols")
-    monkeypatch.setattr("adapters.open_sources", lambda *_: [feed, holder])
     matrix = load(home / "risk_matrix.yaml")
-    findings = cli.assess_once(["tastytrade", "ibkr"], matrix, Settings(), NOW).snapshot.findings
+    findings = assess_once([feed, holder], matrix, Settings(), lambda: NOW).snapshot.findings
     found = next(finding for finding in findings if finding.check == "engine")
     assert (found.subject, found.level) == ("task:follow tastytrade", Level.UNKNOWN)
     assert "too many symbols" in found.message
@@ -410,6 +411,6 @@ def test_what_is_no_time(text: str) -> None:
 
 def test_a_real_process(home: Path) -> None:
     command = [str(Path(sys.executable).with_name("guardrails")), "check", "--json", "--at", OPEN]
-    done = subprocess.run(command, cwd=home, env=os.environ, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=home, env=os.environ, capture_output=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert from_json(done.stdout, "output").positions

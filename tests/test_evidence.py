@@ -20,24 +20,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from guardrails.audit import behind, verify
 from guardrails.redaction import redact
-from guardrails.store.evidence import (
-    EVIDENCE,
-    HEAD_FILE,
-    ZEROS,
-    EvidenceError,
-    Link,
-    Row,
-    append,
-    canonical,
-    digest,
-    keep_head,
-    last_link,
-    read_head,
-)
+from guardrails.store.evidence import EVIDENCE, ZEROS, EvidenceError, Link, Row, canonical, digest, last_link
+from guardrails.store.evidence_head import HEAD_FILE, keep_head, read_head
 from guardrails.store.faults import is_locked
 from guardrails.store.sqlite import FILE
 from tests.books import ROOT
-from tests.stored import on_server
+from tests.stored import on_server, prove
 
 TIME = datetime(2026, 11, 20, 20, 50, tzinfo=UTC)
 """1795207800 seconds, date -u -d @1795207800"""
@@ -61,7 +49,7 @@ def write(engine: Engine, *books: str, head: Path | None = None) -> list[Link]:
     for number, book in enumerate(books):
         with engine.begin() as connection:
             time = TIME + timedelta(seconds=number)
-            links.append(append(connection, book, "note", {"check": "vega", "number": number}, time))
+            links.append(prove(connection, book, "note", {"check": "vega", "number": number}, time))
         if head is not None:
             with engine.connect() as connection:
                 assert keep_head(head, connection, links[-1:]) == []
@@ -159,7 +147,7 @@ def test_canonical_is_stable(body: dict[str, Any], chance: Any) -> None:
 
 def test_the_hash_is_the_documented_one(engine: Engine) -> None:
     with engine.begin() as connection:
-        link = append(connection, "demo:calm", "override", {"limit": 0.1, "by": "Zoë"}, TIME)
+        link = prove(connection, "demo:calm", "override", {"limit": 0.1, "by": "Zoë"}, TIME)
     # printf '%s' '["guardrails.evidence/1","demo:calm",1,1795207800000000,"override",
     #   "{\"by\":\"Zo\\u00eb\",\"limit\":0.1}","000...0"]' | sha256sum, on one line with 64 zeros
     known = "c9e198fbedb0dec07e5d0ecc24ed611d39abfbc42d7477bdf71a9ed3c8191090"  # pragma: allowlist secret
@@ -189,11 +177,11 @@ def test_two_rows_never_share_the_input_of_their_hash(data: st.DataObject) -> No
 def test_evidence_and_what_it_proves_are_written_together_or_not_at_all(engine: Engine) -> None:
     write(engine, "a")
     with engine.connect() as connection:
-        append(connection, "a", "note", {}, TIME)
+        prove(connection, "a", "note", {}, TIME)
         connection.rollback()
     assert [row.seq for row in stored(engine)] == [1]
     with engine.begin() as connection:  # two in one transaction follow each other
-        assert [append(connection, "a", "note", {}, TIME).seq for _ in range(2)] == [2, 3]
+        assert [prove(connection, "a", "note", {}, TIME).seq for _ in range(2)] == [2, 3]
     with engine.connect() as connection:
         assert verify(connection, {}) == []
 
@@ -201,17 +189,17 @@ def test_evidence_and_what_it_proves_are_written_together_or_not_at_all(engine: 
 @pytest.mark.parametrize("kind", ["", "Finding", "a b", "u1234567", "a_", "a\n"])
 def test_a_kind_is_a_word(engine: Engine, kind: str) -> None:
     with pytest.raises(EvidenceError, match="kind"), engine.begin() as connection:
-        append(connection, "a", kind, {}, TIME)
+        prove(connection, "a", kind, {}, TIME)
     assert stored(engine) == []
 
 
 def test_a_chain_cannot_fork(engine: Engine, tmp_path: Path) -> None:
     write(engine, "a")
     with engine.begin() as first:
-        append(first, "a", "note", {}, TIME)
+        prove(first, "a", "note", {}, TIME)
         hasty = opened(tmp_path / "guardrails.db", wait=0.0)
         with pytest.raises(OperationalError) as raised, hasty.begin() as second:
-            append(second, "a", "note", {}, TIME)  # has not read the last row, which is about to change
+            prove(second, "a", "note", {}, TIME)  # has not read the last row, which is about to change
         assert is_locked(raised.value)
     with pytest.raises(IntegrityError), engine.begin() as connection:
         connection.execute(insert(EVIDENCE), stored(engine)[1]._asdict())
@@ -238,7 +226,7 @@ def test_a_last_row_without_a_number_is_not_continued(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE evidence SET seq = 'x'")
     with pytest.raises(EvidenceError, match="audit verify"), engine.begin() as connection:
-        append(connection, "a", "note", {}, TIME)
+        prove(connection, "a", "note", {}, TIME)
 
 
 # --- the head file ---
@@ -286,7 +274,7 @@ def begun_otherwise(engine: Engine, more: int) -> list[Link]:
     """The first two entries as they were, then `more` that are others: what its writer hands to `keep_head`."""
     links = write(engine, "a", "b")
     with engine.begin() as connection:
-        return [append(connection, "a", "note", {}, TIME) for _ in range(more)] or links
+        return [prove(connection, "a", "note", {}, TIME) for _ in range(more)] or links
 
 
 def test_a_head_file_that_was_taken_away_is_said(engine: Engine, head: Path) -> None:
@@ -311,12 +299,13 @@ def test_a_damaged_head_file_is_refused_and_kept(engine: Engine, head: Path, con
 CRASH = """
 import os, sys
 from pathlib import Path
-from tests.test_evidence import TIME, append, opened, write
+from tests.stored import prove
+from tests.test_evidence import TIME, opened, write
 folder, moment = Path(sys.argv[1]), sys.argv[2]
 engine = opened(folder / "guardrails.db")
 write(engine, "a", "a", head=folder / "evidence-head.json")
 with engine.begin() as connection:
-    append(connection, "a", "note", {}, TIME)
+    prove(connection, "a", "note", {}, TIME)
     if moment == "before commit":
         os._exit(9)
 os._exit(9)
@@ -326,7 +315,7 @@ os._exit(9)
 @pytest.mark.parametrize(("moment", "rows"), [("before commit", 2), ("after commit", 3)])
 def test_a_crash_around_the_commit(tmp_path: Path, head: Path, moment: str, rows: int) -> None:
     command = [sys.executable, "-c", CRASH, str(tmp_path), moment]
-    assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == 9
+    assert subprocess.run(command, cwd=ROOT, timeout=180, check=False).returncode == 9
     engine, known = opened(tmp_path / "guardrails.db"), read_head(head)
     assert known is not None
     with engine.connect() as connection:

@@ -12,11 +12,12 @@ import pytest
 
 from guardrails import http
 from guardrails.assess import assess
-from guardrails.engine import SNAPSHOT_FILE, STATE_FILE, Engine, EngineSettings
+from guardrails.engine import Engine, EngineSettings
 from guardrails.errors import GuardrailsError, SourceError
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile
 from guardrails.memory import Memory
+from guardrails.recording import SNAPSHOT_FILE, STATE_FILE
 from guardrails.snapshot import to_json
 from guardrails.values import AccountId, Source, SourceState, View
 from tests.books import MATRIX, NOW, account, market, option, stock

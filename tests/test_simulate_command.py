@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from guardrails import simulate_command
-from guardrails.engine import STATE_FILE
 from guardrails.errors import OrderError, SourceError
 from guardrails.execution.safety_file import SAFETY_FILE, STOP_FILE, SafetyFile
 from guardrails.matrix import RiskMatrix
 from guardrails.memory import sources_key, write_memory
 from guardrails.orders import BrokerOrder, Figure, Leg, Order, OrderState, Preview
+from guardrails.recording import STATE_FILE
 from guardrails.safety import SafetyState
 from guardrails.settings import Settings
 from guardrails.simulate_command import Asked, answer, read_text

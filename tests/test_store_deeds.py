@@ -28,7 +28,6 @@ from guardrails.orders_now import Discipline, OrdersNow
 from guardrails.requests import Answer, Kind, Request, Said
 from guardrails.safety import Cause, Safety, SafetyChange, SafetyState
 from guardrails.store.books import book_of
-from guardrails.store.captures import unpacked
 from guardrails.store.database import FILE, Database
 from guardrails.store.deed_rows import deed_news
 from guardrails.store.deed_texts import hidden_document, hidden_text
@@ -36,6 +35,7 @@ from guardrails.store.deeds_open import open_deeds
 from guardrails.store.journal_history import JournalFilter, csv_rows, entries
 from guardrails.store.metadata import StoreError
 from guardrails.store.news import Numbers
+from guardrails.store.packing import unpacked
 from guardrails.store.proof import insert_proven
 from guardrails.store.spool import waiting_rows
 from guardrails.store.writer import Writer
@@ -374,7 +374,7 @@ os.kill(os.getpid(), 9)
 
 def test_an_intent_that_was_called_durable_survives_a_kill(tmp_path: Path) -> None:
     told = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, capture_output=True, check=False, timeout=60,
+        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, capture_output=True, check=False, timeout=180,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert (told.returncode, told.stdout.decode().split()) == (-signal.SIGKILL, ["durable"]), told.stderr.decode()
@@ -425,7 +425,7 @@ def test_a_database_that_does_not_answer_says_so(tmp_path: Path) -> None:
 def test_a_reader_is_shown_the_orders_and_other_versions_do_not_hide_the_snapshot(
     tmp_path: Path, begin: Begin, kind: str
 ) -> None:
-    from guardrails.store.captures import packed  # noqa: PLC0415  # only what this test needs to write by hand
+    from guardrails.store.packing import packed  # noqa: PLC0415  # only what this test needs to write by hand
 
     names = [row.name for row in HEALTHY.snapshot.sources]
     first, second = begin(), begin(spool=tmp_path / "second")

@@ -640,6 +640,66 @@ def test_accounts_come_and_go_in_old_quarters_too(store: Any) -> None:
     assert below_peak(store, points, totals) == [0.0, 0.066666666667, 0.1]
 
 
+def test_an_account_that_is_away_for_a_while_makes_no_drawdown_and_its_loss_meanwhile_is_one(store: Any) -> None:
+    # one account stands at 100; a second with 50 goes, and comes back with 35
+    times = [T0 + timedelta(seconds=15 * i) for i in range(5)]
+    put(
+        store,
+        SNAPSHOTS,
+        *(raw(t, worth, complete=0) for t, worth in zip(times, (150.0, 100.0, 100.0, 135.0, 135.0), strict=True)),
+    )
+    put(
+        store, ACCOUNT_VALUES, account(times[0], OWNER, net_liquidation=100.0),
+        account(times[0], SECOND, net_liquidation=50.0), account(times[1], SECOND, level=None),
+        account(times[3], SECOND, net_liquidation=35.0),
+    )  # fmt: skip
+    points, totals = read(store, T0, T0 + Q)
+    assert below_peak(store, points, totals) == [0.0, 0.0, 0.0, 0.1, 0.1]
+    with store.reading() as connection:
+        moved = drawdown.flows(connection, BOOK, points.end).changes
+    assert [(change.time, change.owner, change.worth, change.came) for change in moved] == [
+        (micros(times[1]), SECOND, 50.0, False), (micros(times[3]), SECOND, 35.0, True),
+    ]  # fmt: skip
+
+
+def test_an_account_that_brings_more_than_it_took_makes_no_gain(store: Any) -> None:
+    # the book falls from 150 to 135; then an account goes with 50 and comes back with 80: 15 of 180 are still lost
+    times = [T0 + i * Q for i in range(4)]
+    put(store, QUARTERS, *(quarter(t, worth) for t, worth in zip(times, (150.0, 135.0, 85.0, 165.0), strict=True)))
+    put(
+        store, ACCOUNT_QUARTERS,
+        *(of_quarter(t, OWNER, worth) for t, worth in zip(times, (100.0, 85.0, 85.0, 85.0), strict=True)),
+        *(of_quarter(times[i], SECOND, worth) for i, worth in ((0, 50.0), (1, 50.0), (3, 80.0))),
+    )  # fmt: skip
+    points, totals = read(store, T0, T0 + 5 * Q)
+    assert below_peak(store, points, totals) == [0.0, 0.1, 0.15, round(15 / 180, 12)]
+
+
+def test_an_account_of_which_nothing_is_known_has_not_gone(store: Any) -> None:
+    # a restart while its broker is silent: the book is not known without it, and what it lost meanwhile is a loss
+    times = [T0 + timedelta(seconds=15 * i) for i in range(3)]
+    put(store, SNAPSHOTS, *(raw(t, worth) for t, worth in zip(times, (150.0, None, 120.0), strict=True)))
+    put(
+        store, ACCOUNT_VALUES, *(account(t, OWNER, net_liquidation=100.0) for t in times),
+        account(times[0], SECOND, net_liquidation=50.0), account(times[2], SECOND, net_liquidation=20.0),
+    )  # fmt: skip
+    points, totals = read(store, T0, T0 + Q)
+    assert below_peak(store, points, totals) == [0.0, None, 0.2]
+    with store.reading() as connection:
+        assert drawdown.flows(connection, BOOK, points.end).changes == ()
+
+
+def test_with_whom_the_history_begins_none_came(store: Any) -> None:
+    put(store, QUARTERS, *(quarter(T0 + i * Q, worth) for i, worth in enumerate((100.0, 150.0, 150.0))))
+    put(
+        store, ACCOUNT_QUARTERS, *(of_quarter(T0 + i * Q, OWNER, 100.0) for i in range(3)),
+        *(of_quarter(T0 + i * Q, SECOND, 50.0) for i in (1, 2)),
+    )  # fmt: skip
+    with store.reading() as connection:
+        moved = drawdown.flows(connection, BOOK, micros(T0 + 4 * Q)).changes
+    assert [(change.time, change.owner, change.came) for change in moved] == [(micros(T0 + Q), SECOND, True)]
+
+
 def test_the_peak_is_that_of_all_that_was_kept_before_the_range(store: Any) -> None:
     put(store, QUARTERS, quarter(T0 - 2 * Q, 90.0, 80.0, 200.0), quarter(T0, 100.0))
     points, totals = read(store, T0, T0 + Q)

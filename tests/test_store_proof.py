@@ -10,7 +10,7 @@ import pytest
 from guardrails import redaction
 from guardrails.audit import verify_store
 from guardrails.findings import Level
-from guardrails.store.evidence import HEAD_FILE, read_head
+from guardrails.store.evidence_head import HEAD_FILE, read_head
 from guardrails.store.proof import insert_proven, row_hash
 from guardrails.store.writer import Writer
 from tests.stored import ask, change, clock, eventually, finding, hand, moment, on_server, opened

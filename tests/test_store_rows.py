@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 from guardrails.findings import Finding, Level
 from guardrails.memory import account_key
-from guardrails.snapshot import Change, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.market import Change
 from guardrails.store import rows
 from guardrails.store.books import Owners, book_of, owners_of
 from guardrails.store.metadata import micros, moment

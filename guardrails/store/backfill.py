@@ -7,11 +7,12 @@ value stands under an origin of its own beside live ones of the same day; which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import Connection, select, union
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from guardrails import calendar
@@ -23,20 +24,21 @@ from guardrails.store.database import Database
 from guardrails.store.faults import reason
 from guardrails.store.inserts import Row, insert
 from guardrails.store.metadata import StoreError, micros, moment
+from guardrails.store.own_accounts import of_this_book
 from guardrails.store.quarters import ACCOUNT_QUARTERS, MARKET_CLOSES, QUARTER_MICROS
-from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, POSITIONS
+from guardrails.store.schema import BOOKS
 from guardrails.store.texts import text
-from guardrails.values import AccountId
 
-AGREE = 0.001
+_AGREE = 0.001
 """share by which a value may differ from the stored one and still say the same"""
 _SHOWN = 20
 """sentences of one kind that are printed; a wrong file gives thousands"""
 _EXAMPLES = 3
-ONE_BROKER = ("ibkr", "tastytrade")
-"""sources that are one broker of their own name; a file may tell of any"""
 _UNKNOWN = (None,) * 6
 """columns of `account_quarters` from `excess_liquidity` to `day_pnl`: no history tells them"""
+
+_Key = TypeVar("_Key")
+"""quarter or day"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,43 +64,6 @@ class Stored:
             self.contradicting + other.contradicting,
             self.refused + other.refused,
         )
-
-
-def of_this_book(
-    connection: Connection, book: Book, histories: Sequence[NetLiquidations], only: str = ""
-) -> tuple[tuple[NetLiquidations, ...], tuple[str, ...]]:
-    """The histories of accounts this book was seen to have, and why not the others; while none was seen yet, of all
-    that its sources can have. `only` is the number of the one account that is read at IBKR; empty for every one.
-
-    For files: one of somebody else's account must not become part of this book's past.
-    """
-    known = _accounts_of(connection, book)
-    strange: dict[tuple[AccountId, str], str] = {}
-    own = []
-    for told in histories:
-        if why := _strange(told.account, known, book.names.split(","), only):
-            strange[told.account, told.source] = why
-        else:
-            own.append(told)
-    return tuple(own), tuple(f"{source}: {account} {why}" for (account, source), why in strange.items())
-
-
-def _strange(account: AccountId, known: Mapping[str, str], sources: Sequence[str], only: str) -> str:
-    """Why `account` cannot be one of the book of `sources`; empty when it can."""
-    if account_key(account) in known:
-        return ""
-    if known:
-        return (
-            f"is none of the accounts of these sources ({', '.join(sorted(set(known.values())))}); name its broker in "
-            "GUARDRAILS_SOURCES and let the program see the account once, then try again"
-        )
-    if not all(source in ONE_BROKER for source in sources):  # a file may be of any
-        return ""
-    if account.broker.casefold() not in sources:
-        return f"is of a broker that GUARDRAILS_SOURCES does not name ({', '.join(sources)}): name it there first"
-    if only and account.broker.casefold() == "ibkr" and account.number.casefold() != only.casefold():
-        return f"is not the one account that IBKR_ACCOUNT names (•••{only[-4:]}): correct it, or leave it out"
-    return ""
 
 
 def add_past(database: Database, book: Book, given: Past, offered: Past, now: datetime, only: str = "") -> Stored:
@@ -137,34 +102,19 @@ def _listed(what: str, sentences: Sequence[str]) -> Iterator[str]:
 
 
 def store_past(connection: Connection, book: Book, past: Past, now: datetime) -> Stored:
-    """Store all of it in the transaction of `connection`; `now` bounds what can be past."""
-    return store_net_liquidations(connection, book, past.net_liquidations, now) + store_closes(
-        connection, book, past.closes, now
-    )
+    """Store all of it in the transaction of `connection`; `now` bounds what can be past.
 
-
-def store_net_liquidations(
-    connection: Connection, book: Book, histories: Iterable[NetLiquidations], now: datetime
-) -> Stored:
-    """Store each value in the quarter of an hour that ends with it, or in which it falls; of several there the last."""
+    A net liquidation stands in the quarter of an hour that ends with it, or in which it falls, of several there the
+    last; a close under its symbol and exchange date.
+    """
     done = Stored()
-    for told in histories:
-        _begin(connection, book, now)
-        done += _store_account(connection, book, told, now)
+    if past.net_liquidations or past.closes:
+        insert(connection, BOOKS, [(book.key, book.names, micros(now))])
+    for history in past.net_liquidations:
+        done += _store_account(connection, book, history, now)
+    for closes in past.closes:
+        done += _store_symbol(connection, book, closes, now)
     return done
-
-
-def store_closes(connection: Connection, book: Book, closes: Iterable[Closes], now: datetime) -> Stored:
-    """Store each close under its symbol and exchange date."""
-    done = Stored()
-    for told in closes:
-        _begin(connection, book, now)
-        done += _store_symbol(connection, book, told, now)
-    return done
-
-
-def _begin(connection: Connection, book: Book, now: datetime) -> None:
-    insert(connection, BOOKS, [(book.key, book.names, micros(now))])
 
 
 def _store_account(connection: Connection, book: Book, told: NetLiquidations, now: datetime) -> Stored:
@@ -183,12 +133,7 @@ def _store_account(connection: Connection, book: Book, told: NetLiquidations, no
         if quarter not in before
     ]
     new = insert(connection, ACCOUNT_QUARTERS, rows)
-    other = [
-        f"{_end(quarter):%Y-%m-%d %H:%M} New York: {before[quarter]} and {word}"
-        for quarter, word in words.items()
-        if quarter in before and not _agree(before[quarter], word)
-    ]
-    return Stored(new, len(words) - len(rows) - len(other), len(other), _contradiction(told.account, other), refused)
+    return _compared(told.account, words, before, _end) + Stored(new, refused=refused)
 
 
 def _store_symbol(connection: Connection, book: Book, told: Closes, now: datetime) -> Stored:
@@ -201,12 +146,7 @@ def _store_symbol(connection: Connection, book: Book, told: Closes, now: datetim
         (book.key, symbol, day, word.value, BACKFILL, source) for day, word in words.items() if day not in before
     ]
     new = insert(connection, MARKET_CLOSES, rows)
-    other = [
-        f"{day}: {before[day]} and {word}"
-        for day, word in words.items()
-        if day in before and not _agree(before[day], word)
-    ]
-    return Stored(new, len(words) - len(rows) - len(other), len(other), _contradiction(symbol, other), refused)
+    return _compared(symbol, words, before, str) + Stored(new, refused=refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +174,20 @@ def _believed(
 def _agree(one: _Word, other: _Word) -> bool:
     if one.value is None or other.value is None or one.unit != other.unit:
         return False
-    return abs(one.value - other.value) <= AGREE * max(abs(one.value), abs(other.value))
+    return abs(one.value - other.value) <= _AGREE * max(abs(one.value), abs(other.value))
 
 
-def _contradiction(subject: object, other: Sequence[str]) -> tuple[str, ...]:
-    """One sentence of one series, whatever the number of its values."""
+def _compared(
+    subject: object, words: Mapping[_Key, _Word], before: Mapping[_Key, _Word], time_of: Callable[[_Key], str]
+) -> Stored:
+    """What of `words` was stored before, the same or otherwise; the latter in one sentence, however many they are."""
+    known = [key for key in words if key in before]
+    other = [f"{time_of(key)}: {before[key]} and {words[key]}" for key in known if not _agree(before[key], words[key])]
     if not other:
-        return ()
+        return Stored(known=len(known))
     more = f"; and {len(other) - _EXAMPLES:,} more" if len(other) > _EXAMPLES else ""
-    return (f"{subject}, stored and stays, and told now: {'; '.join(other[:_EXAMPLES])}{more}",)
+    sentence = f"{subject}, stored and stays, and told now: {'; '.join(other[:_EXAMPLES])}{more}"
+    return Stored(known=len(known) - len(other), contradicted=len(other), contradicting=(sentence,))
 
 
 def _quarter(when: datetime) -> int:
@@ -250,18 +195,5 @@ def _quarter(when: datetime) -> int:
     return (micros(when) - 1) // QUARTER_MICROS * QUARTER_MICROS
 
 
-def _end(quarter: int) -> datetime:
-    return moment(quarter + QUARTER_MICROS).astimezone(calendar.NEW_YORK)
-
-
-def _accounts_of(connection: Connection, book: Book) -> Mapping[str, str]:
-    """The accounts that were seen live, by `account_key`, each with its broker and mask."""
-    live = (
-        select(table.c.account_hash, table.c.broker, table.c.account).where(table.c.book == book.key, *conditions)
-        for table, conditions in (
-            (POSITIONS, ()),
-            (ACCOUNT_VALUES, (ACCOUNT_VALUES.c.origin != BACKFILL,)),
-            (ACCOUNT_QUARTERS, (ACCOUNT_QUARTERS.c.origin != BACKFILL,)),
-        )
-    )
-    return {owner: f"{broker} {mask}" for owner, broker, mask in connection.execute(union(*live))}
+def _end(quarter: int) -> str:
+    return f"{moment(quarter + QUARTER_MICROS).astimezone(calendar.NEW_YORK):%Y-%m-%d %H:%M} New York"

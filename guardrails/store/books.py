@@ -14,6 +14,9 @@ from guardrails.store.metadata import micros
 from guardrails.store.texts import number, text
 from guardrails.values import AccountId
 
+ONE_BROKER = ("ibkr", "tastytrade")
+"""sources that are one broker of their own name; a file or the demo may tell of any"""
+
 
 @dataclass(frozen=True, slots=True)
 class Book:

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from guardrails.store.books import Book
 from guardrails.store.database import Database
-from guardrails.store.evidence import HEAD_FILE, Link, keep_head
+from guardrails.store.evidence import Link
+from guardrails.store.evidence_head import HEAD_FILE, keep_head
 from guardrails.store.faults import is_refusal, reason
 from guardrails.store.inserts import columns
 from guardrails.store.lease import LeaseError, Leases

@@ -1,43 +1,34 @@
 """Whole moments, packed: what a cycle was made of, to be judged again, and the Snapshot made of it, to be seen again.
 
-JSON, compressed with zstd (https://www.rfc-editor.org/rfc/rfc8878). Account numbers are exchanged for pseudonyms that
-end in the same four characters, so everything derived from a capture reads as it did, and no number is stored.
+Account numbers are exchanged for `pseudonyms` before anything is packed: no number is stored.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache
 from typing import Annotated, Any, TypeVar
 
-import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import to_json as as_json
 from sqlalchemy import Connection, Select, select
 
 from guardrails.assess import Inputs
 from guardrails.findings import Level
-from guardrails.memory import Memory, account_key
-from guardrails.redaction import redact
-from guardrails.snapshot import Snapshot, from_json, to_json
+from guardrails.memory import Memory
+from guardrails.snapshot import Snapshot, to_json
 from guardrails.store.inserts import Row
 from guardrails.store.metadata import StoreError, micros, moment
+from guardrails.store.packing import packed, read_packed, unpacked
+from guardrails.store.pseudonyms import anonymous, without_numbers
 from guardrails.store.sharing import CAPTURES
 from guardrails.stress.recorded import Recorded
-from guardrails.values import AccountId, Observed, Source
+from guardrails.values import Observed, Source
 
 PERIOD, LEVEL = "period", "level"
 """why a moment was captured: time had passed, or a level or the regime had changed"""
-_SIZE = 8
-_NUMBER_LENGTH = 5
-_MAX_BYTES = 1_000_000_000
-"""nothing of ours is larger; a damaged length must not ask for all memory"""
-
-
 _Read = TypeVar("_Read")
 
 
@@ -148,8 +139,8 @@ def capture_row(book: str, cause: str, inputs: Inputs, snapshot: Snapshot, stres
         snapshot.matrix_version,
         json.dumps(levels, separators=(",", ":"), ensure_ascii=False),
         # NaN and inf as they are: as null they would read as another input
-        packed(_without_numbers(_with_stress(as_json(_anonymous(inputs), inf_nan_mode="constants"), stress), inputs)),
-        packed(_without_numbers(to_json(snapshot), inputs)),
+        packed(without_numbers(_with_stress(as_json(anonymous(inputs), inf_nan_mode="constants"), stress), inputs)),
+        packed(without_numbers(to_json(snapshot), inputs)),
     )
 
 
@@ -168,87 +159,11 @@ def capture_at(connection: Connection, book: str, time: datetime) -> Captured | 
     return None if row is None else _captured(row)
 
 
-def packed(content: bytes) -> bytes:
-    """`content` compressed, its length before it."""
-    return len(content).to_bytes(_SIZE, "little") + bytes(_codec().compress(content, asbytes=True))
-
-
-def unpacked(content: bytes) -> bytes:
-    """What `packed` was given; StoreError when it is damaged."""
-    size = min(int.from_bytes(content[:_SIZE], "little"), _MAX_BYTES)
-    try:
-        return bytes(_codec().decompress(content[_SIZE:], decompressed_size=size, asbytes=True))
-    except (OSError, pa.ArrowInvalid):
-        raise StoreError(f"a packed moment of {len(content):,} bytes is damaged and cannot be read.") from None
-
-
-def read_packed(content: bytes) -> Snapshot:
-    """The Snapshot in `packed` bytes; StoreError or SourceError when this program cannot read it."""
-    return from_json(unpacked(content), "a stored Snapshot")
-
-
 def _with_stress(content: bytes, stress: Recorded | str | None) -> bytes:
     """The document `content` with one more field."""
     if stress is None:
         return content
     return content[:-1] + b',"stress":' + as_json(stress, inf_nan_mode="constants") + b"}"
-
-
-def _without_numbers(content: bytes, inputs: Inputs) -> bytes:
-    """`content` with masks where a broker's own words named an account."""
-    for account in _accounts(inputs):
-        number = account.number
-        # a shorter one is no secret, and a part of too much else; looking first is fifty times as fast
-        if len(number) >= _NUMBER_LENGTH and number.encode() in content:
-            # one of digits alone must not be taken for a figure of the document
-            before = rb"(?<![A-Za-z0-9:,.\[-])" if number.isdigit() else rb"(?<![A-Za-z0-9])"
-            pattern = before + re.escape(number.encode()) + rb"(?![A-Za-z0-9-])"
-            content = re.sub(pattern, account.masked.encode(), content)
-    return content
-
-
-def _accounts(inputs: Inputs) -> set[AccountId]:
-    ids = {account.id for view in inputs.views for account in view.accounts}
-    return ids | {position.account for view in inputs.views for position in view.positions}
-
-
-def _anonymous(inputs: Inputs) -> Inputs:
-    """`inputs` with pseudonyms for account numbers, also in what is remembered of the accounts."""
-    views = inputs.views
-    known = {account: _pseudonym(account) for account in _accounts(inputs)}
-    keys = {account_key(account): account_key(other) for account, other in known.items()}
-    histories = {keys[key]: history for key, history in inputs.memory.accounts.items() if key in keys}
-    return replace(
-        inputs,
-        memory=Memory(histories, inputs.memory.regime),
-        views=tuple(
-            replace(
-                view,
-                source=_without_words(view.source),
-                accounts=tuple(replace(account, id=known[account.id]) for account in view.accounts),
-                positions=tuple([replace(position, account=known[position.account]) for position in view.positions]),
-            )
-            for view in views
-        ),
-    )
-
-
-def _without_words(source: Source) -> Source:
-    """`source` redacted: it may speak of accounts that nobody has listed."""
-    streams = tuple(
-        replace(stream, name=redact(stream.name), detail=redact(stream.detail)) for stream in source.streams
-    )
-    return replace(
-        source,
-        detail=redact(source.detail),
-        exclusions=tuple(map(redact, source.exclusions)),
-        warnings=tuple(map(redact, source.warnings)),
-        streams=streams,
-    )
-
-
-def _pseudonym(account: AccountId) -> AccountId:
-    return AccountId(account.broker, f"{account_key(account)}-{account.number[-4:]}")
 
 
 def _query(book: str) -> Select[Any]:
@@ -259,8 +174,3 @@ def _query(book: str) -> Select[Any]:
 
 def _captured(row: Any) -> Captured:
     return Captured(moment(row[0]), row[1], Level(row[2]), *row[3:])
-
-
-@cache
-def _codec() -> pa.Codec:
-    return pa.Codec("zstd", 1)

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, NullPool, Table, create_engine, func, literal, select
+from sqlalchemy import Connection, Table, func, literal, select
 from sqlalchemy.exc import DBAPIError
 
 from guardrails.redaction import redact
-from guardrails.store.database import SERVER, parsed, postgres
+from guardrails.store.database import SERVER, name_of, place_of, postgres
 from guardrails.store.deeds import ALERTS
 from guardrails.store.evidence import EVIDENCE
 from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError
+from guardrails.store.read_only import opened_file
 from guardrails.store.schema import FINDING_TRANSITIONS, SNAPSHOTS
 from guardrails.store.sqlite import FILE
 from guardrails.store.upgrade import HEAD, program_tables, schema_of
@@ -38,13 +37,12 @@ def condition(folder: Path, url: SecretStr | None) -> tuple[bool, str]:
     """Whether the database that `url` (DATABASE_URL) names works, by default the file in `folder`, and what to say."""
     name = str(folder / FILE) if url is None else "the database of DATABASE_URL"
     try:
-        place = None if url is None else parsed(url)
-        if place is None or place.drivername != SERVER:
-            path = folder / FILE if place is None else Path(str(place.database))
-            name = str(path)
-            return _file(path)
+        place = place_of(folder, url)
+        if isinstance(place, Path):
+            name = str(place)
+            return _file(place)
         server = postgres()
-        name = server.name_of(place)
+        name = name_of(place)
         with server.looking(place, _SECONDS) as connection:
             return _server(connection, name)
     except StoreError as error:
@@ -65,7 +63,7 @@ def _file(path: Path) -> tuple[bool, str]:
     closed = [place for place in (path, path.parent) if not os.access(place, os.W_OK)]
     if closed:
         return False, f"{closed[0]} cannot be written; give this user access, or set GUARDRAILS_DATA_DIR"
-    with _opened(path) as connection:
+    with opened_file(path, alone=False) as connection:
         schema = schema_of(connection)
         return True, f"{path} can be written; SQLite {sqlite3.sqlite_version}, {_held(connection, schema)}"
 
@@ -96,11 +94,3 @@ def _held(connection: Connection, schema: str | None) -> str:
         for what, table in _COUNTED.items()
     ]
     return f"schema {schema}, {', '.join(counts)}"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Connection]:
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
-    with closing(engine.connect()) as connection:
-        yield connection

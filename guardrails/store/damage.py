@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from guardrails.store.evidence import HEAD_FILE
+from guardrails.store.evidence_head import HEAD_FILE
 from guardrails.store.faults import is_damage
 
 if sys.platform != "win32":

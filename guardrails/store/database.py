@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
+from guardrails.redaction import MASK
 from guardrails.store.metadata import StoreError
 from guardrails.store.sqlite import BUSY_SECONDS, FILE, SqliteDatabase
 
@@ -70,11 +71,9 @@ def open_database(
     A file is created or brought up to date; a server is connected to when it is first needed, so that it may be away
     now, and so is a file when `patient`. `busy_seconds` is how long a transaction waits for another program's.
     """
-    if url is None:
-        return SqliteDatabase(folder / FILE, clock, busy_seconds, patient=patient)
-    place = parsed(url)
-    if place.drivername != SERVER:
-        return SqliteDatabase(Path(str(place.database)), clock, busy_seconds, patient=patient)
+    place = place_of(folder, url)
+    if isinstance(place, Path):
+        return SqliteDatabase(place, clock, busy_seconds, patient=patient)
     server: Database = postgres().PostgresDatabase(place, folder, busy_seconds)
     return server
 
@@ -90,8 +89,13 @@ def postgres() -> ModuleType:
         ) from error
 
 
-def parsed(url: SecretStr) -> URL:
-    """The parts of DATABASE_URL; StoreError, which tells no more of it than the scheme, when it is not understood."""
+def place_of(folder: Path, url: SecretStr | None) -> Path | URL:
+    """The file or the server that `url` (DATABASE_URL) names, by default the file in `folder`.
+
+    StoreError, which tells no more of it than the scheme, when it is not understood.
+    """
+    if url is None:
+        return folder / FILE
     try:
         place = make_url(url.get_secret_value())
     except (ArgumentError, ValueError):
@@ -101,8 +105,15 @@ def parsed(url: SecretStr) -> URL:
     if place.drivername == SERVER and place.database:
         return place
     if place.drivername == "sqlite" and place.database not in (None, "", ":memory:") and not place.query:
-        return place
+        return Path(str(place.database))
     what = f"begins with {place.drivername}://" if place.drivername not in (SERVER, "sqlite") else "names no database"
     if not place.drivername.startswith(_SCHEMES):  # it may be anything, even a password
         what = "begins with no kind of database that is known"
     raise StoreError(f"DATABASE_URL {what}; {_FORM}.") from None
+
+
+def name_of(url: URL) -> str:
+    """`url` for people: no password, and nothing of what stands behind the name of the database."""
+    user = f"{url.username}:{MASK}@" if url.username else ""
+    port = f":{url.port}" if url.port else ""
+    return f"{url.drivername}://{user}{url.host or ''}{port}/{url.database}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from sqlalchemy import Connection, select
 
 from guardrails.store.columns import LIVE
-from guardrails.store.comings import Stay, stays
+from guardrails.store.comings import Change, Stay, changes, stays
 from guardrails.store.history import Figures, Times, Totals
 from guardrails.store.points import Points, fetch
 from guardrails.store.quarters import QUARTERS
@@ -23,6 +25,8 @@ class Flows:
     amount: Figures
     words: tuple[str, ...]
     """what is not known"""
+    changes: tuple[Change, ...] = ()
+    """accounts that came or went among them, oldest first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Highs:
 def flows(connection: Connection, book: str, end: int) -> Flows:
     """All cash flows known before `end`, in microseconds; each counts from when it became known.
 
-    An account that comes is a flow of its first known worth, one that goes of its last. A source that does not report
+    An account that comes is a flow of its first known worth, one that goes of its last. One that comes back is a flow
+    of what it took, or of more where it brings more: what it lost meanwhile is a loss. A source that does not report
     cash flows is written as none: where a broker tells nothing, a withdrawal looks like a loss.
     """
     c = SESSION_STARTS.c
@@ -45,7 +50,7 @@ def flows(connection: Connection, book: str, end: int) -> Flows:
     rows = fetch(connection, query.where(c.book == book, c.time < end).order_by(c.time, c.id))
     known = stays(connection, book, end)
     told: dict[tuple[str, str], float] = {}
-    moved = [flow for stay in known.values() for flow in _of(stay)]
+    moved = [flow for own in known.values() for flow in _of(own)]
     foreign: set[str] = set()
     unknown = 0
     for owner, session, time, currency, amount, broker, account in rows:
@@ -54,7 +59,7 @@ def flows(connection: Connection, book: str, end: int) -> Flows:
             continue
         change = amount - told.get((owner, session), 0.0)
         told[owner, session] = amount
-        if owner in known and time <= known[owner].begin:
+        if owner in known and _is_away(known[owner], time):
             continue  # it is within the worth with which the account came
         if change and currency != "USD":
             foreign.add(f"{broker} {account} ({currency})")
@@ -70,12 +75,24 @@ def flows(connection: Connection, book: str, end: int) -> Flows:
         np.array([time for time, _ in moved], dtype=np.int64),
         np.array([change for _, change in moved], dtype=np.float64),
         tuple(words),
+        tuple(changes(known)),
     )
 
 
-def _of(stay: Stay) -> list[tuple[int, float]]:
+def _of(own: Sequence[Stay]) -> Iterator[tuple[int, float]]:
     """What an account brought, and took."""
-    return [(stay.begin, stay.first), *([] if stay.end is None else [(stay.end, -stay.last)])]
+    took = own[0].first
+    for stay in own:
+        yield stay.begin, max(stay.first, took)
+        took = stay.last
+        if stay.end is not None:
+            yield stay.end, -took
+
+
+def _is_away(own: Sequence[Stay], time: int) -> bool:
+    """Whether the account had not come by `time`, or had gone and not come back."""
+    away = [before.end is not None and before.end <= time <= after.begin for before, after in pairwise(own)]
+    return time <= own[0].begin or any(away)
 
 
 def highs(at: Totals) -> Highs:

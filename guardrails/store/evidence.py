@@ -8,9 +8,8 @@ bytes of the JSON array
 without spaces, everything beyond ASCII escaped as \\uXXXX; `seq` and `time` are integers, the others strings, `body`
 the text of the column. An array of strings and integers reads back in one way only, so no two rows share an input.
 
-The hash is not secret: who can write the database can write a whole new log. That is why count and hash of the last
-row also stand in a small file beside the database (`HEAD_FILE`), which shows a cut tail or an exchanged database.
-`guardrails.audit` reads it back and says what is wrong with it.
+The hash is not secret: who can write the database can write a whole new log. That is why the head of each chain also
+stands in a file beside the database (`evidence_head`). `guardrails.audit` reads it all back and says what is wrong.
 """
 
 from __future__ import annotations
@@ -19,21 +18,17 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Column, Connection, Table, Text, delete, false, func, insert, select
 
-from guardrails.memory import write_atomically
 from guardrails.redaction import redact
 from guardrails.store.metadata import METADATA, StoreError, micros
 
 FORMAT = "guardrails.evidence/1"
-HEAD_FILE = "evidence-head.json"
 ZEROS = "0" * 64
 """stands before the first row of a book"""
 
@@ -131,23 +126,19 @@ def digest(row: Row) -> str:
     return hashlib.sha256(_written((FORMAT, *row[:-1])).encode("ascii")).hexdigest()
 
 
-def append(connection: Connection, book: str, kind: str, body: Mapping[str, Any], time: datetime) -> Link:
-    """Add one row to the chain of `book` in the caller's transaction; after its commit call `keep_head`.
-
-    A second writer waits here until the first has committed.
-    """
-    return append_all(connection, book, [entry(kind, body, time)])[0]
-
-
 def entry(kind: str, body: Mapping[str, Any], time: datetime) -> Entry:
-    """An entry for `append_all`; EvidenceError as for `canonical` and for a kind that is none."""
+    """An entry for `append`; EvidenceError as for `canonical` and for a kind that is none."""
     if not _KIND.fullmatch(kind):
         raise EvidenceError(f"kind {kind!r} of evidence must be lower-case words joined by _")
     return Entry(kind, canonical(body), micros(time))
 
 
-def append_all(connection: Connection, book: str, entries: Sequence[Entry]) -> list[Link]:
-    """Add several rows as `append` adds one, in few statements; their links in order."""
+def append(connection: Connection, book: str, entries: Sequence[Entry]) -> list[Link]:
+    """Add rows to the chain of `book` in the caller's transaction; their links in order, for `evidence_head.keep_head`
+    after its commit.
+
+    A second writer waits here until the first has committed.
+    """
     # takes the write lock before the last row is read: a read first would let another writer in between
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{FORMAT} {book}", 0))))
@@ -175,78 +166,6 @@ def last_link(connection: Connection, book: str) -> Link:
     if not isinstance(found.seq, int):
         raise EvidenceError(f"the last evidence of book {book!r} has no number; run `guardrails audit verify`")
     return Link(book, *found)
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """One book in the head file."""
-
-    count: int
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class _HeadFile:
-    """The document."""
-
-    schema: str = "guardrails.evidence-head/1"
-    books: dict[str, _Head] = field(default_factory=dict)
-
-
-_FILE = TypeAdapter(_HeadFile)
-
-
-def read_head(path: Path) -> dict[str, tuple[int, str]] | None:
-    """Count and last hash of every book as the head file has them, None when there is no file.
-
-    EvidenceError when it cannot be read.
-    """
-    try:
-        file = _FILE.validate_json(path.read_bytes(), strict=True)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise EvidenceError(
-            f"{path.name} cannot be read ({type(error).__name__}), so a cut end of the evidence cannot be seen; "
-            "keep a copy, then delete it: it is written anew"
-        ) from error
-    return {book: (head.count, head.hash) for book, head in file.books.items()}
-
-
-def keep_head(path: Path, connection: Connection, links: Iterable[Link], *, adopts: bool = False) -> list[Problem]:
-    """Bring the head file up to `links`, which are committed; `connection` reads the same database.
-
-    `adopts`: rows before its first one are no problem, as on a server to which another machine wrote them.
-
-    A book whose rows contradict the file keeps its entry there, so that the contradiction stays visible, and is
-    returned. Also call it once at start with the last link of each book: a crash may have left the file behind.
-    """
-    known = read_head(path) or {}
-    heads, problems = dict(known), []
-    for link in links:
-        count, last = heads.get(link.book, (0, ZEROS))
-        if count == 0 and adopts:
-            heads[link.book] = (link.seq, link.hash)
-            continue
-        if count == 0 and link.seq > 1:
-            what = f"{path.name} did not know them; what was cut before now cannot be seen"
-            problems.append(Problem(link.book, 1, link.seq - 1, what))
-        elif (count + 1, last) != (link.seq, link.before) and not _holds(connection, link.book, count, last):
-            what = f"not the row that {path.name} knows: the log was cut, rewritten or exchanged for an older one"
-            problems.append(Problem(link.book, count, count, what))
-            continue
-        if link.seq > count:
-            heads[link.book] = (link.seq, link.hash)
-    if heads != known:
-        file = _HeadFile(books={book: _Head(*head) for book, head in sorted(heads.items())})
-        write_atomically(path, _FILE.dump_json(file, indent=1))
-    return problems
-
-
-def _holds(connection: Connection, book: str, seq: int, known: str) -> bool:
-    """Whether row `seq` of `book` is there and has the hash `known`."""
-    of_row = select(EVIDENCE.c.hash).where(EVIDENCE.c.book == book, EVIDENCE.c.seq == seq)
-    return connection.execute(of_row).scalar() == known
 
 
 def _plain(value: Any, where: str) -> Any:

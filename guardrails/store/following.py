@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from guardrails.alerts.values import AlertsNow
 from guardrails.errors import GuardrailsError
@@ -19,11 +19,11 @@ from guardrails.memory import Memory
 from guardrails.orders_now import OrdersNow
 from guardrails.safety import Cause, Safety, SafetyState
 from guardrails.snapshot import Snapshot, to_json
-from guardrails.store.captures import packed, read_packed, unpacked
 from guardrails.store.database import Database
 from guardrails.store.deed_texts import hidden_document
 from guardrails.store.metadata import micros
-from guardrails.store.sharing import LATEST
+from guardrails.store.packing import packed, read_packed, unpacked
+from guardrails.store.sharing import LATEST, tell_others
 
 LOOK_SECONDS = 0.5
 _MEMORY, _ALERTS, _ORDERS = TypeAdapter(Memory), TypeAdapter(AlertsNow), TypeAdapter(OrdersNow)
@@ -53,8 +53,7 @@ def publish(connection: Connection, book: str, token: int, newest: Published) ->
     }  # fmt: skip
     if connection.execute(update(LATEST).where(c.book == book).values(values)).rowcount == 0:
         connection.execute(insert(LATEST), {"book": book, **values})
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify("guardrails", book)))  # `guardrails.store.postgres.CHANNEL`
+    tell_others(connection, book)
 
 
 class Follower:

@@ -12,7 +12,9 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import Select
 
 from guardrails import calendar
+from guardrails.store.books import ONE_BROKER
 from guardrails.store.columns import BACKFILL, LIVE
+from guardrails.store.comings import Change
 from guardrails.store.history import Figures, Times, Totals
 from guardrails.store.metadata import moment
 from guardrails.store.points import Points, fetch
@@ -20,8 +22,6 @@ from guardrails.store.quarters import ACCOUNT_QUARTERS, QUARTER_MICROS
 from guardrails.store.schema import ACCOUNT_VALUES, BOOKS
 from guardrails.store.telemetry import COMPLETE_MICROS
 
-_BROKERS = ("ibkr", "tastytrade")
-"""sources that are one broker of their own name; a file or the demo may tell of any"""
 _VALUES = ("net_liquidation", "excess_look_ahead", "cushion", "excess_liquidity")
 
 
@@ -51,6 +51,24 @@ class Records:
     net_liquidation: Figures
     words: tuple[str, ...]
     """what is missing and why"""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An account that came into the book, or went; time in microseconds, worth in US dollars."""
+
+    time: int
+    account: str
+    """as `IBKR •••4567`"""
+    worth: float
+    came: bool
+
+
+def comings(connection: Connection, points: Points, changes: Iterable[Change]) -> list[Coming]:
+    """Those of `changes` that lie in the range of `points`, by name."""
+    found = [change for change in changes if points.begin <= change.time < points.end]
+    names = _owners(connection, points.book) if found else {}
+    return [Coming(change.time, names.get(change.owner, "an account"), change.worth, change.came) for change in found]
 
 
 def accounts(connection: Connection, points: Points, at: Totals) -> list[AccountLine]:
@@ -217,7 +235,7 @@ def _never_seen(connection: Connection, book: str, accounts: Iterable[str]) -> l
     """The brokers among the sources of the book without any account in `accounts`, which are as `IBKR •••4567`."""
     sources = connection.execute(select(BOOKS.c.names).where(BOOKS.c.book == book)).scalar() or ""
     seen = {account.partition(" ")[0].casefold() for account in accounts}
-    return [name for name in str(sources).split(",") if name in _BROKERS and name not in seen]
+    return [name for name in str(sources).split(",") if name in ONE_BROKER and name not in seen]
 
 
 def _day(time: int) -> date:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Float, Integer, Table
 
 from guardrails.redaction import redact
 from guardrails.store.deeds import FILLS, FLATTEN_RUNS, JOURNAL, ORDERS, OVERRIDES, SAFETY_CHANGES
-from guardrails.store.evidence import Digest, Entry, EvidenceError, Link, append_all, entry
+from guardrails.store.evidence import Digest, Entry, EvidenceError, Link, append, entry
 from guardrails.store.inserts import Row, Value, columns, insert
 from guardrails.store.metadata import METADATA, moment
 from guardrails.store.schema import BOOKS, CRITICAL, MATRIX_VERSIONS
@@ -59,7 +59,7 @@ def insert_proven(connection: Connection, rows: Sequence[Sent]) -> list[Link]:
         told = [dict(zip(columns(table), row, strict=True)) for row in new]
         for book, of_book in groupby(told, key=lambda values: str(values["book"])):
             entries = [_entry(kind, name, values) for values in of_book]
-            links += append_all(connection, book, entries)
+            links += append(connection, book, entries)
     return links
 
 

@@ -1,8 +1,7 @@
 """Quarters of an hour, told from the rows of every moment: what is kept for ever.
 
 A row of `snapshots` holds from `time` to `until` and gives a row to every quarter it touches; a quarter that none
-touches has no row, so a gap stays a gap. Underlyings and accounts have rows only where something changed: what is true
-at a moment is the last row of each since the last `complete` moment.
+touches has no row, so a gap stays a gap. `quarter_rows` says what is in one; this file when it is told, and told again.
 
 Every run tells the last hour again, as a moment may be written after its quarter was told (it waited for the
 database, or the clock was set back a little). What comes later still is told when its day is moved to files, the last
@@ -12,45 +11,21 @@ time at which all of its rows are at hand. A row that was told is only replaced 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, select
 
 from guardrails import calendar
-from guardrails.findings import Level, worst
 from guardrails.store.columns import LIVE
 from guardrails.store.database import Database
 from guardrails.store.inserts import Row, columns, insert
 from guardrails.store.metadata import StoreError, micros, moment
+from guardrails.store.quarter_rows import Quarter, next_quarter, read_quarter
 from guardrails.store.quarters import ACCOUNT_QUARTERS, ARCHIVES, QUARTER_MICROS, QUARTERS, UNDERLYING_QUARTERS
-from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, SNAPSHOTS, UNDERLYING_TOTALS
+from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, UNDERLYING_TOTALS
 
 _AGAIN_MICROS = 4 * QUARTER_MICROS
-_OWN = ("book", "time", "first", "last", "level", "net_liquidation_low", "net_liquidation_high")
-"""columns of `quarters` that are not simply those of its last moment"""
-_SAME = tuple(name for name in columns(QUARTERS) if name not in _OWN)
-_SUMS = columns(UNDERLYING_QUARTERS)[3:]
-"""from `positions` on: of the same names in `underlying_totals`"""
-_MONEY = (
-    "account", "broker", "currency", "net_liquidation", "excess_liquidity", "excess_look_ahead", "cushion",
-    "maintenance", "day_pnl",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Quarter:
-    """One quarter as it is to be stored."""
-
-    total: dict[str, Any]
-    """the row of `quarters`, by column"""
-    underlyings: dict[str, Row]
-    """rows of `underlying_quarters`, by name"""
-    accounts: dict[str, Row]
-    """rows of `account_quarters`, by hash"""
-    based: bool
-    """whether a complete moment at or before its first one is at hand"""
 
 
 def roll_up(database: Database, now: datetime, most: int | None = None, books: Collection[str] | None = None) -> int:
@@ -83,10 +58,10 @@ def tell(database: Database, book: str, begin: int, end: int, most: int | None =
     told, start = 0, begin
     while most is None or told < most:
         with database.reading() as connection:
-            time = _next(connection, book, start, end)
+            time = next_quarter(connection, book, start, end)
             if time is None:
                 break
-            rows = _read(connection, book, time)
+            rows = read_quarter(connection, book, time)
             names = _replaced(connection, book, time, rows)
         if names is not None:
             with database.writing(durable=False) as connection:
@@ -107,94 +82,7 @@ def _resume(connection: Connection, book: str, end: int) -> int | None:
     return None if last + QUARTER_MICROS == end else last + QUARTER_MICROS - _AGAIN_MICROS
 
 
-def _next(connection: Connection, book: str, start: int, end: int) -> int | None:
-    """The first quarter from `start` to before `end` that a row of `snapshots` touches."""
-    c = SNAPSHOTS.c
-    live = select(c.time, c.until).where(c.book == book, c.origin == LIVE)
-    before = connection.execute(live.where(c.time < start).order_by(c.time.desc()).limit(1)).first()
-    if before is not None and before.until >= start and start < end:
-        return start
-    after = connection.execute(live.where(c.time >= start, c.time < end).order_by(c.time).limit(1)).first()
-    return None if after is None else int(after.time) // QUARTER_MICROS * QUARTER_MICROS
-
-
-def _read(connection: Connection, book: str, time: int) -> _Quarter:
-    """What the rows at hand say of the quarter at `time`."""
-    c = SNAPSHOTS.c
-    live = select(c.time, c.level, c.net_liquidation).where(c.book == book, c.origin == LIVE)
-    moments = connection.execute(live.where(c.time >= time, c.time < time + QUARTER_MICROS).order_by(c.time)).all()
-    before = live.add_columns(c.until).where(c.time < time).order_by(c.time.desc()).limit(1)
-    carried = connection.execute(before).first()
-    if carried is not None and carried.until >= time:
-        moments = [carried, *moments]
-    first, last = moments[0].time, moments[-1].time
-    values = [row.net_liquidation for row in moments if row.net_liquidation is not None]
-    here = select(*(c[name] for name in _SAME)).where(c.book == book, c.origin == LIVE, c.time == last)
-    total = {
-        **connection.execute(here).mappings().one(),
-        "book": book,
-        "time": time,
-        "first": first,
-        "last": last,
-        "level": worst(Level(row.level) for row in moments).value,
-        "net_liquidation_low": min(values, default=None),
-        "net_liquidation_high": max(values, default=None),
-    }
-    base = _base(connection, book, first)
-    since = first if base is None else base
-    return _Quarter(
-        total,
-        _underlyings(connection, book, time, max(since, _base(connection, book, last) or 0), last),
-        _accounts(connection, book, time, since, (first, last)),
-        base is not None,
-    )
-
-
-def _base(connection: Connection, book: str, time: int) -> int | None:
-    """The last moment up to `time` at which everything was written."""
-    c = SNAPSHOTS.c
-    complete = select(c.time).where(c.book == book, c.origin == LIVE, c.time <= time, c.complete == 1)
-    return connection.execute(complete.order_by(c.time.desc()).limit(1)).scalar()
-
-
-def _underlyings(connection: Connection, book: str, time: int, since: int, last: int) -> dict[str, Row]:
-    """Rows of what was held at `last`, told from the rows since the complete moment `since`."""
-    c = UNDERLYING_TOTALS.c
-    query = select(c.underlying, *(c[name] for name in _SUMS)).where(c.book == book, c.time.between(since, last))
-    state = {name: figures for name, *figures in connection.execute(query.order_by(c.time))}
-    return {name: (book, name, time, *figures) for name, figures in state.items() if figures[0]}
-
-
-def _accounts(connection: Connection, book: str, time: int, since: int, told: tuple[int, int]) -> dict[str, Row]:
-    """Rows of the accounts there at the last of the moments `told`, with their lowest cushion from the first on."""
-    c, (first, last) = ACCOUNT_VALUES.c, told
-    query = select(c.account_hash, c.time, c.level, *(c[name] for name in _MONEY)).where(
-        c.book == book, c.origin == LIVE, c.time.between(since, last)
-    )
-    base = _base(connection, book, last) or 0
-    state: dict[str, Any] = {}
-    at_first: dict[str, float | None] = {}
-    lows: dict[str, float] = {}
-    for row in connection.execute(query.order_by(c.time)):
-        if row.time <= first:
-            at_first[row.account_hash] = row.cushion
-        elif row.cushion is not None:
-            lows[row.account_hash] = min(row.cushion, lows.get(row.account_hash, row.cushion))
-        if row.time >= base:
-            state[row.account_hash] = row
-    for owner, cushion in at_first.items():
-        if cushion is not None:
-            lows[owner] = min(cushion, lows.get(owner, cushion))
-    return {
-        owner: (
-            book, owner, time, LIVE, row.account, row.broker, row.currency, row.net_liquidation, row.excess_liquidity,
-            row.excess_look_ahead, row.cushion, lows.get(owner), row.maintenance, row.day_pnl, row.broker,
-        )
-        for owner, row in state.items() if row.level is not None
-    }  # fmt: skip
-
-
-def _replaced(connection: Connection, book: str, time: int, rows: _Quarter) -> tuple[list[str], list[str]] | None:
+def _replaced(connection: Connection, book: str, time: int, rows: Quarter) -> tuple[list[str], list[str]] | None:
     """Underlyings and accounts whose rows `rows` take the place of; None when what is stored is to stay."""
     c = QUARTERS.c
     stored = connection.execute(select(QUARTERS).where(c.book == book, c.time == time)).mappings().first()
@@ -237,7 +125,7 @@ def _stored(connection: Connection, table: Table, book: str, time: int, names: I
     return {row[1]: tuple(row) for row in connection.execute(query)}
 
 
-def _write(connection: Connection, book: str, time: int, rows: _Quarter, names: tuple[list[str], list[str]]) -> None:
+def _write(connection: Connection, book: str, time: int, rows: Quarter, names: tuple[list[str], list[str]]) -> None:
     """Put `rows` in the place of what was stored of the quarter at `time`."""
     connection.execute(delete(QUARTERS).where(QUARTERS.c.book == book, QUARTERS.c.time == time))
     insert(connection, QUARTERS, [tuple(rows.total[name] for name in columns(QUARTERS))])

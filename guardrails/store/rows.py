@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from guardrails.findings import Finding, Level
-from guardrails.snapshot import Change, PositionRow, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.book import PositionRow
+from guardrails.snapshot.market import Change
 from guardrails.store.books import Book, Owners
 from guardrails.store.columns import LIVE
 from guardrails.store.inserts import Row

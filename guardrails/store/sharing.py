@@ -1,12 +1,16 @@
 """The tables by which several programs share one database: who may write, the last Snapshot for those who read, what
-they ask of the one that writes, and whole moments of the past."""
+they ask of the one that writes, and whole moments of the past; and how one tells the others of something new.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBinary, String, Table, func, select
 
 from guardrails.store.columns import book_column, text_column, time_column
 from guardrails.store.metadata import METADATA
+
+CHANNEL = "guardrails"
+"""of NOTIFY on PostgreSQL"""
 
 LEASES = Table(
     "leases",
@@ -34,7 +38,7 @@ LATEST = Table(
     book_column(primary=True),
     time_column(),
     Column("token", BigInteger, nullable=False),  # of the lease under which it was written
-    Column("content", LargeBinary, nullable=False),  # the Snapshot, packed by `guardrails.store.captures`
+    Column("content", LargeBinary, nullable=False),  # the Snapshot, see `guardrails.store.packing`
     Column("memory", LargeBinary, nullable=False),  # what was remembered after it, for the program that takes over
     Column("alerts", LargeBinary, nullable=True),  # `guardrails.alerts.values.AlertsNow`; null: it makes none
     Column("orders", LargeBinary, nullable=True),  # `guardrails.orders_now.OrdersNow`; null: it has none
@@ -81,3 +85,9 @@ CAPTURES = Table(
     Column("snapshot", LargeBinary, nullable=False),
 )
 """whole moments: what the sources said, what was remembered, and the Snapshot that came of it"""
+
+
+def tell_others(connection: Connection, book: str) -> None:
+    """Tell the programs that wait on a server for news of `book`, once this is committed; with a file they look."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(CHANNEL, book)))

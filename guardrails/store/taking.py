@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Table, delete, func, select, update
+from sqlalchemy import Connection, Delete, Table, delete, select, update
 
 from guardrails.requests import Answer, Request, Said
 from guardrails.store.database import Database
@@ -21,7 +21,7 @@ from guardrails.store.deed_texts import hidden_text
 from guardrails.store.inserts import insert
 from guardrails.store.lease import LeaseError, Leases
 from guardrails.store.metadata import micros, moment
-from guardrails.store.sharing import ANSWERS, REQUESTS
+from guardrails.store.sharing import ANSWERS, REQUESTS, tell_others
 from guardrails.store.texts import text
 
 KEPT = timedelta(days=1)
@@ -141,8 +141,8 @@ def _insert_answers(connection: Connection, replies: Sequence[tuple[str, Answer]
         for book, told in replies
     ]
     insert(connection, ANSWERS, rows)
-    if rows and connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify("guardrails", rows[0][1])))  # `guardrails.store.postgres.CHANNEL`
+    if rows:
+        tell_others(connection, rows[0][1])
 
 
 def _old(table: Table, book: str, now: datetime) -> Delete:

@@ -12,7 +12,8 @@ from operator import itemgetter
 from sqlalchemy import Connection, select, update
 
 from guardrails.assess import Inputs
-from guardrails.snapshot import PositionRow, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.book import PositionRow
 from guardrails.store import rows
 from guardrails.store.books import Book, Owners
 from guardrails.store.captures import capture_row
