@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from guardrails import wording
 from guardrails.instruments import Right
 from guardrails.intake import CLOCK_SKEW
 from guardrails.matrix import DataRules
@@ -57,6 +58,10 @@ class Feeds:
     def quiet(self, time: datetime) -> bool:
         """Whether `time` lies too far back for anything that ticks."""
         return self.old(time, self.rules.quiet_after_minutes * 60)
+
+    def age(self, time: datetime) -> str:
+        """How long ago `time` is, in words."""
+        return wording.age((self.now - time).total_seconds())
 
     def ahead(self, time: datetime) -> bool:
         """Whether `time` lies further ahead than clocks differ."""

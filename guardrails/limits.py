@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from guardrails.columns import Array, Index
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.matrix import Limits as LimitKeys
 from guardrails.matrix import RiskMatrix
 

@@ -12,14 +12,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from guardrails.brokers import Broker, LiveBroker, MarketFeed
-from guardrails.engine import READ_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS
 from guardrails.errors import SourceError
 from guardrails.outages import failed_view
 from guardrails.portfolio import held_by_others
+from guardrails.readings import READ_TIMEOUT_SECONDS
 from guardrails.values import View
 
 SETTLE_TIMEOUT_SECONDS = 30.0
 """how long one look waits for the first quotes of all live sources"""
+_CLOSE_SECONDS = 5.0
 _FIRST_PART = 0.5
 """of that time the share after which feeds are told of what the others hold, settled or not"""
 
@@ -91,7 +92,7 @@ async def _views(sources: Sequence[Broker], clock: Clock, failed: Mapping[str, V
 
 async def _close(source: Broker) -> None:
     try:
-        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
             await source.close()
     except Exception:
         log.exception("closing %s failed", source.name)

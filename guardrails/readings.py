@@ -16,6 +16,9 @@ from guardrails.values import View
 
 log = logging.getLogger(__name__)
 
+READ_TIMEOUT_SECONDS, CLOSE_SECONDS = 20.0, 2.5
+"""how long one source may take to say what it knows, and to let go"""
+
 
 class Readings:
     """The last view of every source."""
@@ -37,9 +40,10 @@ class Readings:
         return tuple(source.name for source in self.sources)
 
     def begin(self) -> None:
-        """Belong to the loop that runs now."""
+        """Belong to the loop that runs now; an earlier one has let go of the sources."""
         self._all_heard = asyncio.Event()
         self._followed.clear()
+        self.forget()
 
     def forget(self) -> None:
         """What was heard until now is not of now any more."""
@@ -60,7 +64,7 @@ class Readings:
                 view = await source.view(self._now())
             if lost == self.lost:
                 self._views[source.name] = view
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             said = str(error) if isinstance(error, SourceError) else type(error).__name__
             if lost == self.lost:
                 self._views[source.name] = failed_view(source.name, self._views.get(source.name), said)
@@ -104,10 +108,14 @@ class Readings:
         return went
 
     async def let_go(self, seconds: float) -> None:
-        """Close every source, each within `seconds`."""
-        for source in self.sources:
-            try:
-                async with asyncio.timeout(seconds):
-                    await source.close()
-            except Exception:
-                log.exception("closing %s failed", source.name)
+        """Close every source, all of them together within `seconds`."""
+        closing = (_closed(source, seconds) for source in self.sources)
+        await asyncio.gather(*closing, return_exceptions=True)  # even a cancellation by a library must not stop a stop
+
+
+async def _closed(source: Broker, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await source.close()
+    except Exception:
+        log.exception("closing %s failed", source.name)

@@ -15,12 +15,13 @@ import pytest
 from guardrails import http
 from guardrails.alerts.values import AlertsNow
 from guardrails.awake import Awake
-from guardrails.engine import STATE_FILE, Engine, EngineSettings
+from guardrails.engine import Engine, EngineSettings
 from guardrails.errors import SourceError
 from guardrails.findings import Level
 from guardrails.matrix import MatrixFile
 from guardrails.memory import Memory, write_memory
 from guardrails.outages import is_fresh
+from guardrails.recording import STATE_FILE
 from guardrails.store.books import book_of
 from guardrails.store.database import Database
 from guardrails.store.following import Published, publish
@@ -38,19 +39,20 @@ Start = Callable[..., Engine]
 
 @pytest.fixture
 def start(tmp_path: Path, kind: str) -> Iterator[Start]:
-    """Starts programs, each with a folder of its own, on one database."""
+    """Starts programs, each with a folder of its own, on one database.
+
+    None takes another for dead, however long that one is kept from giving a sign: it ends when the test says so.
+    """
     begun: list[tuple[Engine, Database]] = []
 
-    def begin(
-        source: Desk, clock: Clock | None = None, text: str = TEXT, dead_seconds: float = 1.0, **more: Any
-    ) -> Engine:
+    def begin(source: Desk, clock: Clock | None = None, text: str = TEXT, **more: Any) -> Engine:
         database, clock = opened(tmp_path), clock or Clock()
         folder = tmp_path / f"program-{len(begun)}"
         folder.mkdir(exist_ok=True)
         matrix = folder / "risk_matrix.yaml"
         matrix.write_text(text, encoding="utf-8")
         writer = Writer(
-            database, folder / "spool", clock, every=0, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=dead_seconds
+            database, folder / "spool", clock, every=0, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=NEVER
         )
         settings = EngineSettings(folder, QUICK, 600.0, first_words_seconds=0.5)
         engine = Engine((source,), MatrixFile.open(matrix), settings, clock, writer, **more)
@@ -62,6 +64,11 @@ def start(tmp_path: Path, kind: str) -> Iterator[Start]:
     for engine, database in begun:
         engine.stop()
         database.close()
+
+
+def give_back(folder: Path) -> None:
+    """The program that took every lease ends."""
+    change(folder, "UPDATE leases SET run = NULL")
 
 
 def test_the_second_program_leaves_the_brokers_alone_and_shows_what_the_first_sees(start: Start) -> None:
@@ -109,7 +116,8 @@ def test_a_program_that_lost_the_lease_lets_go_of_its_brokers_and_reads(start: S
     until(lambda: engine.health().watched_by.startswith("laptop"))
     until(lambda: desk.closed == 1)
     asked = desk.asked
-    until(lambda: not engine.health().watched_by)  # the other never gives a sign of life again
+    give_back(tmp_path)
+    until(lambda: not engine.health().watched_by)
     until(lambda: desk.asked > asked)
 
 
@@ -148,7 +156,7 @@ class Told:
 def test_a_program_that_slept_asks_who_watches_before_it_goes_on(start: Start) -> None:
     alerts, steady, clock = Told(), Steady(), Clock()
     awake = Awake(steady)
-    engine = start(Desk(), clock, dead_seconds=NEVER, desk=alerts, awake=awake)
+    engine = start(Desk(), clock, desk=alerts, awake=awake)
     first(engine)
     clock.time, before = NOW + timedelta(seconds=45), engine.health().watching_since
     steady.at += 45
@@ -162,7 +170,7 @@ def test_a_program_that_slept_asks_who_watches_before_it_goes_on(start: Start) -
 
 def test_a_program_that_slept_past_its_lease_tells_nothing_more(start: Start, tmp_path: Path) -> None:
     alerts, steady = Told(), Steady()
-    engine = start(Desk(), dead_seconds=NEVER, desk=alerts, awake=Awake(steady))
+    engine = start(Desk(), desk=alerts, awake=Awake(steady))
     first(engine)
     lose(tmp_path)
     steady.at += 45
@@ -207,6 +215,7 @@ def test_what_was_heard_before_another_program_watched_is_not_judged_as_of_now(s
     lose(tmp_path)
     until(lambda: desk.closed == 1)
     desk.hanging.set()  # to connect again takes its time
+    give_back(tmp_path)
     clock.time = NOW + timedelta(seconds=25)
     until(lambda: shown(engine).as_of == clock.time)
     assert shown(engine).level is Level.UNKNOWN
@@ -224,9 +233,10 @@ def test_memory_that_another_program_left_days_ago_does_not_replace_a_newer_one(
     desk = Desk()
     engine = start(desk)
     until(lambda: engine.health().watched_by)
+    give_back(tmp_path)
     until(lambda: desk.asked > 0)
     assert first(engine).as_of == NOW
-    assert engine._memory.accounts == HEALTHY.memory.accounts
+    assert engine._last.memory.accounts == HEALTHY.memory.accounts
 
 
 def test_what_a_clock_ahead_of_ours_has_seen_is_not_fresh(start: Start) -> None:
@@ -245,7 +255,7 @@ def test_clocks_may_differ_by_as_much_as_an_age(seconds: float, *, fresh: bool) 
 
 def test_a_reader_has_no_problems_of_brokers_that_it_no_longer_reads(start: Start, tmp_path: Path) -> None:
     desk = Desk()
-    engine = start(desk, dead_seconds=NEVER)
+    engine = start(desk)
     first(engine)
     desk.says = SourceError("IBKR refuses")
     until(lambda: any(said.startswith("read ") for said in engine.health().problems))
@@ -256,7 +266,7 @@ def test_a_reader_has_no_problems_of_brokers_that_it_no_longer_reads(start: Star
 
 def test_a_reader_does_not_say_that_its_files_cannot_be_written(start: Start, tmp_path: Path) -> None:
     desk = Desk()
-    engine = start(desk, dead_seconds=NEVER)
+    engine = start(desk)
     first(engine)
     file = tmp_path / "program-0" / STATE_FILE
     until(file.exists)

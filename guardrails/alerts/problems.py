@@ -20,7 +20,8 @@ from guardrails.checks import NOT_CLEARED
 from guardrails.checks.stress import COMPILATION, WAITS_FOR
 from guardrails.findings import Finding, Level
 from guardrails.matrix.alerts import AlertRules
-from guardrails.snapshot import Change, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.market import Change
 
 NEWS_FOR = timedelta(days=4)
 """a change of regime is news for so long: one by Friday's close may be learned on the Tuesday after a long weekend"""

@@ -14,8 +14,8 @@ import numpy as np
 
 from guardrails import wording
 from guardrails.columns import Array
-from guardrails.exposures import Interval, Measure
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval, Measure
 from guardrails.limits import Bound, Limits
 from guardrails.portfolio import Portfolio
 from guardrails.products import group_of

@@ -9,8 +9,9 @@ import numpy as np
 from guardrails import wording
 from guardrails.checks.measured import Measured, judge
 from guardrails.columns import Array, Mask
-from guardrails.exposures import Exposures, Measure
+from guardrails.exposures import Exposures
 from guardrails.findings import Finding
+from guardrails.intervals import Measure
 from guardrails.limits import Bound, Limits, short_side, size_of, stricter
 from guardrails.portfolio import Portfolio
 

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from guardrails import calendar, wording
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.limits import Bound, Limits
 from guardrails.portfolio import AccountHistory, Portfolio
 from guardrails.values import Account, Observed, finite

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from guardrails import wording
 from guardrails.calendar import NEW_YORK
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.limits import Bound, Limits
 from guardrails.portfolio import Portfolio
 from guardrails.values import Account, Margin, MarginView

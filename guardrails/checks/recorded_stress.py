@@ -19,8 +19,8 @@ from guardrails.checks.stress_levels import (
     residual_level,
     rung_name,
 )
-from guardrails.exposures import Interval
 from guardrails.findings import Finding
+from guardrails.intervals import Interval
 from guardrails.limits import Limits, short_side
 from guardrails.matrix.stress import StressLimits
 from guardrails.portfolio import Portfolio

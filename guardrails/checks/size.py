@@ -9,8 +9,8 @@ import numpy as np
 
 from guardrails import wording
 from guardrails.columns import Array, Mask
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.limits import Bound, Limits, stricter
 from guardrails.portfolio import Portfolio
 

@@ -18,8 +18,8 @@ from guardrails.checks import lacking
 from guardrails.checks.measured import Contributor, Measured, judge, largest
 from guardrails.checks.stress_levels import believed, clears, excess_level, loss_bound, residual_level, rung_name
 from guardrails.columns import Array, Mask
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.limits import Bound, Limits, short_side
 from guardrails.portfolio import Portfolio
 from guardrails.stress import COMPILING

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from guardrails.exposures import Interval
 from guardrails.findings import Level
+from guardrails.intervals import Interval
 from guardrails.limits import Bound, stricter
 from guardrails.portfolio import Portfolio
 from guardrails.stress.scenarios import SPREADS

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from guardrails import wording
-from guardrails.exposures import Exposures, Interval
+from guardrails.exposures import Exposures
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.limits import Limits, stricter
 from guardrails.portfolio import Portfolio
 

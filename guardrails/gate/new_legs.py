@@ -18,7 +18,8 @@ from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.products import BROAD_INDEX_GROUPS, FUTURES, group_of, standard_multiplier
 from guardrails.symbols.contracts import Month
-from guardrails.valuation import price_of, value_positions
+from guardrails.unit_price import price_of
+from guardrails.valuation import value_positions
 from guardrails.values import Account, AccountId, Market, Position
 
 _QUARTER = 3

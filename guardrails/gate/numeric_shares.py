@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from math import isnan
 
 from guardrails.checks.concentration import NEGLIGIBLE
-from guardrails.exposures import Exposures, Interval, Measure
+from guardrails.exposures import Exposures
+from guardrails.intervals import Interval, Measure
 
 _ROUNDING = 1e-9
 """as in `guardrails.limits`: a use equal to its limit is no breach"""

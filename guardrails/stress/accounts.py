@@ -26,8 +26,8 @@ import numpy as np
 
 from guardrails import margin
 from guardrails.columns import Array, Index, Mask
-from guardrails.exposures import Interval
 from guardrails.instruments import Kind
+from guardrails.intervals import Interval
 from guardrails.margin import Estimate, Leg, portfolio_margin, rates, strategy
 from guardrails.margin.estimate import Rule, Settled
 from guardrails.margin.legs import FUTURES

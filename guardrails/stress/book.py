@@ -24,7 +24,7 @@ from guardrails.streamed_quotes import WORTHLESS
 from guardrails.stress.neighbours import fill_from_neighbours
 from guardrails.stress.response import MEDIAN_VIX, level_of, vix_known
 from guardrails.terms import Terms, terms_of
-from guardrails.valuation import price_of
+from guardrails.unit_price import price_of
 from guardrails.values import Position
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from guardrails.columns import Array
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.book import Book
 from guardrails.stress.gaps import Gaps, gap_shock, single_name_gaps
 from guardrails.stress.outcome import BLENDS, outcome, reached

@@ -21,8 +21,8 @@ import numpy as np
 
 from guardrails import calendar
 from guardrails.columns import Array, Index, Mask
-from guardrails.exposures import Interval
 from guardrails.instruments import Kind
+from guardrails.intervals import Interval
 from guardrails.pricing import DAYS_PER_YEAR
 from guardrails.products import BROAD_INDEX_GROUPS, VOLATILITY_GROUP, group_of
 from guardrails.stress.book import Book

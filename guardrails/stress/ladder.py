@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.outcome import Outcome, outcome
 from guardrails.stress.response import level_of
 from guardrails.stress.scenarios import index_shock

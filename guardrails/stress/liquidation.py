@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.accounts import Margined, after_part, excess_after
 from guardrails.stress.book import Book
 from guardrails.stress.ladder import Cell, at_returns

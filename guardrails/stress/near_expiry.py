@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 
 from guardrails.columns import Array, Mask
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.book import Book
 from guardrails.stress.part import Axis, axis_of, part_of
 from guardrails.stress.payoff import curve

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from guardrails.columns import Array, Columns, Mask
+from guardrails.neighbour_strikes import NEAR
 from guardrails.pricing import Options
-from guardrails.valuation import NEAR
 
 
 def fill_from_neighbours(vol: Array, options: Options, columns: Columns) -> tuple[Array, Mask]:

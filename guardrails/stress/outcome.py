@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from guardrails.columns import Array, Index, Mask
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.book import Book
 from guardrails.stress.shocks import Moves, Shock, moves
 from guardrails.stress.unit_prices import after

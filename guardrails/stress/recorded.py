@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.matrix.stress import StressLimits
 from guardrails.stress.accounts import AccountAfter, Margined, badness, excess_at
 from guardrails.stress.ladder import Cell, at_returns

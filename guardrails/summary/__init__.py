@@ -11,7 +11,8 @@ from guardrails.findings import Finding, Level
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.regime import RegimeState
-from guardrails.snapshot import SCHEMA, RegimeNow, Snapshot
+from guardrails.snapshot import SCHEMA, Snapshot
+from guardrails.snapshot.market import RegimeNow
 from guardrails.summary.accounts import account_row
 from guardrails.summary.groups import rows_by_class, rows_by_group, rows_by_underlying
 from guardrails.summary.market import market_rows, metrics_rows

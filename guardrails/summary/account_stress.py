@@ -6,7 +6,7 @@ import logging
 from functools import lru_cache
 
 from guardrails.portfolio import Portfolio
-from guardrails.snapshot import AccountStressRow
+from guardrails.snapshot.stress import AccountStressRow
 from guardrails.stress.liquidation import SEARCHED, Distance, distances
 from guardrails.values import Account
 

@@ -8,7 +8,7 @@ from guardrails.checks.loss import loss_of
 from guardrails.checks.margin import cushions
 from guardrails.findings import Level, worst
 from guardrails.portfolio import Portfolio
-from guardrails.snapshot import AccountRow
+from guardrails.snapshot.book import AccountRow
 from guardrails.values import Account, MarginView, finite
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from guardrails.columns import Index
-from guardrails.exposures import Exposures, Interval, Measure
-from guardrails.snapshot import GroupRow
+from guardrails.exposures import Exposures
+from guardrails.intervals import Interval, Measure
+from guardrails.snapshot.book import GroupRow
 
 
 def rows_by_group(e: Exposures) -> tuple[GroupRow, ...]:

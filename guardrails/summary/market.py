@@ -11,7 +11,7 @@ from guardrails.exposures import Exposures
 from guardrails.limits import Limits
 from guardrails.portfolio import Portfolio
 from guardrails.regime.readings import fresh, present
-from guardrails.snapshot import MarketRow, MetricsRow
+from guardrails.snapshot.market import MarketRow, MetricsRow
 from guardrails.values import Metrics, finite
 
 

@@ -10,7 +10,7 @@ from guardrails.columns import LINEAR
 from guardrails.findings import Level, worst
 from guardrails.instruments import Instrument, Kind
 from guardrails.portfolio import Portfolio
-from guardrails.snapshot import PositionRow
+from guardrails.snapshot.book import PositionRow
 from guardrails.strategies import packages
 from guardrails.summary.cells import exact, number
 from guardrails.values import Position, SourceState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guardrails.portfolio import Portfolio
-from guardrails.snapshot import SourceRow, StreamRow
+from guardrails.snapshot.sources import SourceRow, StreamRow
 from guardrails.values import Source, SourceState, Stream, finite
 
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import numpy as np
 
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.portfolio import Portfolio
 from guardrails.products import SP500, VOLATILITY_GROUP
-from guardrails.snapshot import StressNow, StressRow
+from guardrails.snapshot.stress import StressNow, StressRow
 from guardrails.stress import gaps, response, spreads, volatility_products
 from guardrails.stress.named_days import named_days
 from guardrails.stress.outcome import Outcome

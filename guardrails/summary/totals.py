@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from guardrails.exposures import Exposures, Interval
+from guardrails.exposures import Exposures
+from guardrails.intervals import Interval
 from guardrails.portfolio import Portfolio
-from guardrails.snapshot import Totals
+from guardrails.snapshot.book import Totals
 from guardrails.summary.cells import number
 from guardrails.values import SourceState
 
