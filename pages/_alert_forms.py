@@ -19,10 +19,11 @@ from guardrails.titles import headline
 from pages._alerts import card
 from pages._moment import full_time, since_words
 from pages._past import new_york
+from pages._press import act, act_and_redraw, keep
 from pages._wishes import called, pending, who, wish
 
 CUSTOM = "Until …"
-_ASKING = "alert_asking"
+_ASKING, _TRIED = "alert_asking", "alert_tried"
 _MOST_WORDS = 500
 _HEADS = {Kind.ACKNOWLEDGE: "I have it", Kind.SILENCE: "Silence", Kind.ACTED: "I acted"}
 _MEANS = {
@@ -47,17 +48,24 @@ def buttons(service: Engine, row: AlertRow, name: str, *, loud: bool) -> None:
     """Draw what can be done about `row`; `name` is unique on the page, `loud` when nobody has it."""
     now = service.now()
     with st.container(horizontal=True, horizontal_alignment="right", key=f"do_{name}", gap="xsmall"):
-        if st.button("I have it", key=f"have_{name}", type="primary" if loud else "secondary"):
-            _open(Kind.ACKNOWLEDGE, row)
+        st.button(
+            "I have it", key=f"have_{name}", type="primary" if loud else "secondary",
+            on_click=act_and_redraw, args=(_open, Kind.ACKNOWLEDGE, row),
+        )  # fmt: skip
         if row.silence is None:
-            if st.button("Silence …", key=f"silence_{name}"):
-                _open(Kind.SILENCE, row)
-        elif st.button("End the silence", key=f"unsilence_{name}", disabled=pending(Kind.UNSILENCE, row.identity, now)):
+            st.button(
+                "Silence …", key=f"silence_{name}", on_click=act_and_redraw, args=(_open, Kind.SILENCE, row)
+            )  # fmt: skip
+        else:
             what = f"End the silence of {headline(row.check, row.subject)}"
-            wish(service, Kind.UNSILENCE, row.identity, what, {"alert": row.identity})
-            st.rerun()
-        if st.button("I acted", key=f"acted_{name}", disabled=row.acted, help=_MEANS[Kind.ACTED]):
-            _open(Kind.ACTED, row)
+            st.button(
+                "End the silence", key=f"unsilence_{name}", disabled=pending(Kind.UNSILENCE, row.identity, now),
+                on_click=act, args=(wish, service, Kind.UNSILENCE, row.identity, what, {"alert": row.identity}),
+            )  # fmt: skip
+        st.button(
+            "I acted", key=f"acted_{name}", disabled=row.acted, help=_MEANS[Kind.ACTED],
+            on_click=act_and_redraw, args=(_open, Kind.ACTED, row),
+        )  # fmt: skip
 
 
 def form(service: Engine) -> None:
@@ -75,8 +83,7 @@ def close() -> None:
 
 
 def _open(kind: Kind, row: AlertRow) -> None:
-    st.session_state[_ASKING] = Asking(kind, row, secrets.token_hex(4))
-    st.rerun()
+    keep(_ASKING, Asking(kind, row, secrets.token_hex(4)))
 
 
 def _body(service: Engine, asking: Asking) -> None:
@@ -87,56 +94,83 @@ def _body(service: Engine, asking: Asking) -> None:
     row = next((one for one in active if one.identity == asking.row.identity), None)
     if row is None:
         st.write("It is over meanwhile: nothing is left to do about it.")
-        if st.button("Close", key=f"close_{asking.nonce}"):
-            close()
-            st.rerun()
+        st.button("Close", key=f"close_{asking.nonce}", on_click=act_and_redraw, args=(close,))
         return
     st.html(card(row, now, None))
     st.caption(_MEANS[kind])
-    drawn = f"drawn_{asking.nonce}"
-    before: AlertRow = st.session_state.get(drawn, row)  # a click runs this anew: this is what stood here until then
-    st.session_state[drawn] = row
-    body, wrong = _fields(asking, now)
-    name = st.text_input("Your name", who(), key=f"author_{asking.nonce}", max_chars=60).strip()
+    _fields(asking, now)
+    st.text_input("Your name", who(), key=f"author_{asking.nonce}", max_chars=60)
     if watched_by := service.health().watched_by:
         st.caption(f"{watched_by} watches this book: it is asked to do this, and answers here.")
-    wrong = wrong or ("" if name else "Say who you are: the others must know whom to ask.")
     label = "Silence it" if kind is Kind.SILENCE else _HEADS[kind]
-    if not st.button(label, key=f"send_{asking.nonce}", type="primary"):
-        return
-    if wrong:
+    st.button(
+        label, key=f"send_{asking.nonce}", type="primary", on_click=act_and_redraw, args=(send, service, asking, row)
+    )
+    _, wrong = _filled(asking, now)
+    if wrong and st.session_state.get(_TRIED) == asking.nonce:
         st.html(f'<div class="pg-wrong" role="alert">{wrong}</div>')
-        return
-    called(name)
-    send(service, asking, {**body, **shown(before)} if kind is not Kind.ACTED else body, name)
-    st.rerun()
 
 
-def send(service: Engine, asking: Asking, body: dict[str, str], name: str) -> None:
-    """Ask once for what was filled in: a second click comes too late, the dialog is closed."""
+def send(service: Engine, asking: Asking, row: AlertRow) -> None:
+    """Ask once for what was filled in about `row` as it stood before the person: a second click comes too late."""
     still: Asking | None = st.session_state.get(_ASKING)
     if still is None or still.nonce != asking.nonce:
         return
+    body, wrong = _filled(asking, service.now())
+    if wrong:
+        keep(_TRIED, asking.nonce)
+        return
+    name = _field(asking, "author", who())
+    told = {"alert": row.identity, **body, **({} if asking.kind is Kind.ACTED else shown(row))}
+    wish(service, asking.kind, row.identity, f"{_HEADS[asking.kind]}: {headline(row.check, row.subject)}", told, name)
+    called(name)
     close()
-    what = f"{_HEADS[asking.kind]}: {headline(asking.row.check, asking.row.subject)}"
-    wish(service, asking.kind, asking.row.identity, what, {"alert": asking.row.identity, **body}, name)
 
 
-def _fields(asking: Asking, now: datetime) -> tuple[dict[str, str], str]:
-    """What the fields hold, and what is still missing in words."""
+def _fields(asking: Asking, now: datetime) -> None:
+    """Draw the fields."""
     if asking.kind is not Kind.SILENCE:
         label = "Note (may stay empty)" if asking.kind is Kind.ACKNOWLEDGE else "What was done"
-        note = st.text_input(label, key=f"note_{asking.nonce}", max_chars=_MOST_WORDS)
-        return {"note": note.strip()}, ""
-    reason = st.text_input("Reason", key=f"reason_{asking.nonce}", max_chars=_MOST_WORDS).strip()
+        st.text_input(label, key=f"note_{asking.nonce}", max_chars=_MOST_WORDS)
+        return
+    st.text_input("Reason", key=f"reason_{asking.nonce}", max_chars=_MOST_WORDS)
     ends = ends_of(now)
     choice = st.segmented_control(
         "Until", [*ends, CUSTOM], key=f"until_{asking.nonce}", default=next(iter(ends)), required=True
     )
-    until = ends.get(str(choice)) or _custom(asking, now)
-    st.caption(f"Ends {full_time(until)}.")
+    if str(choice) not in ends:
+        st.datetime_input(
+            "Date and time in New York (ET)", _start(now), key=f"end_{asking.nonce}", step=timedelta(minutes=1),
+            format="YYYY-MM-DD", required=True,
+        )  # fmt: skip
+    st.caption(f"Ends {full_time(_until(asking, now))}.")
+
+
+def _field(asking: Asking, name: str, otherwise: str = "") -> str:
+    """What a field of text holds; right also inside a callback."""
+    return str(st.session_state.get(f"{name}_{asking.nonce}", otherwise) or "").strip()
+
+
+def _filled(asking: Asking, now: datetime) -> tuple[dict[str, str], str]:
+    """What the fields hold, and what is still missing in words."""
+    nobody = "" if _field(asking, "author", who()) else "Say who you are: the others must know whom to ask."
+    if asking.kind is not Kind.SILENCE:
+        return {"note": _field(asking, "note")}, nobody
+    reason, until = _field(asking, "reason"), _until(asking, now)
     missing = "" if reason else "Say why: a silence without a reason cannot be understood later."
-    return {"reason": reason, "until": until.isoformat()}, missing or wrong_end(until, now)
+    return {"reason": reason, "until": until.isoformat()}, missing or wrong_end(until, now) or nobody
+
+
+def _until(asking: Asking, now: datetime) -> datetime:
+    """The end that is chosen; while none is, the first that is offered."""
+    ends = ends_of(now)
+    choice = st.session_state.get(f"until_{asking.nonce}", next(iter(ends)))
+    return ends.get(str(choice)) or new_york(st.session_state.get(f"end_{asking.nonce}") or _start(now))
+
+
+def _start(now: datetime) -> datetime:
+    """Where the choice of another end begins, on New York clocks."""
+    return (now + timedelta(hours=2)).astimezone(calendar.NEW_YORK).replace(second=0, microsecond=0, tzinfo=None)
 
 
 def shown(row: AlertRow) -> dict[str, str]:
@@ -171,12 +205,3 @@ def wrong_end(until: datetime, now: datetime) -> str:
     if until - now > LONGEST:
         return f"A silence lasts at most 7 days: choose an end before {full_time(now + LONGEST)}."
     return ""
-
-
-def _custom(asking: Asking, now: datetime) -> datetime:
-    start = (now + timedelta(hours=2)).astimezone(calendar.NEW_YORK).replace(second=0, microsecond=0, tzinfo=None)
-    picked = st.datetime_input(
-        "Date and time in New York (ET)", start, key=f"end_{asking.nonce}", step=timedelta(minutes=1),
-        format="YYYY-MM-DD", required=True,
-    )  # fmt: skip
-    return new_york(picked)

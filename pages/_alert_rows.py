@@ -30,6 +30,7 @@ from pages._alert_watch import (
 from pages._alerts import NOBODY, card, one, said, short
 from pages._moment import Moment, read
 from pages._parts import counted
+from pages._press import act, keep
 from pages._wishes import answers, last, look, outcome, pending, watcher_of, wish
 
 OF_ALERTS = (Kind.ACKNOWLEDGE, Kind.SILENCE, Kind.UNSILENCE, Kind.ACTED)
@@ -114,9 +115,8 @@ def _rows(service: Engine, alerts: AlertsNow, moment: Moment, *, asks: bool) -> 
     rest = found.own[most:]
     if not rest:
         return
-    if st.button(f"Show {min(len(rest), FIRST)} more of {len(rest)}", key="alerts_more"):
-        st.session_state[_SHOWN] = most + FIRST
-        st.rerun()
+    label = f"Show {min(len(rest), FIRST)} more of {len(rest)}"
+    st.button(label, key="alerts_more", on_click=act, args=(keep, _SHOWN, most + FIRST))
     with st.expander(f"{counted(len(rest), 'more alert')}, in short", key="alerts_rest"):
         _listed([one for row in rest for one in (row, *found.following.get(row.identity, ()))], moment, rules, names)
 
@@ -138,6 +138,7 @@ def _tested(service: Engine, row: ChannelRow) -> str:
 def _test(service: Engine, row: ChannelRow) -> None:
     waits = pending(Kind.TEST_CHANNEL, row.name, service.now())
     where = "a line into the log" if row.name == LOG else f"a test message to {row.name} only"
-    if st.button("Send test", key=f"test_{short(row.name)}", disabled=waits, help=f"Sends {where}."):
-        wish(service, Kind.TEST_CHANNEL, row.name, f"Test of {row.name}", {"channel": row.name})
-        st.rerun()
+    st.button(
+        "Send test", key=f"test_{short(row.name)}", disabled=waits, help=f"Sends {where}.", on_click=act,
+        args=(wish, service, Kind.TEST_CHANNEL, row.name, f"Test of {row.name}", {"channel": row.name}),
+    )  # fmt: skip

@@ -22,6 +22,7 @@ from pages._alerts import one, said, short
 from pages._blotter_forms import CAN_REPLACE, open_form
 from pages._order_cards import card, legs_words, mids_of, stands, state_pill
 from pages._parts import counted
+from pages._press import act, act_and_redraw
 from pages._ticket import price_words
 from pages._wishes import answers, look, pending, wish
 
@@ -89,12 +90,15 @@ def _row(service: Engine, record: OrderRecord, now: datetime, mids: Mapping[str,
         left.html(card(record, now, mids))
         with right, st.container(horizontal=True, horizontal_alignment="right", key=f"do_order_{name}", gap="xsmall"):
             cancel_button(service, record, now, name)
-            if record.state in CAN_REPLACE and record.order.limit is not None and st.button(
-                "Replace …", key=f"replace_{name}", disabled=pending(Kind.REPLACE, record.key, now)
-            ):  # fmt: skip
-                open_form(Kind.REPLACE, record)
-            if record.state is OrderState.UNKNOWN and st.button("Resolve …", key=f"resolve_{name}"):
-                open_form(Kind.RESOLVE, record)
+            if record.state in CAN_REPLACE and record.order.limit is not None:
+                st.button(
+                    "Replace …", key=f"replace_{name}", disabled=pending(Kind.REPLACE, record.key, now),
+                    on_click=act_and_redraw, args=(open_form, Kind.REPLACE, record),
+                )  # fmt: skip
+            if record.state is OrderState.UNKNOWN:
+                st.button(
+                    "Resolve …", key=f"resolve_{name}", on_click=act_and_redraw, args=(open_form, Kind.RESOLVE, record)
+                )
 
 
 def cancel_button(service: Engine, record: OrderRecord, now: datetime, name: str) -> None:
@@ -103,10 +107,11 @@ def cancel_button(service: Engine, record: OrderRecord, now: datetime, name: str
     unsent = record.state in _UNSENT
     label = "Cancel requested" if asked else "Cancel"
     says = "It may still fill until that is confirmed."
-    if st.button(label, key=f"cancel_{name}", disabled=asked or unsent, help=says):
-        what = f"Cancel {legs_words(record.order.legs, record.order.quantity)}"
-        wish(service, Kind.CANCEL, record.key, what, {"order": record.key})
-        st.rerun()
+    what = f"Cancel {legs_words(record.order.legs, record.order.quantity)}"
+    st.button(
+        label, key=f"cancel_{name}", disabled=asked or unsent, help=says, on_click=act,
+        args=(wish, service, Kind.CANCEL, record.key, what, {"order": record.key}),
+    )  # fmt: skip
 
 
 def _other(service: Engine, order: BrokerOrder, now: datetime) -> None:
@@ -129,7 +134,9 @@ def _other(service: Engine, order: BrokerOrder, now: datetime) -> None:
         asked = order.state is OrderState.CANCEL_REQUESTED or pending(Kind.CANCEL, target, now)
         with right, st.container(horizontal=True, horizontal_alignment="right", key=f"do_other_{name}"):
             label = "Cancel requested" if asked else "Cancel"
-            if order.cancellable and st.button(label, key=f"cancel_{name}", disabled=asked):
-                body = {"account": str(order.account), "reference": order.reference}
-                wish(service, Kind.CANCEL, target, f"Cancel {what} of {sender}", body)
-                st.rerun()
+            body = {"account": str(order.account), "reference": order.reference}
+            if order.cancellable:
+                st.button(
+                    label, key=f"cancel_{name}", disabled=asked, on_click=act,
+                    args=(wish, service, Kind.CANCEL, target, f"Cancel {what} of {sender}", body),
+                )  # fmt: skip

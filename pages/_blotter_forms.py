@@ -13,6 +13,7 @@ from guardrails.orders import OrderState
 from guardrails.orders_now import OrdersNow
 from guardrails.requests import Kind
 from pages._order_cards import card, legs_words, mids_of, package_mid
+from pages._press import act_and_redraw, keep
 from pages._ticket import MOST_LIMIT, limit_words, price_words
 from pages._wishes import wish
 
@@ -47,8 +48,7 @@ def close() -> None:
 
 def open_form(kind: Kind, record: OrderRecord) -> None:
     """Open the dialog about `record`."""
-    st.session_state[_ASKING] = Asking(kind, record, secrets.token_hex(4))
-    st.rerun()
+    keep(_ASKING, Asking(kind, record, secrets.token_hex(4)))
 
 
 def _body(service: Engine, orders: OrdersNow | None, asking: Asking) -> None:
@@ -58,46 +58,66 @@ def _body(service: Engine, orders: OrdersNow | None, asking: Asking) -> None:
     fits = CAN_REPLACE if asking.kind is Kind.REPLACE else (OrderState.UNKNOWN,)
     if record is None or record.state not in fits:
         st.write("It stands differently by now: nothing is left to do about it here.")
-        if st.button("Close", key=f"close_{asking.nonce}"):
-            close()
-            st.rerun()
+        st.button("Close", key=f"close_{asking.nonce}", on_click=act_and_redraw, args=(close,))
         return
     mids = mids_of(service)
     st.html(card(record, service.now(), mids))
-    mid = package_mid(record.order.legs, mids)
-    body, wrong, label = _replace(asking, mid) if asking.kind is Kind.REPLACE else _resolve(asking)
+    if asking.kind is Kind.REPLACE:
+        _replace(asking, package_mid(record.order.legs, mids))
+    else:
+        _resolve(asking)
+    _, wrong, label = _filled(asking)
     if wrong:
         st.caption(wrong)
-    if st.button(label, key=f"do_{asking.nonce}", type="primary", disabled=bool(wrong)):
-        still: Asking | None = st.session_state.get(_ASKING)
-        if still is not None and still.nonce == asking.nonce:
-            close()
-            what = f"{label}: {legs_words(record.order.legs, record.order.quantity)}"
-            wish(service, asking.kind, record.key, what, {"order": record.key, **body})
-        st.rerun()
+    st.button(label, key=f"do_{asking.nonce}", type="primary", on_click=act_and_redraw, args=(_send, service, asking))
 
 
-def _replace(asking: Asking, mid: float | None) -> tuple[dict[str, str], str, str]:
+def _send(service: Engine, asking: Asking) -> None:
+    """Ask once for what the fields hold: a second click comes too late, the dialog is closed."""
+    still: Asking | None = st.session_state.get(_ASKING)
+    body, wrong, label = _filled(asking)
+    if wrong or still is None or still.nonce != asking.nonce:
+        return  # what is wrong stands above the button
+    order = asking.record.order
+    what = f"{label}: {legs_words(order.legs, order.quantity)}"
+    wish(service, asking.kind, asking.record.key, what, {"order": asking.record.key, **body})
+    close()
+
+
+def _filled(asking: Asking) -> tuple[dict[str, str], str, str]:
+    """What the fields hold, what is wrong with it, and the label of the button; right also inside a callback."""
+    if asking.kind is Kind.RESOLVE:
+        note = str(st.session_state.get(f"note_{asking.nonce}") or "").strip()
+        wrong = "" if note else "Say what you saw: it is journaled."
+        return {"note": note}, wrong, "It does not live at the broker"
+    old = _old_limit(asking)
+    typed = st.session_state.get(f"limit_{asking.nonce}", old)
+    why = str(st.session_state.get(f"why_{asking.nonce}") or "").strip()
+    wrong = "Name a limit." if typed is None else "That is its limit already." if typed == old else ""
+    return {"limit": str(typed), "reason": why}, wrong, f"Replace with {price_words(typed)}"
+
+
+def _old_limit(asking: Asking) -> float | None:
+    return asking.record.limit if asking.record.limit is not None else asking.record.order.limit
+
+
+def _replace(asking: Asking, mid: float | None) -> None:
     st.caption(
         "It is judged with the new limit first; if that passes, the order is cancelled, and once the broker confirms "
         "that, what is left is judged again and sent."
     )
-    old = asking.record.limit if asking.record.limit is not None else asking.record.order.limit
     typed = st.number_input(
-        "New limit of one package: positive you pay, negative you receive", -MOST_LIMIT, MOST_LIMIT, old, 0.05,
-        format="%g", key=f"limit_{asking.nonce}",
+        "New limit of one package: positive you pay, negative you receive", -MOST_LIMIT, MOST_LIMIT,
+        _old_limit(asking), 0.05, format="%g", key=f"limit_{asking.nonce}",
     )  # fmt: skip
-    wrong = "Name a limit." if typed is None else "That is its limit already." if typed == old else ""
-    if typed is not None and not wrong:
+    if typed is not None and typed != _old_limit(asking):
         st.caption(f"{limit_words(typed, mid)}.")
-    why = st.text_input("Why, should it warn", key=f"why_{asking.nonce}", max_chars=500, placeholder="may stay empty")
-    return {"limit": str(typed), "reason": str(why or "").strip()}, wrong, f"Replace with {price_words(typed)}"
+    st.text_input("Why, should it warn", key=f"why_{asking.nonce}", max_chars=500, placeholder="may stay empty")
 
 
-def _resolve(asking: Asking) -> tuple[dict[str, str], str, str]:
+def _resolve(asking: Asking) -> None:
     st.caption(
         "Look at the broker first. Only when it is certain that this order does not live there: say so, and what you "
         "saw. Nothing is sent again."
     )
-    note = str(st.text_input("What you saw at the broker", key=f"note_{asking.nonce}", max_chars=500) or "").strip()
-    return {"note": note}, "" if note else "Say what you saw: it is journaled.", "It does not live at the broker"
+    st.text_input("What you saw at the broker", key=f"note_{asking.nonce}", max_chars=500)

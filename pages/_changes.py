@@ -16,9 +16,10 @@ from guardrails.requests import Kind
 from pages._alerts import said, short
 from pages._moment import clock
 from pages._parts import pill
+from pages._press import act_and_redraw, keep
 from pages._wishes import answers, pending, wish
 
-_ASKING = "change_asking"
+_ASKING, _TRIED = "change_asking", "change_tried"
 _MOST_WORDS = 500
 
 
@@ -40,9 +41,10 @@ def changes(service: Engine, orders: OrdersNow | None) -> None:
             seen = f"<small>seen first {clock(entry.time)} ({age} ago)</small>"
             st.html(f"<div>{pill(Level.WATCH)} {said(entry.words)} {seen}</div>", width="content")
             waits = pending(Kind.ACCEPT_CHANGE, entry.key, now)
-            if st.button("Accept …", key=f"accept_{short(entry.key)}", disabled=waits):
-                st.session_state[_ASKING] = _Asking(entry, secrets.token_hex(4))
-                st.rerun()
+            st.button(
+                "Accept …", key=f"accept_{short(entry.key)}", disabled=waits, on_click=act_and_redraw,
+                args=(_open, entry),
+            )  # fmt: skip
     if told := answers(service, (Kind.ACCEPT_CHANGE,)):
         st.html(told)
 
@@ -54,6 +56,10 @@ def change_form(service: Engine, orders: OrdersNow | None) -> None:
         st.dialog("Accept a change that nothing explains", on_dismiss=_close)(_body)(service, orders, asking)
 
 
+def _open(entry: JournalEntry) -> None:
+    keep(_ASKING, _Asking(entry, secrets.token_hex(4)))
+
+
 def _close() -> None:
     st.session_state.pop(_ASKING, None)
 
@@ -63,22 +69,28 @@ def _body(service: Engine, orders: OrdersNow | None, asking: _Asking) -> None:
     entry = next((one for one in standing if one.key == asking.entry.key), None)
     if entry is None or entry.legs != asking.entry.legs:
         st.write("It stands differently by now: nothing was accepted. Look at it again.")
-        if st.button("Close", key=f"close_{asking.nonce}"):
-            _close()
-            st.rerun()
+        st.button("Close", key=f"close_{asking.nonce}", on_click=act_and_redraw, args=(_close,))
         return
     st.html(f"<div>{said(entry.words)}</div>")
     st.caption("Look at the broker's list of trades first: accepting ends the finding and keeps what you say.")
     note = st.text_input("What it was", key=f"note_{asking.nonce}", max_chars=_MOST_WORDS).strip()
-    if not st.button("Accept it", key=f"do_{asking.nonce}", type="primary"):
-        return
-    if not note:
+    st.button(
+        "Accept it", key=f"do_{asking.nonce}", type="primary", on_click=act_and_redraw, args=(_send, service, asking)
+    )
+    if not note and st.session_state.get(_TRIED) == asking.nonce:
         st.html('<div class="pg-wrong" role="alert">Say what it was: it is journaled under your name.</div>')
-        return
+
+
+def _send(service: Engine, asking: _Asking) -> None:
+    """Ask once to accept what was shown: a second click comes too late, the dialog is closed."""
     still: _Asking | None = st.session_state.get(_ASKING)
-    if still is not None and still.nonce == asking.nonce:
-        _close()
-        body = {"entry": entry.key, "quantity": str(entry.legs[0].quantity), "note": note}
-        what = f"Accept the change of {entry.legs[0].label or entry.legs[0].key.partition(':')[2]}, {entry.account}"
-        wish(service, Kind.ACCEPT_CHANGE, entry.key, what, body)
-    st.rerun()
+    if still is None or still.nonce != asking.nonce:
+        return
+    entry, note = asking.entry, str(st.session_state.get(f"note_{asking.nonce}") or "").strip()
+    if not note:
+        keep(_TRIED, asking.nonce)
+        return
+    body = {"entry": entry.key, "quantity": str(entry.legs[0].quantity), "note": note}
+    what = f"Accept the change of {entry.legs[0].label or entry.legs[0].key.partition(':')[2]}, {entry.account}"
+    wish(service, Kind.ACCEPT_CHANGE, entry.key, what, body)
+    _close()

@@ -20,6 +20,7 @@ from pages._alerts import one, said, say_severity, short
 from pages._engine import Stored
 from pages._moment import day_and_time, full_time
 from pages._parts import counted, text
+from pages._press import act
 from pages._timeline import MOST_LANES, figure_of, lanes, stretches, summary, table_of
 from pages._wishes import answers, look, pending, wish
 
@@ -82,12 +83,12 @@ def _dead(service: Engine, rows: Sequence[DeliveryRow], *, asks: bool) -> None:
         left.html(
             one(Level.BREACH, f"{title_of_message(row)} → {row.channel}", f'<div class="pg-soft">{said(tried)}</div>')
         )
-        if asks and right.button(
-            "Send again", key=f"again_{short(row.key)}", disabled=pending(Kind.SEND_AGAIN, row.key, service.now())
-        ):
+        if asks:
             what = f"Send again to {row.channel}: {title_of_message(row)}"
-            wish(service, Kind.SEND_AGAIN, row.key, what, {"delivery": row.key})
-            st.rerun()
+            right.button(
+                "Send again", key=f"again_{short(row.key)}", disabled=pending(Kind.SEND_AGAIN, row.key, service.now()),
+                on_click=act, args=(wish, service, Kind.SEND_AGAIN, row.key, what, {"delivery": row.key}),
+            )  # fmt: skip
     if len(rows) > _DEAD_SHOWN:
         st.caption(f"{len(rows) - _DEAD_SHOWN} more are in the table of deliveries below.")
 

@@ -26,11 +26,12 @@ from pages import _flatten_words as words
 from pages._alerts import said
 from pages._flatten_run import running, runs_of, watch
 from pages._moment import day_and_time
+from pages._press import act, act_and_redraw, keep
 from pages._ticket import put
 from pages._ticket_legs import ticket_of
 from pages._wishes import PATIENCE, called, last, look, outcome, pending, watcher_of, who, wish
 
-_OPENING = "flatten_opening"
+_OPENING, _TRIED = "flatten_opening", "flatten_tried"
 _SCOPES = {
     Scope.SHORT_OPTIONS: "All short options",
     Scope.UNDERLYING: "One underlying",
@@ -69,9 +70,13 @@ def flatten_button(service: Engine, when: str = "") -> None:
     """
     now_running = running(service)
     label = f"Flatten runs{when} …" if now_running is not None else f"Flatten{when} …"
-    if st.button(label, key="flatten_open", help="Plan how to close positions; nothing is sent before you confirm."):
-        st.session_state[_OPENING] = Opening(secrets.token_hex(4), run="" if now_running is None else now_running.key)
-        st.rerun()
+    says = "Plan how to close positions; nothing is sent before you confirm."
+    run = "" if now_running is None else now_running.key
+    st.button(label, key="flatten_open", help=says, on_click=act, args=(_open, run))
+
+
+def _open(run: str, nonce: str = "") -> None:
+    keep(_OPENING, Opening(nonce or secrets.token_hex(4), run=run))
 
 
 def flatten_dialog(service: Engine) -> None:
@@ -105,9 +110,10 @@ def _body(service: Engine) -> None:
     if chosen is None:
         return
     label = "Show the plan" if not now_open.plans else "Make the plan anew"
-    if st.button(label, key=f"flatten_plan_{now_open.nonce}", type="secondary" if now_open.plans else "primary"):
-        _ask_plan(service, now_open, chosen)
-        st.rerun()
+    st.button(
+        label, key=f"flatten_plan_{now_open.nonce}", type="secondary" if now_open.plans else "primary",
+        on_click=act_and_redraw, args=(_ask_plan, service, now_open, chosen),
+    )  # fmt: skip
     if now_open.plans:
         _planned(service, now_open, chosen)
 
@@ -119,17 +125,18 @@ def _last(service: Engine, now_open: Opening) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(f'<div class="pg-answers">The last one, {said(day_and_time(done.time))}: {said(done.words)}</div>')
-        if st.button("Show it", key=f"flatten_last_{now_open.nonce}"):
-            st.session_state[_OPENING] = Opening(now_open.nonce, run=done.key)
-            st.rerun()
+        st.button(
+            "Show it", key=f"flatten_last_{now_open.nonce}", on_click=act_and_redraw,
+            args=(_open, done.key, now_open.nonce),
+        )  # fmt: skip
 
 
 def _ask_plan(service: Engine, now_open: Opening, chosen: Wish) -> None:
     if pending(Kind.FLATTEN_PLAN, now_open.target, service.now()):
         return
     again = Opening(now_open.nonce, now_open.plans + 1)
-    st.session_state[_OPENING] = again
     wish(service, Kind.FLATTEN_PLAN, again.target, "Plan a flatten", {"wish": wish_json(chosen)})
+    keep(_OPENING, again)
 
 
 def _choice(snapshot: Snapshot | None, now_open: Opening) -> Wish | None:
@@ -253,15 +260,35 @@ def _confirm(service: Engine, now_open: Opening, plan: Plan) -> None:
         if begun.answer is not None or not begun.pends(service.now(), PATIENCE):
             st.caption("Make the plan anew to try again.")
         return
-    typed = st.text_input(f"Type {plan.phrase} to confirm", key=f"flatten_phrase_{plan.key}", max_chars=40)
-    name = st.text_input("Your name", who(), key=f"flatten_author_{plan.key}", max_chars=60).strip()
-    if not st.button("Close them now", key=f"flatten_go_{plan.key}", type="primary"):
-        return
-    if " ".join(typed.split()) != plan.phrase or not name:
-        wrong = f"Type exactly {plan.phrase}: nothing was sent." if name else "Say who you are: nothing was sent."
+    st.text_input(f"Type {plan.phrase} to confirm", key=f"flatten_phrase_{plan.key}", max_chars=40)
+    st.text_input("Your name", who(), key=f"flatten_author_{plan.key}", max_chars=60)
+    st.button(
+        "Close them now", key=f"flatten_go_{plan.key}", type="primary", on_click=act_and_redraw,
+        args=(_go, service, plan),
+    )  # fmt: skip
+    wrong = _wrong(plan)
+    if wrong and st.session_state.get(_TRIED) == plan.key:
         st.html(f'<div class="pg-wrong" role="alert">{wrong}</div>')
-        return
-    called(name)
-    body = {"plan": plan.key, "phrase": plan.phrase}
-    wish(service, Kind.FLATTEN, plan.key, plan.phrase, body, name)
-    st.rerun()
+
+
+def _name(plan: Plan) -> str:
+    """The name typed beside the phrase; right also inside a callback."""
+    return str(st.session_state.get(f"flatten_author_{plan.key}", who()) or "").strip()
+
+
+def _wrong(plan: Plan) -> str:
+    """Why the plan cannot be begun with what was typed; empty when it can."""
+    typed = str(st.session_state.get(f"flatten_phrase_{plan.key}") or "")
+    if not _name(plan):
+        return "Say who you are: nothing was sent."
+    return "" if " ".join(typed.split()) == plan.phrase else f"Type exactly {plan.phrase}: nothing was sent."
+
+
+def _go(service: Engine, plan: Plan) -> None:
+    """Ask once to begin the plan."""
+    if _wrong(plan):
+        keep(_TRIED, plan.key)
+    elif last(Kind.FLATTEN, plan.key) is None:
+        name = _name(plan)
+        wish(service, Kind.FLATTEN, plan.key, plan.phrase, {"plan": plan.key, "phrase": plan.phrase}, name)
+        called(name)

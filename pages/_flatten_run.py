@@ -10,6 +10,7 @@ from guardrails.flatten.plan_json import plan_from
 from guardrails.requests import Kind
 from pages import _flatten_words as words
 from pages._alerts import said
+from pages._press import act
 from pages._wishes import last, look, outcome, pending, watcher_of, wish
 
 
@@ -42,8 +43,10 @@ def _stop(service: Engine, run: FlattenRun) -> None:
     if run.state is RunState.DONE:
         return
     waits = pending(Kind.FLATTEN_STOP, run.key, service.now()) or run.state is RunState.CANCELLING
-    if st.button("Stop: send nothing more, cancel what works", key=f"flatten_stop_{run.key}", disabled=waits):
-        wish(service, Kind.FLATTEN_STOP, run.key, "Stop the flatten", {"run": run.key})
+    st.button(
+        "Stop: send nothing more, cancel what works", key=f"flatten_stop_{run.key}", disabled=waits, on_click=act,
+        args=(wish, service, Kind.FLATTEN_STOP, run.key, "Stop the flatten", {"run": run.key}),
+    )  # fmt: skip
     if (asked := last(Kind.FLATTEN_STOP, run.key)) is not None:
         told = outcome(asked, service.now(), watcher_of(service.health().watched_by))
         st.html(f'<div class="pg-answers" role="status">Stop: {said(told)}</div>')

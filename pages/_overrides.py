@@ -11,6 +11,7 @@ from guardrails.requests import Kind
 from guardrails.titles import headline
 from pages._alerts import in_words, said
 from pages._parts import pill
+from pages._press import act
 from pages._wishes import answers, pending, wish
 
 
@@ -27,7 +28,9 @@ def overrides(service: Engine, orders: OrdersNow | None) -> None:
             )
             st.html(f"<div>{pill(Level.WATCH)} <b>{said(name)}</b> {who}</div>", width="content")
             waits = pending(Kind.END_OVERRIDE, one.key, now)
-            if st.button("End it now", key=f"end_override_{one.key}", disabled=waits):
-                wish(service, Kind.END_OVERRIDE, one.key, f"End the override of {name}", {"override": one.key})
+            st.button(
+                "End it now", key=f"end_override_{one.key}", disabled=waits, on_click=act,
+                args=(wish, service, Kind.END_OVERRIDE, one.key, f"End the override of {name}", {"override": one.key}),
+            )  # fmt: skip
     if told := answers(service, (Kind.END_OVERRIDE,)):
         st.html(told)

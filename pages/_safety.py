@@ -12,19 +12,22 @@ from guardrails.requests import Kind
 from guardrails.safety import Safety, SafetyState
 from pages._alerts import said
 from pages._moment import full_time
+from pages._press import act, act_and_redraw, keep
 from pages._safety_words import MEANS, safety_mark
 from pages._wishes import answers, called, look, pending, watcher_of, who, wish
 
-_OPEN = "safety_open"
+_OPEN, _TRIED = "safety_open", "safety_tried"
 _MOST_WORDS = 300
 
 
 def stop_button(when: str = "") -> None:
     """Draw the button that opens the dialog; `when` stands in its label."""
     says = "Safety state: what may be sent at all."
-    if st.button(f"Stop{when} …", key="stop_open", icon=":material/front_hand:", help=says):
-        st.session_state[_OPEN] = secrets.token_hex(4)
-        st.rerun()
+    st.button(f"Stop{when} …", key="stop_open", icon=":material/front_hand:", help=says, on_click=act, args=(_open,))
+
+
+def _open() -> None:
+    keep(_OPEN, secrets.token_hex(4))
 
 
 def is_open() -> bool:
@@ -81,37 +84,50 @@ def _body(service: Engine, nonce: str) -> None:
     if orders is None:
         st.write("Orders are not looked after yet; nothing can be sent, and nothing can be set.")
         return
-    reason = st.text_input("Why", key=f"safety_reason_{nonce}", max_chars=_MOST_WORDS).strip()
-    name = st.text_input("Your name", who(), key=f"safety_author_{nonce}", max_chars=60).strip()
+    st.text_input("Why", key=f"safety_reason_{nonce}", max_chars=_MOST_WORDS)
+    st.text_input("Your name", who(), key=f"safety_author_{nonce}", max_chars=60)
     if watched_by := service.health().watched_by:
         st.caption(f"{watcher_of(watched_by)} is asked to do this, and answers here.")
     for state in reversed(SafetyState):
-        _choice(service, state, orders.safety, now, (reason, name, nonce))
+        _choice(service, state, orders.safety, now, nonce)
+    if st.session_state.get(_TRIED) == nonce and not all(_filled(nonce)):
+        st.html('<div class="pg-wrong" role="alert">Say why, and who you are: both are kept in the journal.</div>')
 
 
-def _choice(service: Engine, state: SafetyState, safety: Safety, now: datetime, told: tuple[str, str, str]) -> None:
+def _filled(nonce: str) -> tuple[str, str]:
+    """Reason and name; right also inside a callback."""
+    reason = st.session_state.get(f"safety_reason_{nonce}", "")
+    name = st.session_state.get(f"safety_author_{nonce}", who())
+    return str(reason or "").strip(), str(name or "").strip()
+
+
+def _set(service: Engine, state: SafetyState, nonce: str) -> None:
+    """Ask for a state, once."""
+    if pending(Kind.SAFETY, state.value, service.now()):
+        return
+    reason, name = _filled(nonce)
+    if not reason or not name:
+        keep(_TRIED, nonce)
+        return
+    body = {"state": state.value, "reason": reason}
+    wish(service, Kind.SAFETY, state.value, f"Safety state {state.value}", body, name)
+    called(name)
+
+
+def _choice(service: Engine, state: SafetyState, safety: Safety, now: datetime, nonce: str) -> None:
     """One state with what it means, and its button; what cannot be chosen now says why."""
-    reason, name, nonce = told
     is_it = state is safety.state
     waits = state is SafetyState.NORMAL and safety.until is not None and now < safety.until
     label = f"{state.value} (in force)" if is_it else state.value
     with st.container(horizontal=True, vertical_alignment="center", key=f"safety_row_{state.value}"):
-        chosen = st.button(
+        st.button(
             label,
             key=f"safety_{state.value}_{nonce}",
             type="primary" if state is SafetyState.STOPPED and not is_it else "secondary",
             disabled=waits,  # not while it is being set: what has the focus keeps it, or Escape is not heard
             width=240,
+            on_click=act_and_redraw,
+            args=(_set, service, state, nonce),
         )
         later = f" Not before {full_time(safety.until)}." if waits and safety.until is not None else ""
         st.caption(f"{MEANS[state][0].upper()}{MEANS[state][1:]}.{later}")
-    if not chosen or pending(Kind.SAFETY, state.value, now):
-        return
-    if not reason or not name:
-        st.html('<div class="pg-wrong" role="alert">Say why, and who you are: both are kept in the journal.</div>')
-        return
-    called(name)
-    wish(
-        service, Kind.SAFETY, state.value, f"Safety state {state.value}", {"state": state.value, "reason": reason}, name
-    )
-    st.rerun()

@@ -18,6 +18,7 @@ from pages._moment import read
 from pages._notify import notify
 from pages._parts import text
 from pages._past import chosen, looked_at, said, to_act
+from pages._press import presses
 from pages._safety import is_open, safety_dialog, stop_button
 from pages._style import style_sheet
 
@@ -49,6 +50,7 @@ page = st.navigation(
 st.html(style_sheet(st.context.theme.type))
 wired, past = wiring(), looked_at()
 show_address(page.title)
+presses()
 
 
 @st.fragment(run_every=wired.engine.settings.refresh_seconds)
@@ -78,6 +80,8 @@ with st.container(key="header", horizontal=True, vertical_alignment=beside, gap=
         bar()
         if past is not None:
             controls(past)
+        if words := said():  # here it moves no part of the page to another place, where a click would not find it
+            st.html(f'<div class="pg-filter" role="status">{text(words)}</div>')
     when = "" if past is None else " now"  # they lead back to now, and act on nothing else
     flatten_button(wired.engine, when)
     stop_button(when)
@@ -95,8 +99,6 @@ with st.container(key="header", horizontal=True, vertical_alignment=beside, gap=
             on_change=switch_scenario,
             help="What the simulated market does. The book is the same; only the market moves.",
         )
-if words := said():
-    st.html(f'<div class="pg-filter" role="status">{text(words)}</div>')
 flatten_dialog(wired.engine)
 safety_dialog(wired.engine)
 with body(past, page.title):

@@ -8,8 +8,8 @@ import streamlit as st
 
 from guardrails import calendar
 from guardrails.engine import Engine
-from guardrails.snapshot import PositionRow
-from pages._chain import begin_roll, end_roll
+from guardrails.snapshot.book import PositionRow
+from pages._chain_roll import begin_roll, end_roll
 from pages._ticket import put
 from pages._ticket_legs import closing, flipping, rolling
 

@@ -7,15 +7,18 @@ and skips that run would show an empty field and send that back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Literal
 
 import streamlit as st
 
 from guardrails.orders import MAX_LEGS, OrderType, TimeInForce
 from pages._alerts import said
+from pages._press import act, keep
 from pages._ticket import (
     BUY,
     EMPTY,
@@ -36,6 +39,7 @@ from pages._ticket import (
     ticket,
 )
 
+_CHANGED = "ticket_changed"
 _AT_MARKET = "Only one share or one future alone can be traded without a limit: quotes of options are too wide for it."
 
 
@@ -50,8 +54,14 @@ def fields(accounts: Sequence[str], as_of: date) -> tuple[Ticket, Reading]:
         for i, leg in enumerate(now.legs):
             _leg(i, leg, found.errors[i] if leg.symbol.strip() else "", len(now.legs))
     with st.container(horizontal=True, gap="xsmall"):
-        st.button("Add a leg", key="ticket_add", on_click=_add, disabled=len(now.legs) >= MAX_LEGS)
-        st.button("Turn round", key="ticket_turn", on_click=_turn, help="Buy what is sold, sell what is bought.")
+        nonce = secrets.token_hex(4)  # of this drawing
+        st.button(
+            "Add a leg", key="ticket_add", on_click=once, args=(nonce, _added), disabled=len(now.legs) >= MAX_LEGS
+        )
+        st.button(
+            "Turn round", key="ticket_turn", on_click=once, args=(nonce, _turned),
+            help="Buy what is sold, sell what is bought.",
+        )  # fmt: skip
         st.button("Empty it", key="ticket_clear", on_click=_clear, help="Start with an empty ticket.")
     first, second, third = st.columns(3)
     first.number_input(
@@ -141,25 +151,37 @@ def _leg(i: int, leg: TicketLeg, error: str, count: int) -> None:
         help="A ticker, an OCC symbol in 21 characters, a future (/ESZ6) or an option on one, as brokers write them.",
         label_visibility=named,
     )  # fmt: skip
-    away.button("✕", key=f"ticket_drop_{i}", on_click=_drop, args=(i,), disabled=count == 1, help=f"Take {label} out")
+    away.button(
+        "✕", key=f"ticket_drop_{i}", on_click=once, args=(secrets.token_hex(4), partial(_dropped, i)),
+        disabled=count == 1, help=f"Take {label} out",
+    )  # fmt: skip
     st.html(f'<div class="pg-leg-error" role="status">{said(error)}</div>')
 
 
 # --- callbacks: they come before the fields are drawn, and end what was confirmed by changing the order ---
 
 
-def _add() -> None:
-    put(replace(ticket(), legs=(*ticket().legs, TicketLeg())))
+def once(nonce: str, change: Callable[[Ticket], Ticket]) -> None:
+    """Change the ticket, once for a button as it was drawn: a part of the page that ticks at the moment of a click
+    sends that click, too, and turned round twice it would be as it was."""
+    if st.session_state.get(_CHANGED) == nonce:
+        return
+    new = change(ticket())
+    keep(_CHANGED, nonce)
+    act(put, new)
 
 
-def _drop(i: int) -> None:
-    put(replace(ticket(), legs=tuple(leg for place, leg in enumerate(ticket().legs) if place != i)))
+def _added(old: Ticket) -> Ticket:
+    return replace(old, legs=(*old.legs, TicketLeg()))
 
 
-def _turn() -> None:
-    old = ticket()
+def _dropped(i: int, old: Ticket) -> Ticket:
+    return replace(old, legs=tuple(leg for place, leg in enumerate(old.legs) if place != i))
+
+
+def _turned(old: Ticket) -> Ticket:
     legs = tuple(replace(leg, side=OTHER[leg.side]) for leg in old.legs)
-    put(replace(old, legs=legs, limit=None if old.limit is None else -old.limit))
+    return replace(old, legs=legs, limit=None if old.limit is None else -old.limit)
 
 
 def _clear() -> None:

@@ -10,7 +10,7 @@ from math import gcd
 
 from guardrails.instruments import Kind, Right
 from guardrails.orders import MAX_LEGS, ChainExpiry, Order
-from guardrails.snapshot import PositionRow
+from guardrails.snapshot.book import PositionRow
 from guardrails.symbols import parse
 from pages._ticket import BUY, MOST, SELL, Ticket, TicketLeg
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from guardrails import wording
@@ -17,9 +15,10 @@ from guardrails.safety import SafetyState
 from guardrails.titles import headline
 from pages._alerts import one, said
 from pages._blotter import cancel_button
-from pages._impact import curve, details, offer_words, only_unasked, summary
+from pages._impact import curve, details
 from pages._order_cards import asked_for, stands, state_pill
-from pages._ticket import Reading, changed_outside, put, redraw, ticket
+from pages._press import act, keep
+from pages._ticket import Reading, redraw
 from pages._ticket_asking import ask, look, newest, waiting
 from pages._ticket_send import (
     CHECK,
@@ -27,19 +26,20 @@ from pages._ticket_send import (
     OLD_SECONDS,
     PRICE,
     Judged,
-    begin,
     begun,
     countdown,
+    is_begun,
     judged,
     refusal,
-    send,
     sent_tokens,
     stop,
 )
+from pages._ticket_steps import check, first_step, not_sent, second_step, take_quantity, unsent
+from pages._verdict import offer_words, only_unasked, summary
 from pages._wishes import answers, last, pending, watcher_of, who, wish, wishes
 from pages._wishes import look as look_for_answers
 
-REASON = "ticket_reason"
+REASON, _WHY, _TRIED = "ticket_reason", "ticket_override_why", "ticket_override_tried"
 _MOST_WORDS = 500
 _SETS_FREE = (SafetyState.NORMAL, SafetyState.NO_NEW_RISK)
 """safety states in which an override counts"""
@@ -49,14 +49,6 @@ def question(service: Engine, reading: Reading, *, again: bool = False) -> None:
     """Ask what the order of `reading` would do, without a broker, unless that was asked; for the script of the page."""
     if reading.order is not None:
         ask(service, LIVE, Kind.SIMULATE, {"order": reading.text, "preview": "no"}, reading.text, again=again)
-
-
-def check(service: Engine, reading: Reading) -> None:
-    """Ask the broker too, which alone gives leave to send; what was begun is taken back. For a callback: a click must
-    not be lost to an answer that comes at the same moment and has the page drawn anew."""
-    stop()
-    ask(service, CHECK, Kind.SIMULATE, {"order": reading.text, "preview": "yes"}, reading.text, again=True)
-    changed_outside()
 
 
 def panel(service: Engine, orders: OrdersNow | None, reading: Reading, *, quick: bool) -> None:
@@ -106,13 +98,8 @@ def _offer(reading: Reading, found: Judged) -> None:
     if 0 < impact.max_quantity < impact.order.quantity:
         st.button(
             f"Take {impact.max_quantity} of {impact.order.quantity}", key="ticket_offer", type="primary",
-            on_click=_take_quantity, args=(impact.max_quantity,), disabled=reading.order is None,
+            on_click=act, args=(take_quantity, impact.max_quantity), disabled=reading.order is None,
         )  # fmt: skip
-
-
-def _take_quantity(packages: int) -> None:
-    put(replace(ticket(), packages=packages))
-    changed_outside()
 
 
 def _sending(service: Engine, orders: OrdersNow | None, reading: Reading, found: Judged) -> None:
@@ -122,7 +109,7 @@ def _sending(service: Engine, orders: OrdersNow | None, reading: Reading, found:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
             "Ask the broker and check", key="ticket_check", disabled=reading.order is None or waits,
-            type="secondary" if found.token_of else "primary", on_click=check, args=(service, reading),
+            type="secondary" if found.token_of else "primary", on_click=act, args=(check, service),
             help="Judges exactly this order with the margin the broker says it takes; only that gives leave to send.",
         )  # fmt: skip
         st.html(f'<div class="pg-soft">{said(_wait_words(waits=waits, impact=impact, service=service))}</div>')
@@ -132,25 +119,27 @@ def _sending(service: Engine, orders: OrdersNow | None, reading: Reading, found:
     why = refusal(reading, found, now, orders, reason, sent_tokens())
     title = impact.title if impact is not None else "the order, once it is judged"
     token = found.token_of
-    if why:
-        stop()
+    if is_begun() and not begun(token, text):
+        not_sent("The order was changed, or judged anew. Check it again.")
+    elif is_begun() and why:
+        not_sent(why)
     st.button(
-        f"Send: {_label(title)}", key="ticket_send", type="primary", disabled=bool(why), on_click=begin,
-        args=(token, text),
+        f"Send: {_label(title)}", key="ticket_send", type="primary", disabled=bool(why), on_click=act,
+        args=(first_step, service, token, text),
     )  # fmt: skip
     if why:
         st.html(f'<div class="pg-soft" role="status">{said(why)}</div>')
     elif begun(token, text):
-        told = (reason, ticket().rationale)
         with st.container(horizontal=True, gap="small", key="ticket_second_step"):
             st.button(
-                "Yes, send", key="ticket_yes", type="primary", on_click=send,
-                args=(service, token, text, title, told), shortcut=None,
+                "Yes, send", key="ticket_yes", type="primary", on_click=act,
+                args=(second_step, service, token, text, title, reason), shortcut=None,
             )  # fmt: skip
-            st.button("No, not now", key="ticket_no", on_click=stop)
+            st.button("No, not now", key="ticket_no", on_click=act, args=(stop,))
     records = () if orders is None else orders.records
     came = answers(service, (Kind.SUBMIT, Kind.OVERRIDE), lambda wish: stands(wish, records))
-    st.html(f"<div>{came}{_refused(token)}</div>")
+    words = one(Level.WATCH, unsent()) if unsent() else ""
+    st.html(f"<div>{words}{came}{_refused(token)}</div>")
     _just_sent(service, orders)
 
 
@@ -218,7 +207,7 @@ def _override(service: Engine, orders: OrdersNow | None, impact: Impact) -> None
     with st.expander("Override a limit for a while …", key="ticket_override"):
         names = {headline(override_name(reason), reason.subject): reason for reason in found}
         picked = st.selectbox("Which", list(names), key="ticket_override_which")
-        why = st.text_input("Why (it is journaled and counted)", key="ticket_override_why", max_chars=_MOST_WORDS)
+        why = st.text_input("Why (it is journaled and counted)", key=_WHY, max_chars=_MOST_WORDS)
         minutes = st.number_input("For how many minutes", 1, most, min(most, 15), key="ticket_override_minutes")
         reason = names.get(str(picked), found[0])
         target = f"{override_name(reason)} {reason.subject}"
@@ -229,7 +218,18 @@ def _override(service: Engine, orders: OrdersNow | None, impact: Impact) -> None
         }  # fmt: skip
         what = f"Override {headline(override_name(reason), reason.subject)} for {minutes} min"
         st.button(
-            "Override it", key="ticket_override_do", disabled=waits or not body["reason"],
-            on_click=wish, args=(service, Kind.OVERRIDE, target, what, body, who()),
+            "Override it", key="ticket_override_do", disabled=waits, on_click=act,
+            args=(_override_it, service, target, what, body),
         )  # fmt: skip
+        if not body["reason"] and st.session_state.get(_TRIED) == target:
+            st.html('<div class="pg-wrong" role="alert">Say why: nothing was overridden.</div>')
         st.caption("It ends by itself. After it is in force, ask the broker and check again.")
+
+
+def _override_it(service: Engine, target: str, what: str, body: dict[str, str]) -> None:
+    """Ask for it; the reason may come with the click, after this was drawn."""
+    reason = str(st.session_state.get(_WHY) or "").strip()
+    if reason:
+        wish(service, Kind.OVERRIDE, target, what, {**body, "reason": reason}, who())
+    else:
+        keep(_TRIED, target)

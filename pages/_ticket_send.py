@@ -19,6 +19,7 @@ from guardrails.order_json import impact_of
 from guardrails.orders import Order
 from guardrails.orders_now import OrdersNow, TradingRow
 from guardrails.requests import Kind
+from pages._press import keep
 from pages._ticket import Reading
 from pages._ticket_asking import Question, answered, newest, trouble, waiting
 from pages._wishes import wish
@@ -173,12 +174,17 @@ def sent_tokens() -> tuple[str, ...]:
 
 def begin(token: str, text: str) -> None:
     """The first step: this approval of this order is about to be used."""
-    st.session_state[_CONFIRM] = (token, text)
+    keep(_CONFIRM, (token, text))
 
 
 def begun(token: str, text: str) -> bool:
     """Whether the first step was taken for exactly this."""
     return bool(token) and st.session_state.get(_CONFIRM) == (token, text)
+
+
+def is_begun() -> bool:
+    """Whether the first step was taken, of whatever it was."""
+    return _CONFIRM in st.session_state
 
 
 def stop() -> None:
@@ -190,10 +196,10 @@ def send(service: Engine, token: str, text: str, title: str, told: tuple[str, st
     """The second step; `told` is the reason and the rationale. A token is used once: what comes again does nothing."""
     if not begun(token, text) or token in sent_tokens():
         return
-    st.session_state[_SENT] = (*sent_tokens(), token)
-    stop()
     reason, rationale = (words.strip() for words in told)
     body = {
         "order": text, "token": token, "reason": reason, "rationale": rationale, "origin": "ticket", "tag": "MANUAL",
     }  # fmt: skip
     wish(service, Kind.SUBMIT, token, f"Send: {title}", body)
+    keep(_SENT, (*sent_tokens(), token))  # only now: a callback may be begun anew, see `pages._press.act`
+    stop()

@@ -18,6 +18,7 @@ from guardrails.engine import Engine
 from guardrails.requests import Answer, Kind, Said
 from pages._alerts import said
 from pages._moment import clock
+from pages._press import keep
 
 PATIENCE = timedelta(seconds=10)
 """without an answer for so long it is said that there is none; one that comes later still counts"""
@@ -65,9 +66,9 @@ def wish(service: Engine, kind: Kind, target: str, what: str, body: Mapping[str,
     now = service.now()
     if pending(kind, target, now):
         return
-    key = service.ask(kind, body, author or who())
-    kept = [one for one in wishes() if now - one.time < _KEPT]
-    st.session_state[_WISHES] = (*kept, Wish(key, kind, target, what, now))
+    kept, author = [one for one in wishes() if now - one.time < _KEPT], author or who()
+    key = service.ask(kind, body, author)  # what is asked is kept at once, see `pages._press.act`
+    keep(_WISHES, (*kept, Wish(key, kind, target, what, now)))
 
 
 def pending(kind: Kind, target: str, now: datetime) -> bool:

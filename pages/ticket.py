@@ -63,10 +63,10 @@ accounts, today = accounts_of(first.snapshot), calendar.exchange_date(service.no
 how_it_stands()
 if first.snapshot is None:
     nothing_yet(first, service.names)
-if words := told():
-    st.html(f'<div class="pg-filter" role="status">{said(words)}</div>')
 left, right = st.columns([5, 6], gap="large")
 with left:
+    if words := told():  # here it moves no part that ticks to another place, where a click would not find it
+        st.html(f'<div class="pg-filter" role="status">{said(words)}</div>')
     st.subheader("Order")
     held, reading = fields(accounts, today)
     priced = read(probe(held), accounts, today)
@@ -90,8 +90,9 @@ with right:
     st.subheader("Impact")
     impact()
 st.subheader("Chain")
-if st.toggle("Show the chain of an underlying", key=OPEN):
-    options()
+with st.container():  # what follows keeps its place
+    if st.toggle("Show the chain of an underlying", key=OPEN):
+        options()
 st.subheader("Orders")
 working()
 blotter_form(service, service.orders)

@@ -71,7 +71,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
     ) -> tuple[AppTest, Desk]:
         desk = Desk(tmp_path, told or script(flatten_plan=planning), orders, watched_by)
         monkeypatch.setattr("pages._engine.wiring", lambda: Wiring(desk, None, Settings(), None))
-        return ran(AppTest.from_function(app, default_timeout=10).run()), desk
+        return ran(AppTest.from_function(app, default_timeout=30).run()), desk
 
     return opened
 
@@ -155,7 +155,7 @@ def test_a_scope_is_chosen_and_a_plan_of_another_choice_cannot_be_confirmed(begi
 
 def test_without_a_book_there_is_nothing_to_plan(begin: Begin) -> None:
     at, desk = begin()
-    desk.latest = None
+    desk._last.snapshot = None
     at = press(at, "flatten_open")
     assert any("There is no book yet" in one.value for one in at.markdown)
     assert keys(at) == ["flatten_open"]
@@ -198,6 +198,7 @@ def test_the_phrase_begins_it_once_and_the_dialog_watches_the_run(begin: Begin) 
     at, desk = begin(told, OrdersNow(NOW, runs=(running(),)))
     at.session_state["flatten_opening"] = None  # a run is there already: only of this test
     desk.orders_now = OrdersNow(NOW)
+    at = ran(at.run())  # the button says what it opens
     at = typed(press(press(at, "flatten_open"), "flatten_plan"), "CLOSE 2 SHORTS")
     assert [one.body for one in desk.of(Kind.FLATTEN)] == [{"plan": "P-1", "phrase": "CLOSE 2 SHORTS"}]
     at = ran(at.run())

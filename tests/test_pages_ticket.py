@@ -21,6 +21,7 @@ from guardrails.orders_now import OrdersNow, TradingRow
 from guardrails.requests import Answer, Kind
 from guardrails.safety import Cause, Safety, SafetyState
 from guardrails.store.database import open_database
+from pages._alerts import short
 from pages._ticket import Ticket, TicketLeg, divided, limit_words, price_words, read, with_leg
 from pages._ticket_standing import standing
 from pages._wishes import PATIENCE
@@ -178,7 +179,7 @@ def test_what_was_typed_survives_another_page_and_a_leg_that_is_added(ticket: Op
 
 def test_an_account_that_is_gone_is_not_replaced_by_another(ticket: Open) -> None:
     desk, at = checked(ticket)
-    desk.latest = replace(SNAPSHOT, accounts=tuple(row for row in SNAPSHOT.accounts if row.broker != "IBKR"))
+    desk._last.snapshot = replace(SNAPSHOT, accounts=tuple(row for row in SNAPSHOT.accounts if row.broker != "IBKR"))
     at = run(at)
     assert at.selectbox(key="ticket_account").value == ACCOUNT
     assert "No such account; known are tastytrade" in words(at)
@@ -256,6 +257,47 @@ def test_any_change_of_the_order_takes_the_second_step_away(ticket: Open) -> Non
     at.number_input(key="ticket_packages").set_value(5)
     assert not has(run(at), "ticket_yes")
     assert desk.of(Kind.SUBMIT) == []
+
+
+def test_a_click_that_comes_with_what_was_typed_is_about_what_is_on_screen(ticket: Open) -> None:
+    desk, at = checked(ticket)
+    at.number_input(key="ticket_packages").set_value(4)  # left by the click itself
+    at = click(at, "ticket_check")
+    assert json.loads(desk.of(Kind.SIMULATE)[-1].body["order"])["legs"][0]["quantity"] == 4
+    at = click(run(at), "ticket_send")
+    at.number_input(key="ticket_packages").set_value(5)
+    at = click(at, "ticket_yes")
+    assert desk.of(Kind.SUBMIT) == []
+    assert "Nothing was sent: the order was changed" in words(at)
+    at = click(run(click(at, "ticket_check")), "ticket_send")
+    assert "Nothing was sent" not in words(at)
+
+
+def test_a_click_is_not_lost_where_another_part_wants_the_page_drawn_anew(ticket: Open) -> None:
+    desk, at = ticket(orders=orders_now(records=(record(),)))
+    at.session_state["ticket_redraw"] = True
+    click(at, f"cancel_{short('o1')}")
+    assert [one.body for one in desk.of(Kind.CANCEL)] == [{"order": "o1"}]
+
+
+def test_a_click_that_is_sent_twice_turns_the_order_round_once() -> None:
+    at = AppTest.from_function(turned_twice, default_timeout=30).run()
+    assert not at.exception, at.exception
+    assert at.text[0].value == "SELL"
+
+
+def turned_twice() -> None:
+    """A click with the tick that came before it; imports for itself, as AppTest asks."""
+    import streamlit as st  # noqa: PLC0415  # as said
+
+    from pages._ticket import Ticket as Written  # noqa: PLC0415  # as said
+    from pages._ticket import put, ticket  # noqa: PLC0415  # as said
+    from pages._ticket_fields import _turned, once  # noqa: PLC0415  # as said
+
+    put(Written())
+    for _ in range(2):
+        once("nonce", _turned)
+    st.text(ticket().legs[0].side)
 
 
 def test_no_takes_the_second_step_back(ticket: Open) -> None:
@@ -523,7 +565,9 @@ BLOCKED: dict[str, Any] = {"verdict": Verdict.BLOCK, "reasons": (VEGA,)}
 @pytest.mark.usefixtures("lenient")
 def test_a_block_that_may_be_overridden_is_overridden_for_a_while_with_a_reason(ticket: Open) -> None:
     desk, at = checked(ticket, Gate(BLOCKED, other={Kind.OVERRIDE: done(words_="In force until 10:45")}))
-    assert at.button(key="ticket_override_do").disabled
+    at = click(at, "ticket_override_do")
+    assert "Say why: nothing was overridden." in words(at)
+    assert desk.of(Kind.OVERRIDE) == []
     at.text_input(key="ticket_override_why").set_value("hedge comes at the close")
     at.number_input(key="ticket_override_minutes").set_value(20)
     at = click(run(at), "ticket_override_do")

@@ -109,7 +109,10 @@ def test_another_limit_is_asked_in_a_dialog_once(page: Open) -> None:
     at = click(at, f"replace_{OURS}")
     field = next(one for one in at.number_input if str(one.key).startswith("limit_"))
     button = next(one for one in at.button if str(one.key).startswith("do_"))
-    assert button.disabled  # that is its limit already
+    at = click(at, button.key)
+    assert "That is its limit already." in [one.value for one in at.caption]
+    assert desk.of(Kind.REPLACE) == []
+    field = next(one for one in at.number_input if str(one.key).startswith("limit_"))
     field.set_value(-8.2)
     at = run(at)
     button = next(one for one in at.button if str(one.key).startswith("do_"))
@@ -137,7 +140,9 @@ def test_an_order_in_doubt_is_resolved_with_a_note_only(page: Open) -> None:
     assert not has(at, f"replace_{OURS}")
     at = click(at, f"resolve_{OURS}")
     button = next(one for one in at.button if str(one.key).startswith("do_"))
-    assert button.disabled
+    at = click(at, button.key)
+    assert "Say what you saw: it is journaled." in [one.value for one in at.caption]
+    assert desk.of(Kind.RESOLVE) == []
     next(one for one in at.text_input if str(one.key).startswith("note_")).set_value("not in TWS")
     at = run(at)
     click(at, next(one.key for one in at.button if str(one.key).startswith("do_")))

@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 from guardrails.instruments import Right, Settlement
 from guardrails.orders import ChainExpiry
 from guardrails.requests import Answer, Kind
-from guardrails.snapshot import PositionRow
-from pages._chain import Side, Strike, at_the_money, near, opening
+from guardrails.snapshot.book import PositionRow
+from pages._chain_roll import opening
+from pages._chain_table import Side, Strike, at_the_money, near
 from pages._tables import selected_as
 from pages._ticket import Ticket, TicketLeg
 from pages._ticket_legs import Roll, closing, expiry_after, flipping, rolling
@@ -207,7 +208,8 @@ def test_a_bid_sells_and_an_ask_buys_the_row_that_was_drawn(
     def click(name: str, side: str, field: str, row: int, low: str, high: str) -> None:
         import streamlit as st  # noqa: PLC0415  # AppTest runs this text alone
 
-        from pages._chain import Side, Strike, clicked  # noqa: PLC0415  # as above
+        from pages._chain import clicked  # noqa: PLC0415  # as above
+        from pages._chain_table import Side, Strike  # noqa: PLC0415  # as above
 
         drawn = (Strike(5600.0, None, Side(low)), Strike(5700.0, None, Side(high)))
         st.session_state["chain_drawn"] = ("x", drawn)

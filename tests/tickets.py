@@ -76,8 +76,8 @@ class Desk(Engine):
         super().__init__([], MATRIX_FILE, settings, self.clock)
         self.script, self.asked = script, list[Asked]()
         self.orders_now = orders
-        self._watched_by = watched_by
-        self.latest = SNAPSHOT
+        self._last.watched_by = watched_by
+        self._last.snapshot = SNAPSHOT
 
     @property
     def orders(self) -> OrdersNow | None:
@@ -205,7 +205,7 @@ def opened(folder: Path, monkeypatch: Any, gate: Script, orders: OrdersNow | Non
     snapshot: Snapshot | None = more.pop("snapshot", SNAPSHOT)
     database: Database | None = more.pop("database", None)
     desk = Desk(folder, gate, orders, **more)
-    desk.latest = snapshot
+    desk._last.snapshot = snapshot
     if isinstance(gate, Gate):
         gate.desk = desk
     monkeypatch.setattr("pages._engine.wiring", lambda: Wiring(desk, None, Settings(), database))

@@ -123,7 +123,9 @@ def main() -> None:
 
     def wiring() -> _engine.Wiring:
         found = wired()
-        found.engine._desk = desk
+        partners = replace(found.engine._partners, desk=desk)
+        for part in (found.engine, found.engine._sharing, found.engine._cycle):
+            part._partners = partners
         return found
 
     _engine.wiring = wiring  # type: ignore[assignment]  # alerts of the test's own

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, TimeoutError, expect  # noqa: A004  # that of the browser
 
 from tests.brokers.tws_dates import resolve
 from tests.browser.conftest import Server
@@ -42,6 +42,7 @@ VEGA_FLOOR = -600.0
 ASKED = 20
 ASK_MS = 40_000
 """a broker's answer, on a machine that is busy with a browser"""
+WHY_NOT = re.compile("Nothing was sent: |The approval has run out")
 FLAT = re.compile(r"Flat: fresh positions")
 CONDOR = ((5500, "Put ask"), (5550, "Put bid"), (6400, "Call bid"), (6450, "Call ask"))
 
@@ -129,16 +130,18 @@ def read_journal(page: Page, words: str) -> None:
 
 
 def checked_and_sent(form: TicketFields, came: Callable[[], object]) -> None:
-    """Check and send as a person would: again, when the approval ran out or the market moved before the second step."""
+    """Check and send as a person would: once; again only where the page says why nothing was sent."""
     page = form.page
     for _ in range(3):
         form.check()
         expect(page.get_by_text("The approval holds for")).to_be_visible(timeout=ASK_MS)
         page.get_by_role("button", name=re.compile("^Send:")).click()
-        page.get_by_role("button", name="Yes, send").click()
+        with suppress(TimeoutError):  # the step is gone, for the reason that is said
+            page.get_by_role("button", name="Yes, send").click(timeout=WAIT_MS)
         with suppress(AssertionError):
             wait_for(came, 15, "the order at the broker")
             return
+        expect(page.get_by_text(WHY_NOT).first).to_be_visible(timeout=WAIT_MS)
     pytest.fail(f"three times checked, and never at the broker: {page.locator('[data-testid=stMain]').inner_text()}")
 
 

@@ -22,9 +22,9 @@ from typing import Any
 import yaml
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from guardrails.engine import STATE_FILE
 from guardrails.memory import Memory, account_key, write_memory
 from guardrails.portfolio import AccountHistory
+from guardrails.recording import STATE_FILE
 from guardrails.values import AccountId, Observed
 from tests.brokers import tws_control, tws_strikes
 from tests.brokers.tasty import Tasty
