@@ -68,7 +68,8 @@ def controls(past: _past.Past) -> None:
 
 def door(service: Engine) -> None:
     """Draw the small door into the past."""
-    with st.popover("", icon=":material/history:", help="Look back at an earlier moment", key="past_door"):
+    # the label is for who cannot see the icon; the style sheet keeps it out of sight
+    with st.popover("Look back", icon=":material/history:", help="Look back at an earlier moment", key="past_door"):
         st.markdown("Show Risk, Positions, Scenarios, Limits and Data as they were at this time in New York (ET).")
         with st.container(horizontal=True):  # side by side: the calendar unfolds below
             picked = picker("past_first", service.now())

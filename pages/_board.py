@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.cases import Case
 from guardrails.stress.payoff import Curve, break_evens
 from guardrails.stress.probability import expected_move

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from guardrails.snapshot import Number
+from guardrails.snapshot.book import Number
 
 
 def case_table(low: Sequence[float], high: Sequence[float]) -> dict[str, list[Number]]:

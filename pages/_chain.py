@@ -7,11 +7,9 @@ It is asked anew while it is open, because quotes of what nobody holds only stre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from pydantic import TypeAdapter
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -20,13 +18,15 @@ from guardrails import calendar, wording
 from guardrails.engine import Engine
 from guardrails.errors import SymbolError
 from guardrails.findings import Level
-from guardrails.instruments import Right, Settlement
+from guardrails.instruments import Settlement
 from guardrails.orders import MAX_LEGS, ChainExpiry
 from guardrails.requests import Kind
 from guardrails.symbols import parse
 from pages._alerts import one, short
+from pages._chain_roll import FRESH, LOOKED_AT, ROLL, complete_roll
+from pages._chain_table import COLUMNS, Listing, Side, Strike, at_the_money, near, table_of
 from pages._parts import counted
-from pages._ticket import BUY, SELL, Ticket, TicketLeg, changed_outside, put, put_next, say, ticket, with_leg
+from pages._ticket import BUY, SELL, changed_outside, put, say, ticket, with_leg
 from pages._ticket_asking import answered, ask, look, newest, trouble, waiting
 from pages._ticket_legs import Roll, expiry_after
 from pages._wishes import watcher_of
@@ -38,43 +38,11 @@ AGAIN = timedelta(seconds=2)
 """how old the quotes may become before they are asked for anew"""
 OLD_SECONDS = 15.0
 """quotes shown that are older than this are said to be old"""
-_ROLL, _LOOKED_AT, _MIDDLE, _DRAWN = "ticket_roll", "chain_underlying_kept", "chain_middle", "chain_drawn"
+_MIDDLE, _DRAWN = "chain_middle", "chain_drawn"
 _TROUBLE = "chain_trouble"
 _MOST_ROWS, _ROW, _HEAD = 20, 35, 38
 """rows in view at once, and pixels of one and of the head: twenty strikes are seen without scrolling"""
 _SETTLES = {Settlement.CASH_AM: ", settled at the open", Settlement.CASH_PM: "", Settlement.PHYSICAL: ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One listed option, with what is streamed of it."""
-
-    symbol: str
-    bid: float | None = None
-    ask: float | None = None
-    quote_time: datetime | None = None
-    delta: float | None = None
-    iv: float | None = None
-    """fraction a year"""
-
-
-@dataclass(frozen=True, slots=True)
-class Strike:
-    """Call and put of one strike, where they are listed."""
-
-    strike: float
-    call: Side | None = None
-    put: Side | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The answer to `Kind.CHAIN` (`guardrails.execution.chain.chain_json`), as far as it is shown."""
-
-    rows: tuple[Strike, ...]
-    """by strike"""
-    price: float | None = None
-    """of the underlying"""
 
 
 _EXPIRIES: TypeAdapter[list[ChainExpiry]] = TypeAdapter(list[ChainExpiry])
@@ -115,10 +83,10 @@ def _underlying(service: Engine) -> str:
     """The underlying that is looked at: the one typed, at first that of the first leg."""
     key = "chain_underlying"
     if key not in st.session_state:
-        st.session_state[key] = st.session_state.get(_LOOKED_AT) or _of_legs(calendar.exchange_date(service.now()))
+        st.session_state[key] = st.session_state.get(LOOKED_AT) or _of_legs(calendar.exchange_date(service.now()))
     typed = st.text_input("Underlying", key=key, max_chars=20, placeholder="SPX, AAPL, /ES", width=220)
-    st.session_state[_LOOKED_AT] = str(typed or "").strip().upper()
-    return str(st.session_state[_LOOKED_AT])
+    st.session_state[LOOKED_AT] = str(typed or "").strip().upper()
+    return str(st.session_state[LOOKED_AT])
 
 
 def _of_legs(as_of: date) -> str:
@@ -146,11 +114,11 @@ def expiry_words(expiry: ChainExpiry, today: date) -> str:
 
 def _choice(asked: str, listed: Sequence[ChainExpiry], today: date) -> ChainExpiry | None:
     """The expiry chosen; at first the one that a roll leads to, else the nearest."""
-    roll: Roll | None = st.session_state.get(_ROLL)
+    roll: Roll | None = st.session_state.get(ROLL)
     target = None if roll is None else expiry_after(roll, listed)
     names = {expiry_words(expiry, today): expiry for expiry in listed}
     key = f"chain_expiry_{short(asked)}"
-    if target is not None and st.session_state.pop("ticket_roll_fresh", False):
+    if target is not None and st.session_state.pop(FRESH, False):
         st.session_state[key] = expiry_words(target, today)
     if st.session_state.get(key) not in names:
         st.session_state[key] = next(iter(names))
@@ -178,7 +146,7 @@ def _rows_of(service: Engine, expiry: ChainExpiry, now: datetime, watcher: str) 
         st.html(one(Level.UNKNOWN, listing))
         return
     if told is not None and told.answer is not None:
-        _complete_roll(expiry, listing.rows)
+        complete_roll(expiry, listing.rows)
         st.html(_age((now - told.answer.time).total_seconds(), listing.rows, told.answer.time, problem))
     else:
         st.html(one(Level.UNKNOWN, problem or "Asking for quotes of this expiry …"))
@@ -207,26 +175,6 @@ def _age(seconds: float, strikes: Sequence[Strike], time: datetime, problem: str
     return f'<div class="pg-soft">{words}. Click a bid to sell, an ask to buy.</div>'
 
 
-def near(strikes: Sequence[Strike], most: int | None, middle: float | None) -> tuple[Strike, ...]:
-    """`most` strikes around `middle`; all without either."""
-    if most is None or middle is None or len(strikes) <= most:
-        return tuple(strikes)
-    place = min(range(len(strikes)), key=lambda i: abs(strikes[i].strike - middle))
-    first = min(max(place - most // 2, 0), len(strikes) - most)
-    return tuple(strikes[first : first + most])
-
-
-def at_the_money(strikes: Sequence[Strike]) -> float | None:
-    """The strike whose delta is nearest a half; None where no delta is known."""
-    known = [
-        (abs(abs(side.delta) - 0.5), one.strike)
-        for one in strikes
-        for side in (one.call, one.put)
-        if side is not None and side.delta is not None
-    ]
-    return min(known)[1] if known else None
-
-
 def _table(name: str, listing: Listing) -> None:
     """Draw the strikes; which ones does not follow the market, so that no row moves under the pointer."""
     middles: dict[str, float] = st.session_state.setdefault(_MIDDLE, {})
@@ -249,32 +197,10 @@ def _table(name: str, listing: Listing) -> None:
     )
 
 
-def table_of(strikes: Sequence[Strike]) -> pd.DataFrame:
-    """The chain as a table: calls on the left, puts on the right."""
-    columns: dict[str, list[object]] = {}
-    for title, side, field in _COLUMNS:
-        columns[title] = [one.strike if side == "strike" else _cell(getattr(one, side), field) for one in strikes]
-    return pd.DataFrame(columns)
-
-
-_COLUMNS = (
-    ("Call IV %", "call", "iv"), ("Call delta", "call", "delta"), ("Call bid", "call", "bid"),
-    ("Call ask", "call", "ask"), ("Strike", "strike", ""), ("Put bid", "put", "bid"), ("Put ask", "put", "ask"),
-    ("Put delta", "put", "delta"), ("Put IV %", "put", "iv"),
-)  # fmt: skip
-
-
-def _cell(row: Side | None, field: str) -> object:
-    value: float | None = None if row is None else getattr(row, field)
-    if field in ("bid", "ask"):
-        return None if value is None else f"{value:,.2f}"
-    return None if value is None else value * 100.0 if field == "iv" else value
-
-
 def _formats(key: str) -> dict[str, ColumnConfig]:
     column = st.column_config
     config: dict[str, Any] = {"Strike": column.NumberColumn(format="localized", help="Strike of the option.")}
-    for title, side, field in _COLUMNS:
+    for title, side, field in COLUMNS:
         if field == "delta":
             config[title] = column.NumberColumn(format="%.2f", help="Of one unit, per $1 of the underlying.")
         elif field == "iv":
@@ -309,49 +235,6 @@ def take(symbol: str, side: str) -> None:
 
 
 # --- the opening half of a roll ---
-
-
-def begin_roll(order: Ticket, roll: Roll) -> None:
-    """Open the ticket with the closing half; the other half follows when the chain of the next expiry is known."""
-    put(order)
-    st.session_state[_ROLL] = roll
-    st.session_state["ticket_roll_fresh"] = True
-    st.session_state["ticket_chain_open"] = True
-    st.session_state["chain_underlying"] = st.session_state[_LOOKED_AT] = roll.underlying
-
-
-def end_roll() -> None:
-    """There is nothing to roll any more."""
-    st.session_state.pop(_ROLL, None)
-    st.session_state.pop("ticket_roll_fresh", None)
-
-
-def _complete_roll(expiry: ChainExpiry, strikes: Sequence[Strike]) -> None:
-    """Add what a roll opens, once the strikes of its expiry are known."""
-    roll: Roll | None = st.session_state.get(_ROLL)
-    if roll is None or expiry.expiry <= roll.expiry or expiry.underlying != roll.underlying:
-        return
-    end_roll()
-    opened = opening(roll, strikes)
-    if isinstance(opened, str):
-        say(opened)
-    else:
-        old = ticket()
-        put_next(Ticket(old.account, (*old.legs, *opened), old.packages, tif=old.tif, rationale=old.rationale))
-    st.rerun()
-
-
-def opening(roll: Roll, strikes: Sequence[Strike]) -> tuple[TicketLeg, ...] | str:
-    """The legs that a roll opens, at the same strikes; why it cannot when one is not listed."""
-    legs = []
-    listed = {one.strike: one for one in strikes}
-    for side, quantity, strike, right in roll.legs:
-        one_strike = listed.get(float(strike))
-        row = None if one_strike is None else one_strike.call if right is Right.CALL else one_strike.put
-        if row is None:
-            return f"{strike.normalize():f}{right.value} is not listed there: take what you open from the chain."
-        legs.append(TicketLeg(side, quantity, row.symbol))
-    return tuple(legs)
 
 
 def _read(kind: TypeAdapter[Any], content: str) -> Any:

@@ -16,7 +16,7 @@ from guardrails import calendar
 from guardrails.store.history_findings import TWO_SIDED, worst_of
 from guardrails.store.metadata import micros, moment
 from guardrails.titles import title_of
-from pages import _deeds
+from pages import _comings, _deeds
 from pages._bands import bands, ratio_range
 from pages._cushions import add_cushions
 from pages._folds import axis_of
@@ -83,8 +83,11 @@ def figure_of(past: Past, measure: str = SHARE, theme: str = "light") -> go.Figu
     )  # fmt: skip
     frame(figure, charts, axis, ink)
     # at once: adding them one by one takes seconds
-    figure.layout.shapes = [*bands(past, axis, ink), *_deeds.lines(past, axis, ink)]
-    figure.layout.annotations = [*figure.layout.annotations, *_deeds.words(past, axis, ink, PAPER[theme])]
+    figure.layout.shapes = [*bands(past, axis, ink), *_deeds.lines(past, axis, ink), *_comings.lines(past, axis, ink)]
+    figure.layout.annotations = [
+        *figure.layout.annotations,
+        *(word for of in (_deeds, _comings) for word in of.words(past, axis, ink, PAPER[theme])),
+    ]
     return figure
 
 
@@ -180,7 +183,7 @@ def _ratio(figure: go.Figure, past: Past, path: Path) -> None:
 
 def _below_peak(figure: go.Figure, past: Past, path: Path) -> None:
     draw(
-        figure, BELOW, "Drawdown", path, -100 * past.below_peak, 2, (RED, "solid"), "%{y:.2f} %",
+        figure, BELOW, "Drawdown", path, 0.0 - 100 * past.below_peak, 2, (RED, "solid"), "%{y:.2f} %",
         current=past.current.book, showlegend=False,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from guardrails import wording
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.cases import Case
 from guardrails.stress.part import Axis
 from guardrails.stress.scenarios import TITLES

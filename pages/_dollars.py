@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from guardrails import wording
-from guardrails.exposures import Interval
-from guardrails.snapshot import Number, StressRow
+from guardrails.intervals import Interval
+from guardrails.snapshot.stress import Number, StressRow
 
 _SIZES = ((1e6, "M"), (1e3, "k"))
 

@@ -18,12 +18,33 @@ from pages._history import Past
 EVERY = 1_000_000_000
 """no thinning"""
 KINDS = ("Totals", "Limits", "Accounts", "Findings", "Closes")
+_NAMES: Mapping[str, str] = {
+    **{name: f"{name}_utc" for name in ("time", "until", "begin", "end")},
+    **{name: f"{name}_dollars" for name in ("net_liquidation", "net_liquidation_low", "net_liquidation_high")},
+    **{name: f"{name}_units" for name in ("beta_delta_spx", "beta_delta_spy")},
+    "theta_per_day": "theta_dollars_per_day",
+    "vega_per_point": "vega_dollars_per_point",
+    "vega_30d_per_point": "vega_30d_dollars_per_point",
+    "cushion": "cushion_fraction",
+    "now": "cushion_now_fraction",
+    "look_ahead": "cushion_look_ahead_fraction",
+    "vix": "vix_points",
+    "vix3m": "vix3m_points",
+    "close": "close_points",
+    "day": "exchange_day",
+}
+"""columns whose names do not say their unit, and what they are called outside"""
 _FORMULA = r"^[=+\-@\t\r]"
 _TIME = pa.timestamp("us", tz="UTC")
 
 
 def table_of(kind: str, past: Past, stored: Stored) -> pa.Table:
-    """One of KINDS over the range of `past`; unknown is null."""
+    """One of KINDS over the range of `past`; unknown is null, and every column says its unit but those with `unit`."""
+    table = _read(kind, past, stored)
+    return table.rename_columns([_NAMES.get(name, name) for name in table.column_names])
+
+
+def _read(kind: str, past: Past, stored: Stored) -> pa.Table:
     with stored.database.reading() as connection:
         points, totals = history.totals(
             connection, past.points.book, past.begin, past.end, past.points.period / 1e6, history.EVERY_FIGURE, EVERY

@@ -13,7 +13,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from guardrails.findings import Finding, Level
-from guardrails.snapshot import AccountRow, PositionRow, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.book import AccountRow, PositionRow
 from pages._parts import LOOKS, text
 
 _SHARED = ("broker", "account")

@@ -20,7 +20,7 @@ from guardrails.matrix import Limits, RiskMatrix, parse
 from guardrails.store import drawdown, history, history_accounts, history_deeds, history_findings
 from guardrails.store.current import Current, current
 from guardrails.store.history import Figures, Interval, Times, Totals
-from guardrails.store.history_accounts import AccountLine, Records
+from guardrails.store.history_accounts import AccountLine, Coming, Records
 from guardrails.store.history_deeds import Deeds
 from guardrails.store.history_findings import Lane, LimitLine, Turn
 from guardrails.store.metadata import moment
@@ -67,6 +67,7 @@ class Past:
     closes: Mapping[str, list[tuple[str, float | None]]]
     records: Records
     below_peak: Figures
+    comings: list[Coming]
     current: Current
     deeds: Deeds
     runs: list[Run]
@@ -117,6 +118,7 @@ def read(
             flows,
             drawdown.highs_before(connection, points),
         ),
+        comings=history_accounts.comings(connection, points, flows.changes),
         current=current(connection, points, totals),
         deeds=history_deeds.deeds(connection, book, points.begin, points.end),
         runs=list(runs(totals, {version: parsed(text) for version, text in texts.items()})),

@@ -11,6 +11,7 @@ from guardrails.findings import Level
 from guardrails.store.metadata import moment
 from guardrails.store.points import held_at_most
 from guardrails.titles import title_of
+from pages._comings import sentence
 from pages._folds import axis_of
 from pages._history import Past, gaps
 from pages._lanes import lanes_shown
@@ -66,7 +67,7 @@ def _known(unknown: int, *, old: bool, recent: bool) -> str:
 def left_out(past: Past) -> list[str]:
     """What is not in the picture, a sentence each."""
     quiet = [lane for lane in past.lanes if lane not in lanes_shown(past.lanes)]
-    words = list(past.words)
+    words = [*([changed] if (changed := sentence(past)) else []), *past.words]
     points = past.points
     if points.raw_width or (past.totals.time < points.raw_from).any():
         words.append(
@@ -112,13 +113,20 @@ def summary(past: Past) -> str:
     since = "" if past.lanes_from <= past.points.begin else f" since {day_and_time(moment(past.lanes_from))}"
     if bad:
         broken = f"Breaches of {', '.join(title_of(lane.check) for lane in bad)}{since}. "
+    elif many := past.totals.level.count(Level.BREACH.value):
+        broken = f"Breaches at {counted(many, 'point')}, of which the checks are not told. "
+    elif past.lanes:
+        unseen = [title_of(lane.check) for lane in past.lanes if lane.worst is Level.UNKNOWN]
+        but = f", but not always known: {', '.join(unseen)}" if unseen else ""
+        broken = f"No breach{since}{', what was before is not known' if since else ''}{but}. "
     else:
-        broken = f"No breach{since}{', what was before is not known' if since else ''}. "
+        broken = "No limit was judged. "
     if not past.current.book.all():
         broken += f"At {counted(int((~past.current.book).sum()), 'point')} figures are the last good ones. "
     below = past.below_peak[~np.isnan(past.below_peak)]
     fall = f"Deepest drawdown {wording.percent(float(below.max()))}. " if len(below) else ""
     return (
         f"History from {day_and_time(past.begin)} to {day_and_time(past.end)}. {worth}{fall}{broken}"
+        f"{sentence(past)}{' ' if past.comings else ''}"
         "Below: limits, findings, cushions, theta over vega, drawdown, volatility, theta over delta."
     )

@@ -18,7 +18,8 @@ from guardrails.findings import Finding, Level, worst
 from guardrails.health import Health
 from guardrails.matrix import RiskMatrix
 from guardrails.outages import is_fresh
-from guardrails.snapshot import Snapshot, SourceRow
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.sources import SourceRow
 from guardrails.values import SourceState
 
 _SILENT = {

@@ -10,8 +10,8 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from guardrails import wording
-from guardrails.exposures import Interval
 from guardrails.findings import Level
+from guardrails.intervals import Interval
 from guardrails.stress.near_expiry import DAYS, SEARCHED, Doubling, Line, NearExpiry
 from pages._dollars import level_words, move_words, short, within
 from pages._parts import pill, text

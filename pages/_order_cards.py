@@ -12,7 +12,7 @@ from guardrails.execution.values import OrderRecord
 from guardrails.findings import Level
 from guardrails.orders import Leg, OrderState
 from guardrails.requests import Kind, Said
-from guardrails.snapshot import PositionRow
+from guardrails.snapshot.book import PositionRow
 from pages._alerts import said
 from pages._moment import clock
 from pages._parts import LOOKS

@@ -17,7 +17,7 @@ import streamlit as st
 from guardrails import wording
 from guardrails.checks import NOT_CLEARED
 from guardrails.findings import Finding, Level
-from guardrails.snapshot import Number, Totals
+from guardrails.snapshot.book import Number, Totals
 from guardrails.titles import about, title_of
 from pages._moment import Moment, urgent
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from guardrails import wording
 from guardrails.columns import Array
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.part import Axis
 from guardrails.stress.payoff import Curve
 from pages._dollars import between, move_words

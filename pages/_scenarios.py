@@ -15,7 +15,7 @@ import numpy as np
 
 from guardrails import calendar
 from guardrails.columns import Array, Mask
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.book import Book
 from guardrails.stress.cases import Case, case_of, gap_case, spreads_case
 from guardrails.stress.near_expiry import NearExpiry, near_expiry

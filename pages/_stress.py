@@ -12,7 +12,9 @@ from guardrails import calendar, wording
 from guardrails.findings import Finding, Level
 from guardrails.portfolio import Portfolio
 from guardrails.products import SP500
-from guardrails.snapshot import AccountRow, AccountStressRow, Number, SourceRow, StressNow, StressRow
+from guardrails.snapshot.book import AccountRow
+from guardrails.snapshot.sources import SourceRow
+from guardrails.snapshot.stress import AccountStressRow, Number, StressNow, StressRow
 from guardrails.stress.scenarios import TITLES
 from guardrails.summary.sources import source_row
 from guardrails.values import SourceState

@@ -55,6 +55,19 @@ ul.pg-wide > li { grid-template-columns: 12rem 1fr; }
   font-variant-numeric: tabular-nums; padding-bottom: .3rem; }
 .pg-figures b { font-size: 1.1rem; }
 .pg-rule { padding: .5rem 0; border-bottom: 1px solid light-dark(#e3e7ec, #2a323d); }
+.st-key-history_picture { overflow-x: auto; }
+.st-key-history_picture > * { min-width: 940px; } /* `_frame` counts on that much: in less, words lie over each other */
+.st-key-history_table [data-testid="stHtml"] { overflow-x: auto; }
+table.pg-table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
+table.pg-table caption { text-align: left; padding: .2rem 0 .4rem; }
+table.pg-table td, table.pg-table th { padding: .15rem 1.2rem .15rem 0; text-align: right; white-space: nowrap; }
+table.pg-table :is(td, th):first-child, table.pg-table td:nth-last-child(-n+2) { text-align: left; }
+[data-testid="stTopNavLink"]:focus-visible { outline: 3px solid light-dark(#0b5cad, #7ab8ff); }
+.pg-narrow { display: none; }
+@media (max-width: 1000px) { .pg-narrow { display: block; } }
+@media (hover: none) and (pointer: coarse) { .st-key-history_picture .drag { pointer-events: none !important; } }
+[class*="st-key-history_range"] [role="radiogroup"] { flex-wrap: wrap; }
+.st-key-past_door button p { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (max-width: 1150px) {
   .pg-limit { grid-template-columns: 6.6rem minmax(10rem, 13rem) 6rem 6.4rem 1fr; gap: .2rem .6rem; }
   .pg-bar, .pg-then, .pg-shown { font-size: .82rem; gap: .2rem .7rem; }
@@ -121,7 +134,7 @@ def _of_the_past() -> str:
 .pg-then {{ background: {body}; border: 1px solid {ink}; }}
 .st-key-past_body {{ padding: 1rem; border: 14px solid; border-radius: .6rem;
   border-image: {hatch} 14; background: {body}; }}
-[data-testid="stLayoutWrapper"]:has(> .st-key-address) {{ position: absolute; }}
+[data-testid="stLayoutWrapper"]:has(> .st-key-address, > .st-key-press) {{ position: absolute; }}
 .st-key-past_body [aria-label^="Download as CSV"] {{ display: none; }} /* it would name the file after now */
 """
 

@@ -14,7 +14,8 @@ from guardrails import wording
 from guardrails.exposures import BUCKET_ENDS, BUCKETS
 from guardrails.findings import worst
 from guardrails.instruments import Kind
-from guardrails.snapshot import MetricsRow, Number, PositionRow
+from guardrails.snapshot.book import PositionRow
+from guardrails.snapshot.market import MetricsRow, Number
 from pages._alerts import short
 from pages._parts import say
 from pages._volatility import TITLES, of_underlyings, volatility_formats

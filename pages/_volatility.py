@@ -11,7 +11,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from guardrails import wording
 from guardrails.products import BROAD_INDEX_GROUPS, group_of
-from guardrails.snapshot import MetricsRow, Number
+from guardrails.snapshot.market import MetricsRow, Number
 from guardrails.volatility import Signal
 
 TITLES = ("IV30 %", "HV30 %", "Premium %", "Signal", "Next event")

@@ -8,7 +8,7 @@ import streamlit as st
 from guardrails import wording
 from guardrails.findings import Finding, Level
 from guardrails.settings import Settings
-from guardrails.snapshot import SourceRow, StreamRow
+from guardrails.snapshot.sources import SourceRow, StreamRow
 from guardrails.values import AccountId, SourceState
 from pages._engine import engine, wiring
 from pages._moment import Moment, age_of, day_and_time, read

@@ -11,6 +11,7 @@ from guardrails.health import Health
 from guardrails.snapshot import Snapshot
 from pages._engine import engine
 from pages._filters import choose, follow
+from pages._kept import store_lines
 from pages._moment import Moment, clock
 from pages._parts import findings_list, nothing_yet, pill, text
 from pages._past import every, seen
@@ -68,8 +69,8 @@ def market(snapshot: Snapshot, moment: Moment) -> pd.DataFrame:
     )
 
 
-def engine_words(health: Health, moment: Moment, period: float) -> str:
-    """HTML on the engine: alive, its last cycle, how long that took, what fails."""
+def engine_words(health: Health, moment: Moment, period: float, room: str) -> str:
+    """HTML on the engine: alive, its last cycle, how long that took, what fails, and what `room` the disk keeps."""
     good = health.alive and not moment.old and health.store_writable and not health.problems
     last = "no cycle has ended yet"
     if health.last_cycle is not None:
@@ -79,25 +80,10 @@ def engine_words(health: Health, moment: Moment, period: float) -> str:
     lines = [f"The engine {'runs' if health.alive else 'has stopped'}: {last}{took}, {health.cycles} cycles."]
     if not health.store_writable:
         lines.append("The snapshot cannot be written: free space, or set GUARDRAILS_DATA_DIR to another folder.")
-    lines += [*store_lines(health, moment), *health.problems]
+    lines += [*store_lines(health, moment.now), *filter(None, [room]), *health.problems]
     body = "".join(f"<div>{text(line)}</div>" for line in lines)
     light = pill(Level.OK if good else Level.UNKNOWN)
     return f'<ul class="pg-list"><li>{light}<div class="pg-body">{body}</div></li></ul>'
-
-
-def store_lines(health: Health, moment: Moment) -> list[str]:
-    """On the store: when it was last written, what waits, what was not kept, and who else watches."""
-    if health.watched_by:
-        return [f"{health.watched_by} reads the brokers and writes; this program shows what it sees and takes over."]
-    store = health.store
-    if store is None:
-        return ["No history is kept."]
-    written = "nothing is written yet"
-    if store.last_written is not None:
-        written = f"last written {wording.age(max((moment.now - store.last_written).total_seconds(), 0.0))} ago"
-    waits = f"{store.queued} waiting in memory, {store.spooled} on the disk" if store.queued or store.spooled else ""
-    lost = f"{store.dropped} moments of telemetry were not kept since the start" if store.dropped else ""
-    return [f"The history is kept: {'; '.join(filter(None, (written, waits, lost)))}."]
 
 
 service = engine()
@@ -137,7 +123,9 @@ def data() -> None:
     if moment.health is None:
         st.write("How the engine itself worked then is not stored; what it said of itself stands under Coverage.")
     else:
-        st.html(engine_words(moment.health, moment, service.settings.refresh_seconds))
+        orders = service.orders
+        room = "" if orders is None else orders.room
+        st.html(engine_words(moment.health, moment, service.settings.refresh_seconds, room))
 
 
 data()

@@ -22,7 +22,9 @@ from pages._charts import MEASURES, SHARE, figure_of
 from pages._downloads import KINDS, as_csv, as_parquet, table_of
 from pages._engine import Stored, engine, stored, wiring
 from pages._history import ALL, DATES, RANGES, Past, bounds, load, moment_at, oldest
+from pages._history_table import table
 from pages._history_words import about, left_out, summary
+from pages._kept import not_kept
 from pages._moment import day_and_time
 from pages._parts import counted, pill, text
 from pages._standing import where_it_stands
@@ -32,6 +34,7 @@ _SHOWN, _FIRST = "history_shown", "history_first"
 _CHOICE, _AT = "history_range", "history_at"
 _DAY, _TIME = "history_day", "history_time"
 _MOST_TURNS = 50
+NARROW = "The charts are wider than this window: move them to the side, the newest is on the right."
 service = engine()
 
 
@@ -151,14 +154,22 @@ def charts(past: Past) -> None:
     known = st.session_state.get("history_figure")
     figure = known[1] if known is not None and known[0] == key and known[2] is past else figure_of(past, measure, theme)
     st.session_state["history_figure"] = (key, figure, past)
-    st.plotly_chart(
-        figure,
-        key="history_chart",
-        on_select=picked,
-        selection_mode="points",
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]},
-        alt=summary(past),
-    )
+    st.html(f'<div class="pg-soft pg-narrow">{NARROW}</div>')
+    with st.container(key="history_picture"):  # in a narrow window it is moved from side to side
+        st.plotly_chart(
+            figure,
+            key="history_chart",
+            on_select=picked,
+            selection_mode="points",
+            config={"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]},
+            alt=summary(past),
+        )
+
+
+def in_figures(past: Past) -> None:
+    """Draw the charts as a table."""
+    with st.expander("The charts as a table", key="history_table"):
+        st.html(table(past))
 
 
 def way_back(past: Past) -> None:
@@ -219,6 +230,8 @@ def page(kept: Stored) -> None:
         say(words)
         st.button("Try again", icon=":material/refresh:", on_click=refresh)
         return
+    if lacking := not_kept(service.health()):
+        say(lacking)
     choice, dates = controls(first)
     range_ = bounds(choice, dates, st.session_state[_AT], first)
     if range_ is None or range_[0] >= range_[1]:
@@ -234,6 +247,7 @@ def page(kept: Stored) -> None:
     way_back(past)
     st.caption(about(past, service.now(), first))
     charts(past)
+    in_figures(past)
     notes(past)
     what_if(kept, service, past.begin, past.end)
 

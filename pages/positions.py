@@ -13,7 +13,8 @@ from plotly.subplots import make_subplots
 from guardrails import wording
 from guardrails.exposures import BUCKETS
 from guardrails.instruments import Kind
-from guardrails.snapshot import MetricsRow, PositionRow
+from guardrails.snapshot.book import PositionRow
+from guardrails.snapshot.market import MetricsRow
 from pages._engine import engine
 from pages._filters import choose, follow
 from pages._moment import Moment, clock

@@ -7,77 +7,20 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from guardrails import calendar, wording
+from guardrails import wording
 from guardrails.checks import NOT_CLEARED
-from guardrails.findings import Finding, Level, worst
-from guardrails.snapshot import AccountRow, PositionRow, Snapshot
+from guardrails.findings import Level
+from guardrails.snapshot import Snapshot
+from pages._account_tiles import account_tile
 from pages._engine import engine
+from pages._expiring import expiring
 from pages._filters import choose, follow
-from pages._moment import Moment, day_and_time, urgent
-from pages._parts import (
-    SHOWN,
-    counted,
-    findings_list,
-    limit_row,
-    needs_you,
-    nothing_yet,
-    pill,
-    text,
-    total,
-    unset_row,
-    use_of,
-)
+from pages._limit_families import limits
+from pages._moment import Moment, urgent
+from pages._parts import SHOWN, findings_list, needs_you, nothing_yet, total
 from pages._past import every, seen
-from pages._stress import account_words, folded, if_it_moves, of_each, old_data, titled
+from pages._stress import account_words, folded, if_it_moves, of_each, old_data
 
-FAMILIES = {
-    "Margin": (
-        ("margin_cushion", "margin_utilisation"),
-        "Cushion = excess liquidity / net liquidation, by account and segment, worst of now, overnight and look-ahead. "
-        "Utilisation = maintenance margin / net liquidation.",
-    ),
-    "Loss": (
-        ("daily_loss", "drawdown", "day_pnl_agreement"),
-        "Daily loss = (net liquidation at the start of the session + cash flows − now) / start. "
-        "Drawdown = (peak − now) / peak, cash flows taken out. "
-        "Day P&L = net liquidation − that of the end of the session before − cash flows, against the positions' sum.",
-    ),
-    "Stress": (
-        ("stress_excess", "stress_ladder", "stress_scenarios", "model_residual"),
-        "Every position revalued as if the market had moved. Loss = −(value then − value now). "
-        "Excess then = excess now + maintenance now + P&L of the account − our estimate of its margin there × "
-        "max(1, the broker's figure now / our estimate now).",
-    ),
-    "Expiry of short options": (
-        ("short_option_expiry",),
-        "Trading days to the last trade of each short option, by how it settles.",
-    ),
-    "Direction and volatility": (
-        ("beta_delta", "short_vega", "gamma", "near_expiry_gamma"),
-        "Delta = sum of quantity × delta × multiplier × price × beta. Vega = sum of quantity × vega × multiplier × "
-        "√(30/days), dollars per volatility point. Gamma = change of delta dollars when the index moves 1 %.",
-    ),
-    "Time": (
-        ("theta_floor", "theta_cap", "theta_vega_ratio"),
-        "Theta = what one calendar day brings, in dollars. Ratio = theta / |vega| of a book that is short premium.",
-    ),
-    "Concentration": (
-        ("vega_concentration", "delta_concentration", "margin_concentration"),
-        "Share of one underlying in the gross of the book: |its sum| / sum of |all sums|. Broad indices are exempt.",
-    ),
-    "Size": (
-        ("position_contracts", "position_notional"),
-        "Contracts of one line over all accounts. Notional = |quantity| × multiplier × price of the underlying.",
-    ),
-    "Data": (
-        (
-            "market_regime", "greeks_coverage", "greeks_agreement", "beta_coverage", "beta_quality", "position_data",
-            "account_data", "source_state", "clock_skew", "risk_matrix", "engine",
-        ),
-        "Whether the figures can be trusted: sources, accounts, positions, Greeks, betas, VIX.",
-    ),
-}  # fmt: skip
-"""checks by family, in the order of the page, with what they measure"""
 SUMS_OF_ACCOUNT = {
     "Account": "name",
     "Positions": "positions",
@@ -88,66 +31,6 @@ SUMS_OF_ACCOUNT = {
     "Vega 30-day $/pt": "vega_30d_per_point",
     "Theta $/day": "theta_per_day",
 }
-
-
-def account_tile(row: AccountRow, stress_words: str, now_words: str, *, past: bool) -> None:
-    with st.container(border=True):
-        name = (
-            f'<span><b>{text(row.broker)} {text(row.account)}</b> <span class="pg-soft">{text(now_words)}</span></span>'
-        )
-        st.html(f'<div class="pg-tile">{name}{pill(row.level)}</div>')
-        left, middle, right = st.columns(3)
-        left.metric(
-            "Net liquidation",
-            wording.money(row.net_liquidation),
-            _day(row, "that day" if past else "today"),
-            help="What the account is worth now, in US dollars; below it the change since the start of the session, "
-            "cash flows taken out.",
-        )
-        middle.metric(
-            "Excess then" if past else "Excess now",
-            wording.money(row.excess_liquidity),
-            help="Equity − maintenance margin. Below zero the broker closes positions.",
-        )
-        right.metric(
-            "Excess look-ahead",
-            "not reported" if row.excess_look_ahead is None else wording.money(row.excess_look_ahead),
-            help="The same after the next change of margin requirements.",
-        )
-        change = "" if row.next_margin_change is None else f" · margin changes {day_and_time(row.next_margin_change)}"
-        cushion = f"Cushion {wording.percent(row.cushion)} at its worst"
-        sma = "" if row.sma is None else f" · SMA {wording.money(row.sma)}"
-        st.caption(f"{cushion} · maintenance {wording.money(row.maintenance)}{sma}{change} · {restrictions(row)}")
-        st.caption(stress_words)
-
-
-def restrictions(row: AccountRow) -> str:
-    """What the broker does not let the account do, in a few words; silence is not freedom."""
-    if row.restrictions is None:
-        return "restrictions not reported"
-    return f"**restricted: {', '.join(row.restrictions)}**" if row.restrictions else "no restrictions"
-
-
-def _day(row: AccountRow, when: str) -> str | None:
-    figure, whose = (row.day_pnl, "") if row.day_pnl is not None else (row.day_pnl_broker, f", {row.broker} says")
-    if figure is None:
-        return None
-    sign = "-" if figure < 0 else ""
-    return f"{sign}{wording.money(abs(figure))} {when}{whose}"
-
-
-def family_html(findings: list[Finding]) -> str:
-    """Every limit of a family that is not green; one line, with the nearest of them, for those that are."""
-    loud = [finding for finding in findings if finding.level.rank >= Level.WATCH.rank]
-    kept = [finding for finding in findings if finding.level is Level.OK]
-    unset = [finding for finding in findings if finding.level is Level.NOT_APPLICABLE]
-    rows = [limit_row(finding) for finding in sorted(loud, key=lambda finding: -finding.level.rank)]
-    if kept:
-        nearest = max(kept, key=lambda finding: use_of(finding) or 0.0)
-        rows.append(limit_row(nearest, f"{len(kept)} kept, nearest: " if len(kept) > 1 else ""))
-    if unset:
-        rows.append(unset_row("; ".join(finding.message.rstrip(".") for finding in unset)))
-    return "".join(rows)
 
 
 def needs(moment: Moment, snapshot: Snapshot, *, part: bool) -> None:
@@ -164,54 +47,6 @@ def needs(moment: Moment, snapshot: Snapshot, *, part: bool) -> None:
         words += [f"{waiting} of them cannot be cleared while data is missing"] if waiting else []
         with more.expander(", ".join([f"{len(rest)} more", *words]), key="more_findings"):
             st.html(findings_list(rest))
-
-
-def limits(snapshot: Snapshot) -> None:
-    for family, (checks, formula) in FAMILIES.items():
-        findings = [titled(finding) for finding in snapshot.findings if finding.check in checks]
-        left, right = st.columns([1, 5], vertical_alignment="top")
-        left.markdown(f"**{family}**", help=formula)
-        right.html(family_html(findings) or '<span class="pg-soft">nothing judged yet</span>')
-    st.caption(f"The mark on a bar is the limit. Limits of {snapshot.regime.name}, matrix {snapshot.matrix_version}.")
-
-
-def in_the_money(row: PositionRow) -> bool:
-    """Whether a short option would be exercised at the present price; the strike is the last word of its label."""
-    contract = row.label.rsplit(" ", 1)[-1]
-    if row.spot is None or not row.quantity or row.quantity > 0 or contract[-1:] not in ("C", "P"):
-        return False
-    strike = float(contract[:-1])
-    return row.spot > strike if contract.endswith("C") else row.spot < strike
-
-
-def expiring(snapshot: Snapshot, moment: Moment) -> str:
-    """HTML: what expires today, on the next session, within seven days, and which shorts are in the money."""
-    today = calendar.exchange_date(moment.now)
-    following = calendar.next_session(today)
-    rows = [row for row in snapshot.positions if row.expiry is not None and (row.expiry - today).days <= 7]
-    blocks = {
-        "Expired, still reported": [row for row in rows if row.expiry is not None and row.expiry < today],
-        "Today": [row for row in rows if row.expiry == today],
-        f"Next session, {following:%a} {following.day} {following:%b}": [
-            row for row in rows if row.expiry == following
-        ],
-        "Later within 7 days": [row for row in rows if row.expiry is not None and row.expiry > following],
-    }
-    lines = []
-    for name, found in blocks.items():
-        if not found and name.startswith("Expired"):
-            continue
-        inside = [row for row in found if in_the_money(row)]
-        shorts = sum((row.quantity or 0) < 0 for row in found)
-        words = f"{counted(len(found), 'position')}, {shorts} short" if found else "nothing"
-        level = worst([Level.UNKNOWN if moment.trouble else Level.OK, *(row.level for row in found)])
-        warn = ""
-        if inside:
-            warn = "<br><b>Short and in the money:</b> " + text(
-                wording.names([f"{wording.quantity(row.quantity)} {row.label}" for row in inside], 6)
-            )
-        lines.append(f'<li>{pill(level)}<div class="pg-body"><b>{text(name)}</b>: {words}{warn}</div></li>')
-    return f'<ul class="pg-list">{"".join(lines)}</ul>'
 
 
 def totals(snapshot: Snapshot) -> None:

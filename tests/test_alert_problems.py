@@ -16,7 +16,8 @@ from guardrails.alerts.values import Problem, Severity
 from guardrails.checks import CHECK_NAMES, NOT_CLEARED
 from guardrails.findings import Finding, Level
 from guardrails.matrix.alerts import AlertRules
-from guardrails.snapshot import Change, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.market import Change
 from tests.books import NOW
 from tests.healthy import healthy
 

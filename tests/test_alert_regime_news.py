@@ -12,7 +12,8 @@ from guardrails.alerts.problems import problems_of
 from guardrails.alerts.regime_news import limits_now
 from guardrails.findings import Finding, Level
 from guardrails.matrix.alerts import AlertRules
-from guardrails.snapshot import Change, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.market import Change
 from tests.books import NOW
 from tests.healthy import healthy
 

@@ -26,7 +26,8 @@ from guardrails.findings import Finding, Level
 from guardrails.matrix import load
 from guardrails.matrix.alerts import AlertRules, Escalation
 from guardrails.memory import Memory
-from guardrails.snapshot import Change, Snapshot
+from guardrails.snapshot import Snapshot
+from guardrails.snapshot.market import Change
 from tests.stored import moment
 
 MATRIX = load(Path(__file__).resolve().parents[1] / "risk_matrix.yaml")

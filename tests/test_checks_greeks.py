@@ -8,8 +8,8 @@ import pytest
 
 from guardrails.checks.greeks import beta_delta, gamma, near_expiry_gamma, short_vega
 from guardrails.checks.theta import implied_ratio, theta_cap, theta_floor, theta_vega_ratio
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
+from guardrails.intervals import Interval
 from guardrails.limits import Bound, Limits, short_side, size_of, stricter
 from guardrails.portfolio import Portfolio
 from tests.books import account, book, market, option, stock, with_limits

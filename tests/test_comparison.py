@@ -16,6 +16,7 @@ from guardrails.breaches import Breach, Kind
 from guardrails.comparison import Comparison, compare
 from guardrails.findings import Level, worst
 from guardrails.replay import Judged, Outcome
+from guardrails.replay_document import document
 
 START = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 """a Monday, 10:00 in New York"""
@@ -354,7 +355,7 @@ def runs(levels: str) -> int:
 
 def test_the_document_is_plain_and_the_same_for_the_same_past() -> None:
     past = moments("OBOOO", "OOBBO", [100.0, 99.0, 100.0 / 3, 30.0, 30.0])
-    once, twice = (json.dumps(replay_words.document(compare(past)), sort_keys=True) for _ in range(2))
+    once, twice = (json.dumps(document(compare(past)), sort_keys=True) for _ in range(2))
     assert once == twice
     assert json.loads(once)["breaches"][1]["fall"] == 0.1  # from 33.33 to 30
     rows = replay_words.table(compare(past))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.exposures import Interval, measure_exposures
+from guardrails.exposures import measure_exposures
 from guardrails.instruments import Instrument, Kind
+from guardrails.intervals import Interval
 from guardrails.values import Observed, Position
 from tests.books import IBKR, NOW, TASTY, book, future, market, option, stock
 

@@ -17,7 +17,7 @@ from guardrails.instruments import Instrument, Kind
 from guardrails.matrix import RiskMatrix
 from guardrails.memory import Memory
 from guardrails.portfolio import held_by_others, merge_markets
-from guardrails.snapshot import Totals
+from guardrails.snapshot.book import Totals
 from guardrails.symbols import occ
 from guardrails.values import (
     Account,

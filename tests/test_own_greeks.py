@@ -14,9 +14,10 @@ import pytest
 import QuantLib as ql  # noqa: N813  # as everybody calls it
 
 from guardrails.instruments import Instrument, Kind, Right, Settlement
+from guardrails.neighbour_strikes import NEAR
 from guardrails.symbols import occ
 from guardrails.twins import twin_of
-from guardrails.valuation import NEAR, value_positions
+from guardrails.valuation import value_positions
 from guardrails.values import Greeks, Market, Observed, Position, Price, Quote, Source, SourceState
 from tests.books import MATRIX, NOW, market, option
 from tests.test_pricing import PATHS, calculated

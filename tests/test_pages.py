@@ -79,7 +79,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         if run:
             running.append(engine)
             engine.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while wait and run and (engine.latest is None or engine.restored) and time.monotonic() < deadline:
             time.sleep(0.02)
         return engine

@@ -114,7 +114,7 @@ def test_an_account_that_comes_later_can_be_picked(start: Start) -> None:
     at = shown("risk.py")
     assert at.multiselect(key="pick_account").options == []
     engine.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while engine.latest is None and time.monotonic() < deadline:
         time.sleep(0.02)
     at = at.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -31,16 +33,18 @@ from guardrails.store.rollup import roll_up
 from guardrails.store.schema import ACCOUNT_VALUES, BOOKS, MATRIX_VERSIONS, SNAPSHOTS
 from guardrails.store.telemetry import Moment, Telemetry
 from guardrails.values import SourceState
-from pages import _charts, _downloads, _history, _history_words, _lanes, _paths
+from pages import _charts, _downloads, _history, _history_table, _history_words, _lanes, _paths
+from pages._downloads import KINDS
 from pages._engine import Stored
 from pages._history import Past
 from tests.books import NOW
 from tests.healthy import SHIPPED, healthy
 from tests.past import Player, months_before, play_session, records_before
-from tests.stored import opened
+from tests.stored import ask, opened
 from tests.test_pages import Start, book, shown, start, words
 from tests.test_past import queries
 from tests.test_store_history import OWNER, close_of, of_quarter, put, raw
+from tests.test_store_history import account as account_row
 
 __all__ = ["start"]  # a fixture
 
@@ -241,8 +245,9 @@ def test_a_caption_on_quarters_speaks_of_their_last_moments(database: Database) 
 
 def test_no_breach_is_claimed_of_a_time_whose_changes_are_not_read(database: Database) -> None:
     minutes(database, *((ago, 1.0) for ago in range(60, 0, -1)))
-    assert "No breach. " in _history_words.summary(read(database))
-    past = replace(read(database), lanes_from=micros(NOW - timedelta(minutes=30)))
+    judged = [Lane("gamma", "", (Segment(0, 1, Level.OK),))]
+    assert "No breach. " in _history_words.summary(replace(read(database), lanes=judged))
+    past = replace(read(database), lanes=judged, lanes_from=micros(NOW - timedelta(minutes=30)))
     assert "No breach since" in _history_words.summary(past)
     assert "Wed 18 Nov 10:00 ET, what was before is not known." in _history_words.summary(past)
 
@@ -315,6 +320,34 @@ def test_a_lane_of_many_segments_claims_nothing_of_the_time_without_data() -> No
     assert drawn.seconds(Level.WATCH) >= lane.seconds(Level.WATCH)
 
 
+def accounts_changed(kept: Database) -> None:
+    """A second account with 50 is there for the last ten minutes of an hour but five."""
+    minutes(kept, (60, 100.0), (59, 100.0), (58, 150.0), (5, 150.0), (4, 100.0))
+    first, second = "0f" * 8, "1e" * 8
+    at = [NOW - timedelta(minutes=ago) for ago in (60, 59, 58, 5, 4)]
+    own = [account_row(when, first, net_liquidation=100.0, book=BOOK.key) for when in at]
+    other = [account_row(when, second, net_liquidation=50.0, book=BOOK.key, account="•••0001") for when in at[2:4]]
+    put(kept, ACCOUNT_VALUES, *own, *other)
+
+
+def test_accounts_that_come_and_go_are_named_where_they_did_and_are_no_gain_and_no_loss(database: Database) -> None:
+    accounts_changed(database)
+    # the first account has to be there for a quarter of an hour before another one comes to it
+    before = NOW - timedelta(minutes=90)
+    put(database, SNAPSHOTS, raw(before, 100.0, before, BOOK.key))
+    put(database, ACCOUNT_VALUES, account_row(before, "0f" * 8, net_liquidation=100.0, book=BOOK.key))
+    past = read(database)
+    figure = _charts.figure_of(past)
+    named = [note.text for note in figure.layout.annotations if "•••0001" in note.text]
+    assert named == ["<b>+ IBKR •••0001</b> 09:32", "<b>− IBKR •••0001</b> 10:26"]
+    lines_ = [shape.x0 for shape in figure.layout.shapes if shape.line.dash == "longdashdot"]
+    assert len(set(lines_)) == 2
+    assert set(line(figure, "Drawdown")) == {None, 0.0}
+    told = "IBKR •••0001 came Wed 18 Nov 09:32 ET with $50; IBKR •••0001 went Wed 18 Nov 10:26 ET with $50."
+    assert told in _history_words.left_out(past)[0]
+    assert told in _history_words.summary(past)
+
+
 # --- the page ---
 
 
@@ -384,6 +417,55 @@ def test_the_chart_is_told_in_words_for_those_who_do_not_see_it(start: Start, da
     assert "Deepest drawdown 50 %" in said
 
 
+def test_no_breach_is_told_of_what_was_never_judged_or_not_known(database: Database) -> None:
+    minutes(database, (60, 100.0), (59, 101.0))
+    past = read(database)
+    assert "No limit was judged." in _history_words.summary(past)
+    parts = (Segment(0, 1, Level.OK), Segment(1, 2, Level.UNKNOWN))
+    lanes = [Lane("gamma", "", parts), Lane("theta_cap", "", parts[:1])]
+    said = _history_words.summary(replace(past, lanes=lanes))
+    assert "No breach, but not always known: Gamma for a 1 % move." in said
+    broken = replace(past, lanes=lanes, totals=replace(past.totals, level=("OK", "BREACH")))
+    assert "Breaches at 1 point, of which the checks are not told." in _history_words.summary(broken)
+
+
+def table_rows(at: AppTest) -> list[list[str]]:
+    """The texts of the cells of the table, row by row."""
+    body = next(element.proto.body for element in at.get("html") if 'class="pg-table"' in element.proto.body)
+    rows = [row for row in body.split("<tr>") if "</tr>" in row]
+    return [[re.sub("<[^>]*>", "", cell).strip() for cell in re.findall("<t[hd].*?</t[hd]>", row)] for row in rows]
+
+
+def test_the_charts_are_a_table_too(start: Start, database: Database) -> None:
+    minutes(
+        database,
+        (60, 100.0),
+        (59, 50.0),
+        (
+            58,
+            None,
+        ),
+        (1, 75.0),
+        level="WATCH",
+    )
+    start(book(), database=database)
+    head, last, first = table_rows(shown("history.py"))
+    assert head[:5] == ["Hour", "At the end", "lowest", "highest", "Drawdown, deepest"]
+    assert last == ["Wed 18 Nov 10:00 ET", "$75", "$75", "$75", "25 %", "unknown", "unknown", "◐ WATCH", ""]
+    assert first == [
+        "Wed 18 Nov 09:00 ET", "unknown", "$50", "$100", "50 %", "unknown", "unknown", "◐ WATCH", "unknown in 1 row",
+    ]  # fmt: skip
+
+
+def test_a_long_range_is_a_table_of_days_and_says_where_figures_are_the_last_good_ones(database: Database) -> None:
+    minutes(database, (3000, 100.0), (59, 90.0))
+    past = read(database, timedelta(days=7))
+    past = replace(past, current=replace(past.current, book=np.array([True, False])))
+    told = _history_table.table(past)
+    assert told.index("Wed 18 Nov 2026") < told.index("Mon 16 Nov 2026")
+    assert "last good figures at 1 point" in told
+
+
 def test_a_moment_of_the_past_is_shown_on_the_risk_page(start: Start, database: Database) -> None:
     minutes(database, (60, 100.0), (59, 101.0))
     start(book(), database=database)
@@ -432,10 +514,10 @@ def test_downloads_hold_every_row_of_the_range_and_null_for_unknown(database: Da
     minutes(database, (60, 100.25), (59, None), (40, 90.0))
     past = read(database, most=2)
     table = _downloads.table_of("Totals", past, Stored(database, BOOK.key))
-    assert table.column("net_liquidation").to_pylist() == [100.25, None, 90.0]
+    assert table.column("net_liquidation_dollars").to_pylist() == [100.25, None, 90.0]
     rows = list(csv.DictReader(io.StringIO(_downloads.as_csv(table).decode())))
-    assert [row["net_liquidation"] for row in rows] == ["100.25", "", "90"]
-    assert rows[0]["time"] == "2026-11-18 14:30:00.000000Z"
+    assert [row["net_liquidation_dollars"] for row in rows] == ["100.25", "", "90"]
+    assert rows[0]["time_utc"] == "2026-11-18 14:30:00.000000Z"
     again = pq.read_table(io.BytesIO(_downloads.as_parquet(table)))
     assert again.equals(table)
     assert (
@@ -470,6 +552,42 @@ def of_demo(played: tuple[Database, datetime], back: timedelta) -> Past:
     kept, end = played
     with kept.reading() as connection:
         return _history.read(connection, book_of(("demo",), "calm").key, end - back, end, 120.0)
+
+
+UNITS = ("_utc", "_dollars", "_fraction", "_units", "_points", "_ratio", "_per_day", "_per_point", "exchange_day")
+
+
+@ON_PLAYED
+@pytest.mark.parametrize("write", [_downloads.as_csv, _downloads.as_parquet])
+def test_files_say_the_units_of_their_columns_and_what_the_database_says(
+    played: tuple[Database, datetime], write: Any
+) -> None:
+    kept, end = played
+    past = of_demo(played, timedelta(hours=3))
+    files = {kind: frame_of(write(_downloads.table_of(kind, past, Stored(kept, past.points.book)))) for kind in KINDS}
+    for kind, frame in files.items():
+        figures = [name for name in frame.columns if frame[name].dtype.kind == "f"]
+        assert [name for name in figures if not name.endswith(UNITS) and "unit" not in frame.columns] == [], kind
+        assert all(str(frame[name].dt.tz) == "UTC" for name in frame.columns if name.endswith("_utc")), kind
+    since = micros(end - timedelta(hours=3))
+    told = ask(
+        kept.folder, "SELECT time, net_liquidation, vix, vega_per_point FROM snapshots WHERE time >= ? AND book = ? "
+        "AND origin = 'live' ORDER BY time", since, past.points.book,
+    )  # fmt: skip
+    totals = files["Totals"][files["Totals"]["time_utc"] >= pd.Timestamp(since, unit="us", tz="UTC")]
+    for nth, name in enumerate(("net_liquidation_dollars", "vix_points", "vega_dollars_per_point"), 1):
+        np.testing.assert_array_equal(totals[name], [np.nan if row[nth] is None else row[nth] for row in told])
+    assert [time.value // 1000 for time in totals["time_utc"]] == [row[0] for row in told]
+    last = files["Accounts"].groupby("account")["net_liquidation_dollars"].last()
+    assert last.sum() == pytest.approx(told[-1][1])
+
+
+def frame_of(content: bytes) -> pd.DataFrame:
+    """A file as pandas opens it."""
+    if content[:4] == b"PAR1":
+        return pd.read_parquet(io.BytesIO(content))
+    frame = pd.read_csv(io.BytesIO(content))
+    return frame.assign(**{name: pd.to_datetime(frame[name]) for name in frame.columns if name.endswith("_utc")})
 
 
 @ON_PLAYED

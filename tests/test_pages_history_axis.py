@@ -350,12 +350,12 @@ def test_limits_are_handed_out_with_every_row_and_read_again_as_they_were(databa
     ran(database, (et(18, 10), et(18, 11)), (et(18, 11), et(18, 12)), limits=json.dumps(told))
     past = read(database, et(18, 9.5), et(18, 15))
     table = _downloads.table_of("Limits", past, Stored(database, BOOK.key))
-    again = pd.read_csv(io.BytesIO(_downloads.as_csv(table)), parse_dates=["time"])
+    again = pd.read_csv(io.BytesIO(_downloads.as_csv(table)), parse_dates=["time_utc"])
     assert again["check"].tolist() == ["gamma", "gamma", "short_vega", "short_vega"]
-    assert again["time"].tolist()[:2] == [pd.Timestamp(moment(et(18, hour))) for hour in (10, 11)]
+    assert again["time_utc"].tolist()[:2] == [pd.Timestamp(moment(et(18, hour))) for hour in (10, 11)]
     assert again["value"].tolist()[:2] == [-50.0, -50.0]
     assert again["value"].isna().tolist() == [False, False, True, True]  # what was UNKNOWN is empty
     assert again["limit"].tolist() == [-40.0, -40.0, -9.0, -9.0]
     parquet = pd.read_parquet(io.BytesIO(_downloads.as_parquet(table)))
-    assert str(parquet["time"].dt.tz) == "UTC"
+    assert str(parquet["time_utc"].dt.tz) == "UTC"
     pd.testing.assert_series_equal(parquet["value"], again["value"])

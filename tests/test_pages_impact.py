@@ -20,19 +20,9 @@ from guardrails.gate.values import (
     Verdict,
 )
 from guardrails.order_json import parse_order
-from pages._impact import (
-    MEASURES,
-    curve,
-    details,
-    limit_pair,
-    margin_lines,
-    measure_rows,
-    offer_words,
-    only_unasked,
-    stress_words,
-    summary,
-    verdict_words,
-)
+from pages._impact import MEASURES, curve, details, margin_lines, measure_rows, stress_words
+from pages._limit_pairs import limit_pair
+from pages._verdict import offer_words, only_unasked, summary, verdict_words
 from tests.books import IBKR, NOW
 from tests.tickets import MARGIN, TODAY, VEGA, impact, written
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardrails.findings import Finding, Level
-from guardrails.snapshot import SCHEMA, RegimeNow, Snapshot, Totals
+from guardrails.snapshot import SCHEMA, Snapshot
+from guardrails.snapshot.book import Totals
+from guardrails.snapshot.market import RegimeNow
 from pages._moment import session_words, since_words, urgent
 from pages._parts import LOOKS, findings_list, limit_row, room_of, total, use_of
 from pages._tables import bucket_of, days

@@ -14,13 +14,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from guardrails.assess import Inputs, assess
-from guardrails.exposures import Interval
 from guardrails.findings import Finding, Level
 from guardrails.instruments import Kind
+from guardrails.intervals import Interval
 from guardrails.matrix import parse
 from guardrails.memory import Memory
 from guardrails.pricing import compiled
-from guardrails.snapshot import AccountStressRow, SourceRow, StressNow, StressRow
+from guardrails.snapshot.sources import SourceRow
+from guardrails.snapshot.stress import AccountStressRow, StressNow, StressRow
 from guardrails.store import rows
 from guardrails.store.books import book_of as stored_book
 from guardrails.store.captures import PERIOD, capture_row
@@ -320,7 +321,7 @@ def test_before_the_first_answer_it_says_what_it_waits_for(start: Start) -> None
 def test_while_kernels_are_compiled_the_page_says_so_and_what_it_waits_for(start: Start) -> None:
     engine = start(a_book(), run=False)
     found = assess([a_book()], engine.matrix, Memory(), NOW, compiling=True)
-    engine.latest, engine.assessment = found.snapshot, found
+    engine._last.see(found.snapshot, found)
     said = words(shown(PAGE))
     assert "The pricing kernels are being compiled" in said
     assert "$" not in said.split("The pricing kernels")[1]
@@ -342,14 +343,13 @@ def test_an_old_book_is_striped_and_says_how_old(start: Start) -> None:
 
 def test_without_any_book_the_page_says_why(start: Start, tmp_path: Path) -> None:
     engine = start(a_book(), run=False)
-    engine.latest = assess([a_book()], engine.matrix, Memory(), NOW).snapshot
-    engine.restored = True
+    engine._last.restore(assess([a_book()], engine.matrix, Memory(), NOW).snapshot)
     said = words(shown(PAGE))
     assert "Nothing can be revalued" in said
     assert "there is no database in which books are captured" in said
     with_store = open_database(tmp_path / "store", lambda: NOW)
     engine = start(a_book(), run=False, database=with_store)
-    engine.latest, engine.restored = assess([a_book()], engine.matrix, Memory(), NOW).snapshot, True
+    engine._last.restore(assess([a_book()], engine.matrix, Memory(), NOW).snapshot)
     assert "no moment is stored yet" in words(shown(PAGE))
     with_store.close()
 
@@ -385,7 +385,7 @@ def kept(tmp_path: Path) -> Iterator[Database]:
 
 def test_a_program_that_only_shows_computes_with_the_captured_book_and_says_so(start: Start, kept: Database) -> None:
     engine = start(a_book(), run=False, database=kept)
-    engine.latest, engine.restored = assess([a_book()], engine.matrix, Memory(), NOW).snapshot, True
+    engine._last.restore(assess([a_book()], engine.matrix, Memory(), NOW).snapshot)
     at = shown(PAGE)
     said = words(at)
     assert "the book as captured Wed 18 Nov 2026 09:30:00 ET" in said
@@ -412,7 +412,7 @@ def test_a_capture_that_cannot_be_read_shows_nothing_in_its_place(start: Start, 
     with kept.writing(durable=False) as connection:
         connection.execute(CAPTURES.update().values(inputs=b"damaged"))
     engine = start(a_book(), run=False, database=kept)
-    engine.latest, engine.restored = assess([a_book()], engine.matrix, Memory(), NOW).snapshot, True
+    engine._last.restore(assess([a_book()], engine.matrix, Memory(), NOW).snapshot)
     said = words(shown(PAGE))
     assert "Nothing can be revalued" in said
     assert "is damaged and cannot be read" in said

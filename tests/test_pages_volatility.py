@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pandas.io.formats.style import Styler
 
-from guardrails.snapshot import MetricsRow
+from guardrails.snapshot.market import MetricsRow
 from guardrails.values import Metrics, View
 from pages._tables import GREYS, greeks_from, greyed
 from pages._volatility import TITLES, beta_words, events, of_underlyings, signal_words

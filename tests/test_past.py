@@ -21,10 +21,11 @@ from guardrails.memory import Memory
 from guardrails.snapshot import Snapshot, to_json
 from guardrails.store import rows
 from guardrails.store.books import book_of
-from guardrails.store.captures import PERIOD, capture_row, packed
+from guardrails.store.captures import PERIOD, capture_row
 from guardrails.store.database import FILE, Database
 from guardrails.store.inserts import insert
 from guardrails.store.metadata import micros
+from guardrails.store.packing import packed
 from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
 from guardrails.store.sharing import CAPTURES
 from pages._moment import full_time, then

@@ -19,7 +19,7 @@ from guardrails import stored_replay
 from guardrails.comparison import compare
 from guardrails.matrix import parse
 from guardrails.replay import replay
-from guardrails.replay_words import document
+from guardrails.replay_document import document
 from guardrails.settings import Settings
 from guardrails.store.books import book_of
 from guardrails.store.metadata import StoreError, micros
@@ -194,7 +194,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from guardrails.matrix import parse
-from guardrails.replay_words import document
+from guardrails.replay_document import document
 from guardrails.stored_replay import file_to_read, replay_stored
 from tests.test_stored_replay import BOOK, NO_CONTRACTS, NOW
 with file_to_read(Path("data/guardrails.db")) as reading:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from guardrails.exposures import Interval
+from guardrails.intervals import Interval
 from guardrails.stress.book import book_of
 from guardrails.stress.outcome import outcome
 from guardrails.stress.scenarios import index_shock

@@ -15,7 +15,8 @@ from guardrails.assess import assess
 from guardrails.findings import Level
 from guardrails.instruments import Kind
 from guardrails.memory import Memory
-from guardrails.snapshot import MetricsRow, from_json, to_json
+from guardrails.snapshot import from_json, to_json
+from guardrails.snapshot.market import MetricsRow
 from guardrails.values import Metrics, Observed, Restriction
 from tests.books import IBKR, NOW, TASTY, stock
 from tests.healthy import World, healthy

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from guardrails.snapshot import SourceRow, StreamRow, from_json, to_json
+from guardrails.snapshot import from_json, to_json
+from guardrails.snapshot.sources import SourceRow, StreamRow
 from guardrails.values import Source, SourceState, Stream
 from tests.books import IBKR, NOW
 from tests.healthy import World, healthy

@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 
 from guardrails.instruments import Instrument, Kind, Right, Settlement
-from guardrails.valuation import price_of, value_positions
+from guardrails.unit_price import price_of
+from guardrails.valuation import value_positions
 from guardrails.values import Greeks, Market, Position, Price, Source, SourceState
 from tests.books import IBKR, MATRIX, NOW, market, option, stock
 

@@ -40,6 +40,12 @@ POINT = """() => {
     return [box.x + x._offset + x.c2p(point.x), box.y + y._offset + y.c2p(point.y)];
 }"""
 """where the hundredth point of net liquidation is drawn, or the next one that is not in a gap"""
+PICTURE = ".st-key-history_picture"
+FOCUSED = """() => {
+    const one = document.activeElement, label = one.getAttribute('aria-label');
+    return label || [...(one.labels || [])].map(each => each.innerText).join(' ') || one.innerText || one.tagName;
+}"""
+"""how the element with the focus is called"""
 OVERLAPS = """() => {
     const found = [], all = place => [...document.querySelectorAll(`.js-plotly-plot ${place}`)];
     const box = (one, name) => [name || one.textContent, one.getBoundingClientRect()];
@@ -134,6 +140,70 @@ def test_a_year_fits_any_width(chromium: Browser, filled: Server, opened: list[P
         assert_fits(page, width, ".js-plotly-plot")
         page.wait_for_timeout(1500)
         assert page.evaluate(OVERLAPS) == [], f"at {width} px"
+
+
+@pytest.mark.parametrize("width", [640, 390])
+def test_a_narrow_window_moves_the_charts_sideways_and_nothing_lies_over_another(
+    chromium: Browser, filled: Server, opened: list[Page], width: int
+) -> None:
+    page = history(chromium, filled.url, "1 week")
+    opened.append(page)
+    assert_fits(page, width)
+    page.wait_for_timeout(1500)
+    assert page.evaluate(OVERLAPS) == []
+    room, shown = page.evaluate(
+        "[...[document.querySelector('.st-key-history_picture')].map(one => [one.scrollWidth, one.clientWidth])][0]"
+    )
+    assert room >= 940 > shown
+    expect(page.get_by_text("the newest is on the right")).to_be_visible()
+    last = page.get_by_role("radio", name="Dates").bounding_box()
+    assert last is not None
+    assert last["x"] + last["width"] <= width
+
+
+def test_a_finger_on_a_chart_scrolls_the_page_and_the_chart(chromium: Browser, filled: Server) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{filled.url}/history")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=4 * WAIT_MS)
+    settled(page)
+    page.evaluate("document.querySelector('.js-plotly-plot').scrollIntoView()")
+    hand = context.new_cdp_session(page)
+    for name, place, x, y in (("scrollTop", "[data-testid=stMain]", 0, -250), ("scrollLeft", PICTURE, -200, 0)):
+        before = page.evaluate(f"document.querySelector('{place}').{name}")
+        hand.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": 300, "y": 500}]})
+        for step in range(1, 11):
+            point = {"x": 300 + x * step / 10, "y": 500 + y * step / 10}
+            hand.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+        hand.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_function(f"document.querySelector('{place}').{name} > {before} + 50", timeout=WAIT_MS)
+    context.close()
+
+
+def test_the_page_is_used_and_read_without_a_mouse(chromium: Browser, filled: Server, opened: list[Page]) -> None:
+    page = history(chromium, filled.url, "1 week")
+    opened.append(page)
+    expect(page.get_by_role("button", name="Look back", exact=True)).to_be_attached()
+    expect(page.get_by_role("figure", name=re.compile("Breaches of .*Daily loss"))).to_be_visible()
+    page.get_by_role("radio", name="1 week").focus()
+    seen: list[str] = []
+    while len(seen) < 60 and "Judge the past under this matrix" not in seen:
+        page.keyboard.press("Tab")
+        seen.append(str(page.evaluate(FOCUSED)))
+    for name in (
+        "Limits as", "Refresh", "day, Moment, exchange date", "Show Risk and Positions as they were", "Download",
+        "Reset axes", "The charts as a table", "Judge the past under this matrix",
+    ):  # fmt: skip
+        assert any(name in one for one in seen), f"{name} is not reached: {seen}"
+    for _ in seen:
+        page.keyboard.press("Shift+Tab")
+        if "The charts as a table" in str(page.evaluate(FOCUSED)):
+            break
+    page.keyboard.press("Enter")
+    table = page.get_by_role("table", name=re.compile("Net liquidation, .*newest first"))
+    expect(table).to_be_visible(timeout=WAIT_MS)
+    expect(table.get_by_role("columnheader", name="Drawdown, deepest")).to_be_visible()
+    expect(table.get_by_role("cell", name="BREACH").first).to_be_visible()
 
 
 def test_a_click_takes_the_moment_and_leads_to_risk_as_it_was(
