@@ -138,6 +138,22 @@ def test_more_than_two_periods_without_a_row_break_the_line(store: Any, silence:
     assert totals.apart.tolist() == [False] * 4 + [broken, False]
 
 
+@pytest.mark.parametrize("most", [MOST_POINTS, 200])
+def test_rows_that_were_written_at_another_distance_than_now_have_gaps_of_their_own(store: Any, most: int) -> None:
+    # for six hours a row a minute, six missing; as long one each quarter of a minute, two missing
+    slow = [T0 + timedelta(minutes=i) for i in range(360) if not 20 <= i < 26]
+    start = T0 + 24 * Q
+    quick = [start + timedelta(seconds=15 * i) for i in range(1440) if i not in (50, 51)]
+    put(store, SNAPSHOTS, *(raw(t, 1.0) for t in [*slow, *quick]))
+    points, totals = read(store, T0, T0 + 48 * Q, most=most)
+    assert (points.raw_width > 0) is (most == 200)
+    assert totals.silent == (
+        (micros(T0 + timedelta(minutes=19)), micros(T0 + timedelta(minutes=26))),
+        (micros(start + timedelta(seconds=15 * 49)), micros(start + timedelta(seconds=15 * 52))),
+    )
+    assert int(totals.apart.sum()) == 2
+
+
 def test_a_missing_quarter_is_a_gap_and_unknown_is_not_zero(store: Any) -> None:
     put(store, QUARTERS, quarter(T0, 100.0), quarter(T0 + Q, None), quarter(T0 + 3 * Q, 103.0))
     _, totals = read(store, T0, T0 + 4 * Q)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from sqlalchemy import Connection, Table
 
 from guardrails.store.point_columns import Columns, read
@@ -37,8 +38,8 @@ EVERY_FIGURE = (
 )  # fmt: skip
 _MISSED = 2
 """periods without a row after which the program is taken not to have run"""
-_ENOUGH = 20
-"""rows from which on their usual distance says something"""
+_AROUND = 21
+"""neighbouring rows whose usual distance is taken for that of the program that wrote them"""
 _SLOWEST = 900_000_000
 """microseconds; no program is set to write its rows at a longer distance"""
 
@@ -116,10 +117,14 @@ def _part(connection: Connection, table: Table, points: Points, names: Sequence[
     found = _totals(read(connection, table, points, names), table, points, names)
     if thinned(table, points) is None:
         return found
+    if not len(found.key):
+        return found
     allowed = _allowed(found.begin, found.end, points, is_old=table is QUARTERS)
     start = points.begin if table is QUARTERS else points.raw_from
-    silent = [(max(begin, start), end) for begin, end in silences(connection, table, points, allowed) if end > start]
-    return replace(found, silent=tuple(silent))
+    silent = np.array(silences(connection, table, points, int(allowed.min())), np.int64).reshape(-1, 2)
+    there = np.searchsorted(found.begin, silent[:, 1], side="right").clip(1) - 1  # the points that they end in
+    told = silent[(silent[:, 1] > start) & (silent[:, 1] - silent[:, 0] > allowed[there])]
+    return replace(found, silent=tuple((max(begin, start), end) for begin, end in told.tolist()))
 
 
 def _totals(found: Columns, table: Table, points: Points, names: Sequence[str]) -> Totals:
@@ -165,13 +170,15 @@ def _gaps(key: Times, begin: Times, end: Times, points: Points, *, is_old: bool)
     return gap
 
 
-def _allowed(begin: Times, end: Times, points: Points, *, is_old: bool) -> int:
-    """How long a program that runs may be without a row. Of quarters only what is longer is told."""
+def _allowed(begin: Times, end: Times, points: Points, *, is_old: bool) -> Times:
+    """How long a program that runs may have been without a row before each. Of quarters only what is longer is told."""
     if is_old:
-        return 0
-    # rows may have been written at another distance then: what most of them keep is taken for it
-    usual = int(np.median(begin[1:] - end[:-1])) if len(begin) > _ENOUGH else 0
-    return _MISSED * max(points.period, min(usual, _SLOWEST))
+        return np.zeros_like(begin)
+    usual = np.zeros_like(begin)
+    if len(begin) > _AROUND:  # rows may have been written at another distance then: what most around them keep
+        distances = np.sort(sliding_window_view(begin[1:] - end[:-1], _AROUND), axis=1)[:, _AROUND // 2]
+        usual = distances[(np.arange(len(begin)) - 1 - _AROUND // 2).clip(0, len(distances) - 1)]
+    return _MISSED * np.maximum(points.period, np.minimum(usual, _SLOWEST))
 
 
 def _joined(old: Totals, new: Totals, points: Points) -> Totals:
@@ -180,7 +187,7 @@ def _joined(old: Totals, new: Totals, points: Points) -> Totals:
     between: list[Interval] = []
     if len(old.key) and len(new.key):
         first, last = int(new.begin[0]), int(old.end[-1])
-        allowed = _allowed(new.begin, new.end, points, is_old=False)
+        allowed = int(_allowed(new.begin, new.end, points, is_old=False)[0])
         # a row that held into the first quarter of rows would be the first of them
         if first - last > held_at_most(points) or first - max(last, points.raw_from) > allowed:
             apart[len(old.key)] = True
