@@ -127,6 +127,12 @@ class Settings(BaseSettings):
             if not is_source(name):
                 message = f"has {name!r}: it must be one of {', '.join(SOURCES)}"
                 raise ValueError(message)
+        if "demo" in names and (live := {"ibkr", "tastytrade"}.intersection(names)):
+            message = (
+                f"has demo beside {' and '.join(sorted(live))}: what the demo invents would offset the risk of real "
+                "positions in one book. Name the one or the other"
+            )
+            raise ValueError(message)
         return names
 
     @property

@@ -84,6 +84,8 @@ def test_every_setting_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, text
         ("GUARDRAILS_SOURCES", "demmo", "'demmo'"),
         ("GUARDRAILS_SOURCES", "statement:", "'statement:'"),
         ("GUARDRAILS_SOURCES", "demo,ibkrr", "'ibkrr'"),
+        ("GUARDRAILS_SOURCES", "ibkr,demo", "demo beside ibkr"),
+        ("GUARDRAILS_SOURCES", "demo,tastytrade,ibkr", "demo beside ibkr and tastytrade"),
         ("GUARDRAILS_DEMO_SCENARIO", "boom", "calm"),
         ("GUARDRAILS_REFRESH_SECONDS", "0.19", "0.2"),
         ("GUARDRAILS_REFRESH_SECONDS", "10.1", "10"),
