@@ -75,8 +75,8 @@ class Spool:
                 self._is_clean = False
             if self._size + len(content) > self.max_bytes:
                 raise StoreError(
-                    f"{self.path.name} holds {self._size:,} of at most {self.max_bytes:,} bytes and is full; "
-                    "make the database writable again."
+                    f"{self.path.name} is full: it holds {self._size:,} of at most {self.max_bytes:,} bytes, and the "
+                    f"next rows take {len(content):,}; make the database writable again."
                 )
             with reserve.opened(self.path) as file:
                 if not self._is_clean:
