@@ -160,7 +160,7 @@ def test_keepalive_comes_while_nothing_moves() -> None:
             streamer._websocket.receive_json = spy  # type: ignore[method-assign]  # what the SDK swallows
             await asyncio.Event().wait()
 
-    with stand_in(keepalive=1.5) as tasty, pytest.raises(ExceptionGroup) as caught:
+    with stand_in(keepalive=1.0) as tasty, pytest.raises(ExceptionGroup) as caught:
         drive(work(tasty))  # the SDK speaks once in 30 seconds, so the server gives up at last
     assert "KEEPALIVE" in [row["type"] for row in heard]
     assert any("Keepalive timeout" in str(cause) for cause in causes(caught.value))
