@@ -133,10 +133,15 @@ def year(days: int = DAYS) -> list[Row]:
     return [
         Row(
             f"a year of quarters of an hour ({moments:,} moments, {COUNT} positions) judged again",
-            f"{taken['then']:.1f} s, under another matrix {taken['other']:.1f} s "
-            f"({processes} processes, their start included; a moment of {size / 1000.0:.0f} kB)",
+            f"{taken['then']:.1f} s ({processes} processes, their start included; a moment of {size / 1000.0:.0f} kB)",
             f"< {GOAL_SECONDS:.0f} s",
-            max(taken.values()) < GOAL_SECONDS,
+            taken["then"] < GOAL_SECONDS,
+        ),
+        Row(
+            "the same under another matrix, with other rules of the regime",
+            f"{taken['other']:.1f} s",
+            f"< {GOAL_SECONDS:.0f} s",
+            taken["other"] < GOAL_SECONDS,
         ),
         Row("the same under another matrix, in one process", _told(scaled["one"], moments)),
         Row("the same with every book revalued, in one process", _told(scaled["revalued"], moments)),
