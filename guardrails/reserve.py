@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
+from guardrails.folders import sync_folder
+
 ABSENT = (FileNotFoundError, NotADirectoryError)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 STEP = 262_144
@@ -44,7 +46,7 @@ def opened(path: Path) -> Iterator[FileIO]:
     handle = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(handle, "r+b", buffering=0) as file:
         if is_new:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         yield file
 
 
@@ -193,14 +195,3 @@ def _write(file: FileIO, content: bytes, at: int) -> None:
 
 def _size(file: FileIO) -> int:
     return os.fstat(file.fileno()).st_size
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in `folder` survive a power cut; Windows opens no folder."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

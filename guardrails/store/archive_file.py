@@ -14,7 +14,6 @@ import hashlib
 import logging
 import os
 import secrets
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlalchemy import BigInteger, Column, Float, Integer, SmallInteger
 
+from guardrails.folders import sync_folder
 from guardrails.store.archive_products import RATE, folded, folded_schema, unfolded
 from guardrails.store.faults import reason
 from guardrails.store.metadata import StoreError
@@ -87,7 +87,7 @@ def name_it(path: Path, hash_: str) -> None:
     try:
         if (found := _standing(path, hash_)) != path:
             found.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise _unwritten(path, error) from error
 
@@ -224,18 +224,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in `folder` survive a power cut; Windows opens no folder."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder.parent)
 
 
 def _parquet() -> Any:
