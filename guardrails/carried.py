@@ -28,36 +28,28 @@ class Carried:
     """session and times at which the loss stood over the limit, by `account_key`"""
 
 
-def memory_under(matrix: RiskMatrix, then: RiskMatrix | None, inputs: Inputs, carried: Carried) -> Memory:
-    """What would have been remembered before this moment had `matrix` been in force.
+def memory_under(matrix: RiskMatrix, then: RiskMatrix | None, inputs: Inputs, carried: Carried) -> tuple[Memory, bool]:
+    """What would have been remembered before this moment had `matrix` been in force, and whether the regime is known
+    now as far as it was under `then`: without it the VIX is not taken to be of now, and what the book would lose clears
+    nothing.
 
     The stored regime is taken while its rules were the same, because it then would have been the same.
     """
     readings, stored, now = readings_in(inputs.views, inputs.now), inputs.memory, inputs.now
-    regime_then = "" if then is None else step(stored.regime, readings, then, now)[0].name
-    if then is not None and same_regime(then, matrix):
-        before, name = stored.regime, regime_then
+    state_then = None if then is None else step(stored.regime, readings, then, now)[0]
+    if then is not None and state_then is not None and same_regime(then, matrix):
+        before, state = stored.regime, state_then
     else:
         before = carried.regime
-        name = step(before, readings, matrix, now)[0].name
-    limit, limit_then = _max_loss(matrix, name), None if then is None else _max_loss(then, regime_then)
+        state = step(before, readings, matrix, now)[0]
+    limit = _max_loss(matrix, state.name)
+    limit_then = None if then is None or state_then is None else _max_loss(then, state_then.name)
     session = calendar.session_of(now)
     accounts = {
         key: _history_under(history, _losing(carried, key, session), limit, limit_then, session)
         for key, history in stored.accounts.items()
     }
-    return Memory(accounts, before)
-
-
-def is_known_alike(matrix: RiskMatrix, then: RiskMatrix, inputs: Inputs, memory: Memory) -> bool:
-    """Whether the regime is known under `matrix` and `memory` as far as it was `then`: without it the VIX is not taken
-    to be of now, and what the book would lose clears nothing.
-    """
-    if same_regime(then, matrix):
-        return True
-    readings, now = readings_in(inputs.views, inputs.now), inputs.now
-    before = step(inputs.memory.regime, readings, then, now)[0]
-    return step(memory.regime, readings, matrix, now)[0].known == before.known
+    return Memory(accounts, before), state_then is not None and state.known == state_then.known
 
 
 def readings_in(views: Sequence[View | Glance], now: datetime) -> MarketReadings:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from guardrails.assess import Judgement, judge
-from guardrails.carried import Carried, is_known_alike, memory_under, readings_in, same_regime
+from guardrails.carried import Carried, memory_under, readings_in, same_regime
 from guardrails.errors import GuardrailsError
 from guardrails.findings import Level
 from guardrails.matrix import RiskMatrix
@@ -117,14 +117,9 @@ class Course:
                 f"the matrix then in force, {captured.matrix_version}, is not stored or cannot be read by this version "
                 "of the program; name another one."
             )
-        memory = kept.memory if other is None else memory_under(matrix, then, kept, self.carried)
+        memory, known_alike = (kept.memory, True) if other is None else memory_under(matrix, then, kept, self.carried)
         # rules for data say what is too old to be believed: under others another book is measured
-        measured = (
-            not self.judging.revalue
-            and then is not None
-            and then.data == matrix.data
-            and is_known_alike(matrix, then, kept, memory)
-        )
+        measured = not self.judging.revalue and then is not None and then.data == matrix.data and known_alike
         found = judge(
             kept.views, matrix, memory, kept.now, kept.extra, compiling=kept.compiling,
             recorded=kept.stress if measured else None,
