@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from guardrails.ending import cancellations, uncancelled
 from guardrails.errors import SourceError
 
 log = logging.getLogger(__name__)
@@ -65,12 +66,7 @@ async def keep(job: Job, problems: Problems) -> None:
         before = cancellations()
         seen = None if job.right_after is None else loop.call_later(job.right_after, problems.say, job.name, "")
         try:
-            await job.work()
-        except asyncio.CancelledError as error:
-            if cancellations() > before:
-                raise
-            # a library cancelled what was awaited here: a TaskGroup would let the task end without a word
-            problems.went_wrong(job.name, error)
+            await uncancelled(job.work())
         except Exception as error:  # the loop outlives whatever a job does
             if job.counts():
                 problems.went_wrong(job.name, error)
@@ -82,9 +78,3 @@ async def keep(job: Job, problems: Problems) -> None:
         if cancellations() > before:  # it failed of being cancelled
             return
         await job.rest()
-
-
-def cancellations() -> int:
-    """How many times the task that runs now was itself asked to end, unlike something that it waits for."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()

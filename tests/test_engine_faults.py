@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Collection
 from datetime import datetime
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 
 from guardrails import engine as engine_room
-from guardrails.engine import Engine
+from guardrails.engine import STOP_TIMEOUT_SECONDS, Engine
+from guardrails.errors import SourceError
 from guardrails.instruments import Instrument
+from guardrails.readings import CLOSE_SECONDS
 from guardrails.recording import SNAPSHOT_FILE, STATE_FILE
+from guardrails.snapshot import read_snapshot
 from guardrails.values import View
 from tests.test_engine import (
     HEALTHY,
@@ -52,7 +56,7 @@ def test_a_cancellation_that_is_not_ours_does_not_end_a_task(start: Start) -> No
     engine = start(desk)
     first(engine)
     desk.leaks = True
-    until(lambda: engine.health().problems == ("read test: failed (CancelledError); see the log",))
+    until(lambda: engine.health().problems == ("read test: failed (CancelledFromWithinError); see the log",))
     until(lambda: source_of(shown(engine)) == ("down", "CancelledError"))
     desk.leaks = False
     until(lambda: engine.health().problems == ())
@@ -109,8 +113,12 @@ class Sticking(Desk):
         await asyncio.Event().wait()
 
 
-def test_sources_that_hang_while_they_are_closed_cost_the_last_words_nothing(start: Start) -> None:
-    engine = start(*(Sticking(name) for name in ("one", "two", "three")))
+def test_sources_that_hang_while_they_are_closed_cost_the_last_words_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 2 * CLOSE_SECONDS <= STOP_TIMEOUT_SECONDS
+    monkeypatch.setattr(engine_room, "STOP_TIMEOUT_SECONDS", 20.0)  # one after the other they would take thirty
+    engine = start(*(Sticking(f"{number}") for number in range(12)))
     first(engine)
     files = [engine.settings.data_dir / name for name in (SNAPSHOT_FILE, STATE_FILE)]
     until(lambda: all(file.exists() for file in files))
@@ -119,6 +127,38 @@ def test_sources_that_hang_while_they_are_closed_cost_the_last_words_nothing(sta
     engine.stop()
     assert all(file.exists() for file in files)
     assert not engine.health().alive
+
+
+class SlowDisk:
+    """A disk on which what the loop's helper writes is there only once the loop itself has written, or has waited."""
+
+    def __init__(self) -> None:
+        self.is_slow = False
+        self.taken, self._overtaken, self._sync = threading.Event(), threading.Event(), os.fsync
+
+    def __call__(self, file: int) -> None:
+        self._sync(file)
+        if threading.current_thread().name == "engine":
+            self._overtaken.set()
+        elif self.is_slow:
+            self.taken.set()
+            self._overtaken.wait(1.0)
+
+
+def test_the_last_words_are_not_written_over_by_what_was_on_its_way_to_the_disk(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, desk = SlowDisk(), Desk()
+    monkeypatch.setattr(os, "fsync", disk)
+    engine = start(desk)
+    cycles(engine, 5)
+    until((engine.settings.data_dir / STATE_FILE).exists)
+    disk.is_slow, desk.says = True, SourceError("gone")  # a change of level is written at once
+    until(disk.taken.is_set)
+    desk.says = HEALTHY.view()
+    until(lambda: source_of(shown(engine))[0] == "live")
+    engine.stop()
+    assert read_snapshot(engine.settings.data_dir / SNAPSHOT_FILE) == engine.latest
 
 
 def test_what_was_heard_before_a_restart_is_not_of_now(start: Start) -> None:
@@ -142,7 +182,7 @@ def test_what_could_not_be_written_is_tried_again_every_period(start: Start, tmp
     cycles(engine, 10)  # no level moves any more
     blocked.unlink()
     until(lambda: engine.health().store_writable)
-    assert engine.health().problems == ()
+    until(lambda: engine.health().problems == ())  # told on the loop, after the thread has written
 
 
 class Switching(Feed):
@@ -188,8 +228,9 @@ def test_a_loop_that_has_not_ended_is_not_called_stopped_and_no_second_one_begin
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     monkeypatch.setattr(engine_room, "STOP_TIMEOUT_SECONDS", 0.2)
-    desk = Working()
+    desk, before = Working(), engine_threads()
     engine = start(desk)
+    [working] = [thread for thread in engine_threads() if thread not in before]
     first(engine)
     desk.hanging.set()
     asked = desk.asked
@@ -200,7 +241,7 @@ def test_a_loop_that_has_not_ended_is_not_called_stopped_and_no_second_one_begin
         assert engine.health().alive
         assert "has not ended" in caplog.text
         engine.start()
-        assert len(engine_threads()) == 1
+        assert [thread for thread in engine_threads() if thread not in before] == [working]
     finally:
         desk.ends.set()
         desk.hanging.clear()

@@ -134,7 +134,7 @@ def test_a_cancellation_that_is_not_ours_does_not_end_what_hears_of_orders(tmp_p
         program.line.is_dropped = True
         program.exchange.tell()
         assert await program.until(lambda: f"hear {NAME}" in program.execution.now.problem)
-        assert f"hear {NAME} failed (CancelledError)" in program.execution.now.problem
+        assert f"hear {NAME} failed (CancelledFromWithinError)" in program.execution.now.problem
         program.line.is_dropped, before = False, program.line.listens
         assert await program.until(lambda: program.line.listens > before)
         await program.send(OPEN)

@@ -20,6 +20,7 @@ from adapters.ibkr.quotes import DataType, Quote
 from adapters.ibkr.session import Session
 from adapters.ibkr.streams import Streams
 from adapters.ibkr.wants import looked_at, room_for, wanted
+from guardrails.ending import endless
 from guardrails.instruments import Instrument
 from guardrails.values import SourceState
 
@@ -151,13 +152,13 @@ class Supervisor:
         """Raise Lost when the session is over."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(session.watch())
-                group.create_task(session.confirm(lambda listed: self.believed(session, listed)))
-                group.create_task(streams.run())
-                group.create_task(self._learn(session, streams))
-                group.create_task(self._look_up(session))
-                group.create_task(self._read_closes(session))
-                group.create_task(self._follow_orders(session))
+                group.create_task(endless(session.watch()))
+                group.create_task(endless(session.confirm(lambda listed: self.believed(session, listed))))
+                group.create_task(endless(streams.run()))
+                group.create_task(endless(self._learn(session, streams)))
+                group.create_task(endless(self._look_up(session)))
+                group.create_task(endless(self._read_closes(session)))
+                group.create_task(endless(self._follow_orders(session)))
         except ExceptionGroup as several:
             lost, rest = several.split(Lost)
             raise (lost or rest or several).exceptions[0] from None

@@ -21,6 +21,7 @@ from adapters.tastytrade.holdings import apart, believed, holds_nothing, named
 from adapters.tastytrade.money import net_liquidation_history
 from adapters.tastytrade.rows import BROKER
 from guardrails import calendar
+from guardrails.ending import uncancelled
 from guardrails.errors import SourceError
 from guardrails.values import AccountId, Observed
 
@@ -202,7 +203,7 @@ class Ledger:
             async with asyncio.TaskGroup() as group:
                 for book in self.books.values():
                     if book.number not in self.gone:
-                        group.create_task(read(book))
+                        group.create_task(uncancelled(read(book)))
         except ExceptionGroup as several:
             lost, rest = several.split(Lost)
             raise (lost or rest or several).exceptions[0] from None

@@ -23,6 +23,7 @@ from adapters.tastytrade.sending import Trading
 from adapters.tastytrade.ticks import SOURCE
 from adapters.trading_mode import TradingMode
 from guardrails import calendar
+from guardrails.ending import endless
 from guardrails.instruments import Instrument, Kind
 from guardrails.products import product_root
 from guardrails.values import AccountId, Observed, Source, SourceState, Stream, View
@@ -127,12 +128,12 @@ class TastytradeSource(Trading):
             while True:
                 try:
                     async with asyncio.TaskGroup() as group:
-                        group.create_task(kept.ledger.run())
-                        group.create_task(kept.feed.run())
-                        group.create_task(kept.reference.run())
-                        group.create_task(kept.desk.run())
-                        group.create_task(self._plan(kept))
-                        group.create_task(self._announce(kept))
+                        group.create_task(endless(kept.ledger.run()))
+                        group.create_task(endless(kept.feed.run()))
+                        group.create_task(endless(kept.reference.run()))
+                        group.create_task(endless(kept.desk.run()))
+                        group.create_task(endless(self._plan(kept)))
+                        group.create_task(endless(self._announce(kept)))
                 except ExceptionGroup:
                     log.exception("a part of the connection to tastytrade failed; all of it is begun anew")
                 await asyncio.sleep(RESTART_SECONDS)

@@ -18,6 +18,7 @@ from typing import Any
 from guardrails.alerts.values import AlertsNow
 from guardrails.assess import Assessment
 from guardrails.brokers import TradingBroker
+from guardrails.ending import cancellations, uncancelled
 from guardrails.errors import GuardrailsError
 from guardrails.execution import blotter
 from guardrails.execution.accepting import Accepting
@@ -43,7 +44,6 @@ from guardrails.execution.waits import Waits
 from guardrails.findings import Finding
 from guardrails.gate.simulate import simulate
 from guardrails.instruments import Instrument
-from guardrails.jobs import cancellations
 from guardrails.keeper import Kept, OrderStore
 from guardrails.limits import Limits
 from guardrails.matrix import RiskMatrix
@@ -241,11 +241,7 @@ class Execution:
         while True:
             before = cancellations()
             try:
-                await job()
-            except asyncio.CancelledError as error:
-                if cancellations() > before:
-                    raise
-                self._failed(name, error)  # a library's: the TaskGroup would let the task end without a word
+                await uncancelled(job())
             except Exception as error:  # as said
                 self._failed(name, error)
             if cancellations() > before:  # it failed of being cancelled
