@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import streamlit as st
 
@@ -112,8 +112,10 @@ def _body(service: Engine) -> None:
     label = "Show the plan" if not now_open.plans else "Make the plan anew"
     st.button(
         label, key=f"flatten_plan_{now_open.nonce}", type="secondary" if now_open.plans else "primary",
-        on_click=act_and_redraw, args=(_ask_plan, service, now_open, chosen),
+        on_click=act_and_redraw, args=(_ask_plan, service, now_open),
     )  # fmt: skip
+    if st.session_state.get(_TRIED) == now_open.nonce:
+        st.html('<div class="pg-wrong" role="alert">No plan was asked for: the choice had changed. Press again.</div>')
     if now_open.plans:
         _planned(service, now_open, chosen)
 
@@ -131,8 +133,13 @@ def _last(service: Engine, now_open: Opening) -> None:
         )  # fmt: skip
 
 
-def _ask_plan(service: Engine, now_open: Opening, chosen: Wish) -> None:
+def _ask_plan(service: Engine, now_open: Opening) -> None:
+    """Ask for the plan of what is chosen on screen, which may be newer than what the button was drawn with."""
     if pending(Kind.FLATTEN_PLAN, now_open.target, service.now()):
+        return
+    chosen = _chosen(now_open.nonce)
+    keep(_TRIED, now_open.nonce if chosen is None else "")
+    if chosen is None:
         return
     again = Opening(now_open.nonce, now_open.plans + 1)
     wish(service, Kind.FLATTEN_PLAN, again.target, "Plan a flatten", {"wish": wish_json(chosen)})
@@ -149,25 +156,36 @@ def _choice(snapshot: Snapshot | None, now_open: Opening) -> Wish | None:
         "What", list(_SCOPES), format_func=lambda one: _SCOPES[one], default=Scope.SHORT_OPTIONS, required=True,
         key=f"flatten_scope_{key}",
     )  # fmt: skip
-    scope = scope or Scope.SHORT_OPTIONS
-    st.caption(_MEANS[scope])
-    underlying, expiry = "", None
+    st.caption(_MEANS[scope or Scope.SHORT_OPTIONS])
     if scope is Scope.UNDERLYING:
-        underlying = str(st.selectbox("Underlying", groups(snapshot), key=f"flatten_underlying_{key}") or "")
+        st.selectbox("Underlying", groups(snapshot), key=f"flatten_underlying_{key}")
     if scope is Scope.EXPIRY:
-        expiry = st.selectbox("Expiry", expiries(snapshot), key=f"flatten_expiry_{key}")
-    whole = st.toggle(
+        st.selectbox("Expiry", expiries(snapshot), key=f"flatten_expiry_{key}")
+    st.toggle(
         "Keep packages whole", value=True, key=f"flatten_whole_{key}",
         help="Legs that were opened together are closed as one order. Off: shorts first, each by itself.",
     )  # fmt: skip
     accounts = tuple(f"{row.broker} {row.account}" for row in snapshot.accounts)
-    picked: Sequence[str] = ()
     if len(accounts) > 1:
-        picked = st.multiselect("Accounts", accounts, key=f"flatten_accounts_{key}", placeholder="All accounts")
-    if (scope is Scope.UNDERLYING and not underlying) or (scope is Scope.EXPIRY and expiry is None):
+        st.multiselect("Accounts", accounts, key=f"flatten_accounts_{key}", placeholder="All accounts")
+    chosen = _chosen(key)
+    if chosen is None:
         st.write("Nothing of this kind is held.")
+    return chosen
+
+
+def _chosen(nonce: str) -> Wish | None:
+    """What the fields hold, None while it is not complete; right also inside a callback."""
+
+    def held(name: str) -> Any:
+        return st.session_state.get(f"flatten_{name}_{nonce}")
+
+    scope: Scope = held("scope") or Scope.SHORT_OPTIONS
+    underlying = str(held("underlying") or "") if scope is Scope.UNDERLYING else ""
+    expiry: date | None = held("expiry") if scope is Scope.EXPIRY else None
+    if (scope is Scope.UNDERLYING and not underlying) or (scope is Scope.EXPIRY and expiry is None):
         return None
-    return Wish(scope, underlying, expiry, whole, tuple(picked))
+    return Wish(scope, underlying, expiry, held("whole") is not False, tuple(held("accounts") or ()))
 
 
 def groups(snapshot: Snapshot) -> list[str]:

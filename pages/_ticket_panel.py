@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from guardrails import wording
@@ -34,12 +36,13 @@ from pages._ticket_send import (
     sent_tokens,
     stop,
 )
-from pages._ticket_steps import check, first_step, not_sent, second_step, take_quantity, unsent
+from pages._ticket_steps import REASON, check, first_step, not_sent, second_step, take_quantity, unsent
 from pages._verdict import offer_words, only_unasked, summary
 from pages._wishes import answers, last, pending, watcher_of, who, wish, wishes
 from pages._wishes import look as look_for_answers
 
-REASON, _WHY, _TRIED = "ticket_reason", "ticket_override_why", "ticket_override_tried"
+_WHY, _WHICH, _MINUTES = "ticket_override_why", "ticket_override_which", "ticket_override_minutes"
+_TRIED = "ticket_override_tried"
 _MOST_WORDS = 500
 _SETS_FREE = (SafetyState.NORMAL, SafetyState.NO_NEW_RISK)
 """safety states in which an override counts"""
@@ -206,30 +209,34 @@ def _override(service: Engine, orders: OrdersNow | None, impact: Impact) -> None
     most = int(service.matrix.orders.override_minutes)
     with st.expander("Override a limit for a while …", key="ticket_override"):
         names = {headline(override_name(reason), reason.subject): reason for reason in found}
-        picked = st.selectbox("Which", list(names), key="ticket_override_which")
+        picked = str(st.selectbox("Which", list(names), key=_WHICH))
         why = st.text_input("Why (it is journaled and counted)", key=_WHY, max_chars=_MOST_WORDS)
-        minutes = st.number_input("For how many minutes", 1, most, min(most, 15), key="ticket_override_minutes")
-        reason = names.get(str(picked), found[0])
-        target = f"{override_name(reason)} {reason.subject}"
-        waits = pending(Kind.OVERRIDE, target, service.now())
-        body = {
-            "check": override_name(reason), "subject": reason.subject, "reason": str(why or "").strip(),
-            "minutes": str(minutes),
-        }  # fmt: skip
-        what = f"Override {headline(override_name(reason), reason.subject)} for {minutes} min"
+        st.number_input("For how many minutes", 1, most, min(most, 15), key=_MINUTES)
+        target = _target(names.get(picked, found[0]))
         st.button(
-            "Override it", key="ticket_override_do", disabled=waits, on_click=act,
-            args=(_override_it, service, target, what, body),
+            "Override it", key="ticket_override_do", disabled=pending(Kind.OVERRIDE, target, service.now()),
+            on_click=act, args=(_override_it, service, names),
         )  # fmt: skip
-        if not body["reason"] and st.session_state.get(_TRIED) == target:
+        if st.session_state.get(_TRIED) == target and not str(why or "").strip():
             st.html('<div class="pg-wrong" role="alert">Say why: nothing was overridden.</div>')
         st.caption("It ends by itself. After it is in force, ask the broker and check again.")
 
 
-def _override_it(service: Engine, target: str, what: str, body: dict[str, str]) -> None:
-    """Ask for it; the reason may come with the click, after this was drawn."""
-    reason = str(st.session_state.get(_WHY) or "").strip()
-    if reason:
-        wish(service, Kind.OVERRIDE, target, what, {**body, "reason": reason}, who())
-    else:
-        keep(_TRIED, target)
+def _target(reason: Reason) -> str:
+    return f"{override_name(reason)} {reason.subject}"
+
+
+def _override_it(service: Engine, names: Mapping[str, Reason]) -> None:
+    """Ask for what the fields hold, some of which may come with the click, after this was drawn."""
+    name = str(st.session_state.get(_WHICH))
+    picked, minutes = names.get(name), st.session_state.get(_MINUTES, "")
+    why = str(st.session_state.get(_WHY) or "").strip()
+    if picked is None:
+        return
+    if not why:
+        keep(_TRIED, _target(picked))
+        return
+    body = {
+        "check": override_name(picked), "subject": picked.subject, "reason": why, "minutes": str(minutes),
+    }  # fmt: skip
+    wish(service, Kind.OVERRIDE, _target(picked), f"Override {name} for {minutes} min", body, who())

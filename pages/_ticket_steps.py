@@ -18,6 +18,8 @@ from pages._ticket import Reading, accounts_of, changed_outside, put, read, tick
 from pages._ticket_asking import ask
 from pages._ticket_send import CHECK, begin, begun, send, sent_tokens, stop
 
+REASON = "ticket_reason"
+"""the field with why it is sent against a warning"""
 _UNSENT = "ticket_unsent"
 _CHANGED = "the order was changed after it was judged. Check it again."
 
@@ -47,13 +49,16 @@ def first_step(service: Engine, token: str, text: str) -> None:
 
 
 def second_step(service: Engine, token: str, text: str, title: str, reason: str) -> None:
-    """Send it, once; what comes again does nothing."""
+    """Send it, once, with what the field of the reason holds now, `reason` when it was drawn; again does nothing."""
     if token in sent_tokens():
         return
-    if on_screen(service).text != text:
+    why = str(st.session_state.get(REASON, reason) or "")
+    if reason.strip() and not why.strip():
+        not_sent("the reason was taken out. Say why, and press Send again.")
+    elif on_screen(service).text != text:
         not_sent(_CHANGED)
     elif begun(token, text):
-        send(service, token, text, title, (reason, ticket().rationale))
+        send(service, token, text, title, (why, ticket().rationale))
     elif not unsent():  # else it was taken back for a reason that is said already
         not_sent("the first step was taken back. Press Send again, if it still says what you want.")
 

@@ -153,6 +153,28 @@ def test_a_scope_is_chosen_and_a_plan_of_another_choice_cannot_be_confirmed(begi
     assert wish_from(desk.asked[-1].body["wish"]) == Wish(Scope.EXPIRY, expiry=date(2026, 11, 25), whole_packages=False)
 
 
+def test_a_choice_that_comes_with_the_press_is_the_one_that_is_planned(begin: Begin) -> None:
+    at, desk = begin()
+    at = press(at, "flatten_open")
+    at.button_group[0].set_value(Scope.EVERYTHING)
+    at.toggle[0].set_value(False)
+    at = press(at, "flatten_plan")
+    assert wish_from(desk.asked[-1].body["wish"]) == Wish(Scope.EVERYTHING, whole_packages=False)
+    assert "This plan is of another choice" not in words(at)
+
+
+def test_a_choice_that_is_not_complete_with_the_press_is_not_planned_and_says_so(begin: Begin) -> None:
+    at, desk = begin()
+    at = press(at, "flatten_open")
+    at.button_group[0].set_value(Scope.UNDERLYING)  # no underlying can be chosen before it is drawn
+    at = press(at, "flatten_plan")
+    assert not desk.asked
+    assert "No plan was asked for: the choice had changed. Press again." in words(at)
+    at = press(at, "flatten_plan")
+    assert wish_from(desk.asked[-1].body["wish"]) == Wish(Scope.UNDERLYING, "AAPL")
+    assert "No plan was asked for" not in words(at)
+
+
 def test_without_a_book_there_is_nothing_to_plan(begin: Begin) -> None:
     at, desk = begin()
     desk._last.snapshot = None

@@ -337,6 +337,17 @@ def test_a_warning_needs_a_reason_which_goes_with_the_order(ticket: Open) -> Non
     assert desk.of(Kind.SUBMIT)[0].body["reason"] == "rolled tomorrow"
 
 
+@pytest.mark.parametrize(("typed", "sent"), [("rolled on Monday", ["rolled on Monday"]), ("  ", [])])
+def test_the_reason_that_goes_with_the_order_is_the_one_on_screen(ticket: Open, typed: str, sent: list[str]) -> None:
+    desk, at = checked(ticket, Gate({"verdict": Verdict.WARN, "reasons": (WARNING,)}))
+    at.text_input(key="ticket_reason").set_value("rolled tomorrow")
+    at = click(run(at), "ticket_send")
+    at.text_input(key="ticket_reason").set_value(typed)  # left by the very press
+    at = click(at, "ticket_yes")
+    assert [one.body["reason"] for one in desk.of(Kind.SUBMIT)] == sent
+    assert sent or "Nothing was sent: the reason was taken out." in words(at)
+
+
 def test_what_is_blocked_is_not_sent_and_offers_what_would_pass(ticket: Open) -> None:
     gate = Gate({"verdict": Verdict.BLOCK, "reasons": (VEGA,), "max_quantity": 2})
     desk, at = checked(ticket, gate)
@@ -576,6 +587,21 @@ def test_a_block_that_may_be_overridden_is_overridden_for_a_while_with_a_reason(
     ]
     assert "In force until 10:45" in words(run(at))
     assert send_button(at).disabled
+
+
+@pytest.mark.usefixtures("lenient")
+def test_an_override_is_of_what_the_fields_hold_when_it_is_pressed(ticket: Open) -> None:
+    other = replace(VEGA, subject="account:IBKR •••4567")
+    desk, at = checked(ticket, Gate({**BLOCKED, "reasons": (VEGA, other)}))
+    which = at.selectbox(key="ticket_override_which")
+    assert len(which.options) == 2
+    which.set_value(which.options[1])
+    at.text_input(key="ticket_override_why").set_value("of this account only")
+    at.number_input(key="ticket_override_minutes").set_value(5)
+    click(at, "ticket_override_do")
+    assert [dict(one.body) for one in desk.of(Kind.OVERRIDE)] == [
+        {"check": "short_vega", "subject": other.subject, "reason": "of this account only", "minutes": "5"}
+    ]
 
 
 @pytest.mark.usefixtures("lenient")
