@@ -72,9 +72,13 @@ def parts() -> dict[str, asyncio.Task[None]]:
     return {inspect.getcoroutinelocals(task.get_coro())["work"].__qualname__: task for task in tasks}  # type: ignore[arg-type]  # of a coroutine function
 
 
-def leak_into(task: asyncio.Task[None]) -> None:
-    """Cancel what `task` waits for, as a library does that loses its connection."""
-    task._fut_waiter.cancel()  # type: ignore[attr-defined]  # of CPython; no library leaks when a test wants it
+async def leak_into(task: asyncio.Task[None]) -> None:
+    """Cancel what `task` waits for, as a library does that loses its connection, until it takes note of it."""
+    while not task.done():
+        waited_for = task._fut_waiter  # type: ignore[attr-defined]  # of CPython; no library leaks when a test wants it
+        if waited_for is not None:
+            waited_for.cancel()
+        await asyncio.wait({task}, timeout=0.05)
 
 
 def test_no_part_of_a_connection_to_ibkr_is_gone_without_a_word() -> None:
@@ -85,7 +89,7 @@ def test_no_part_of_a_connection_to_ibkr_is_gone_without_a_word() -> None:
                 names = sorted(parts())
                 assert len(names) == 7
                 for name in names:
-                    leak_into(parts()[name])
+                    await leak_into(parts()[name])
                     view = await ibkr.condition(source, "failed")
                     assert "CancelledFromWithinError" in view.source.detail
                     await ibkr.connected(source)
@@ -104,7 +108,7 @@ def test_no_part_of_a_connection_to_tastytrade_is_gone_without_a_word() -> None:
                 assert len(names) == 6
                 for name in (names[0], names[-1]):  # all are begun anew, which takes some seconds each time
                     old = parts()
-                    leak_into(old[name])
+                    await leak_into(old[name])
                     await tasty.until(
                         source, clock,
                         lambda _, old=old: len(parts()) == 6 and not {*parts().values()} & {*old.values()},
