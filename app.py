@@ -26,7 +26,7 @@ from guardrails import http, logs, order_http, redaction
 from guardrails.engine import Engine
 from guardrails.errors import GuardrailsError
 from guardrails.settings import load_settings
-from pages._runs import keep_what_was_drawn
+from pages._runs import lose_nothing_between_runs
 
 WRONG_USAGE = 64
 ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -126,7 +126,7 @@ def posting(
 doorkeepers: list[order_http.Doorkeeper] = []
 """the one of this process, from the first call on"""
 
-keep_what_was_drawn()
+lose_nothing_between_runs()
 app = st.App(
     Path(__file__).parent / "pages" / "_shell.py",
     lifespan=lifespan,
