@@ -12,19 +12,22 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90.0
+START_SECONDS, STOP_SECONDS = 90.0, 60.0
+"""what is given a program on a machine that does much else; it takes a few where nothing else runs"""
 expect.set_options(timeout=30_000)  # what a person waits for too, on a machine that does much else
 PROGRAM = ("streamlit", "run", "app.py")
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 """where this process keeps its compiled kernels, so that no program started here need compile its own"""
+_PORTS = count(61 * os.getpid())  # processes of tests side by side begin at different ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,16 @@ class Server:
         """Exit code after a signal, and the seconds it took."""
         began = time.monotonic()
         self.process.send_signal(number)
-        return self.process.wait(20), time.monotonic() - began
+        return self.process.wait(STOP_SECONDS), time.monotonic() - began
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of no one that stays so: from 32,768 on the kernel gives them to connections of its own choice."""
+    while True:
+        port = 20_000 + next(_PORTS) % 12_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(home: Path, port: int, **more: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ GOOD = ("live", "closed")
 CAUSES = {"market_regime", "source_state", "clock_skew", "beta_coverage", "beta_quality"}
 """what is judged of closes, tables, and of one source by itself, and may be calm while the other is dark"""
 CAUSE_TITLES = ("Regime", "Sources", "Clocks", "Beta")
-SEEN_SECONDS = 20.0
+SEEN_SECONDS = 40.0
 """a page looks every 2 s, and the longer a stream is refused the rarer it is tried; the rest is for a busy machine"""
 QUIET = "BRKB 18Dec26 450P"
 """the option that falls silent"""
@@ -63,7 +63,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         if self._thread is not None:
-            self._thread.join(10)
+            self._thread.join(60)  # longer than a look may take: none may outlive its program
 
     def _run(self) -> None:
         while not self._end.wait(0.1):
@@ -166,4 +166,5 @@ def line(table: Locator, *words: str) -> list[str]:
     for word in words:
         rows = rows.filter(has_text=word)
     expect(rows.first).to_be_attached(timeout=WAIT_MS)
-    return rows.first.locator("td").all_inner_texts()
+    cells: list[str] = rows.first.evaluate("row => [...row.querySelectorAll('td')].map(cell => cell.innerText)")
+    return cells

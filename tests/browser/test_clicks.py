@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.alarmed import FILE
 from tests.browser.conftest import serving
+from tests.browser.stillness import at_rest, ticks
 from tests.browser.test_alerts import CHANNELS, CUSHION, VEGA, Alarmed, alerts_page, row_of, settled
 from tests.browser.test_browser import WAIT_MS, look
 
@@ -44,6 +45,7 @@ def page(chromium: Browser, desk: Alarmed, opened: list[Page]) -> Page:
 def press(page: Page, button: Locator) -> dict[str, float]:
     """Put the finger on a button and leave it there; where the button was."""
     button.scroll_into_view_if_needed()
+    at_rest(page, '[class*="st-key-alert_"] button')
     box = button.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -80,7 +82,7 @@ def test_a_press_that_is_taken_back_does_nothing(page: Page) -> None:
     box = press(page, button)
     page.mouse.move(box["x"] - 200, box["y"] + 40, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(2_500)  # longer than a round trip
+    ticks(page, 2)  # longer than a round trip
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 

@@ -25,7 +25,9 @@ from guardrails.store.rollup import roll_up
 from guardrails.symbols import occ
 from guardrails.values import AccountId
 from tests.browser.conftest import Server, serving
-from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, look
+from tests.browser.pictures import picture
+from tests.browser.stillness import at_rest, note_remounts, ticks, until
+from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, go, look
 from tests.past import BOOK, months_before, records_before, sessions_before, week
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -40,6 +42,16 @@ POINT = """() => {
     return [box.x + x._offset + x.c2p(point.x), box.y + y._offset + y.c2p(point.y)];
 }"""
 """where the hundredth point of net liquidation is drawn, or the next one that is not in a gap"""
+PARTS = ".js-plotly-plot .nsewdrag, .js-plotly-plot .infolayer > g"
+"""charts, titles and legends"""
+DAYS = {"1 week": 3, "1 year": 200}
+"""that a picture of the range shows at least, and one of less does not"""
+SHOWN = """least => {
+    const axis = document.querySelector('.js-plotly-plot')?._fullLayout?.xaxis;
+    const [first, last] = (axis?.range ?? [0, 0]).map(one => +new Date(one));
+    return last - first > least * 86400000;
+}"""
+"""whether the charts show so many days; those of the range before stand until others are drawn"""
 PICTURE = ".st-key-history_picture"
 FOCUSED = """() => {
     const one = document.activeElement, label = one.getAttribute('aria-label');
@@ -100,11 +112,12 @@ def deeds(database: Database, now: datetime) -> None:
 def history(chromium: Browser, url: str, choice: str, theme: Theme = "light") -> Page:
     """The page with a range chosen, drawn."""
     page = look(chromium, url, theme)
-    page.get_by_role("link", name="History").first.click()
+    go(page, "History")
     page.get_by_text(choice, exact=True).first.click()
     settled(page)
     page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=4 * WAIT_MS)
-    page.wait_for_timeout(1500)
+    page.wait_for_function(SHOWN, arg=DAYS[choice], timeout=4 * WAIT_MS)
+    at_rest(page, PARTS)
     return page
 
 
@@ -119,16 +132,13 @@ def test_a_week_shows_gap_breach_unknown_and_regime_in_words(
 ) -> None:
     page = history(chromium, filled.url, "1 week", theme)
     opened.append(page)
-    said = page.locator(".js-plotly-plot").first.text_content() or ""
+    charts = page.locator(".js-plotly-plot").first
     for word in ("BREACH", "UNKNOWN", "WATCH", "high_volatility", "no data", "look-ahead", "least allowed", "Drawdown",
                  "STOPPED", "REDUCE_ONLY", "Stress ladder"):  # fmt: skip
-        assert word in said, f"{word} is not in the picture"
+        expect(charts).to_contain_text(word)
     assert page.locator('[data-testid="stException"]').count() == 0
     expect(page.get_by_text(re.compile("[1-9] gaps? without data")).first).to_be_visible()
-    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": 1280, "height": int(height) + 40})
-    page.wait_for_timeout(1500)
-    page.screenshot(path=shots / f"history-{theme}.png")
+    picture(page, shots / f"history-{theme}.png", 20_000, 1500)
 
 
 def test_a_year_fits_any_width(chromium: Browser, filled: Server, opened: list[Page]) -> None:
@@ -138,8 +148,13 @@ def test_a_year_fits_any_width(chromium: Browser, filled: Server, opened: list[P
     expect(page.locator(".js-plotly-plot").first).to_contain_text("from the broker's records", timeout=4 * WAIT_MS)
     for width in WIDTHS:
         assert_fits(page, width, ".js-plotly-plot")
-        page.wait_for_timeout(1500)
-        assert page.evaluate(OVERLAPS) == [], f"at {width} px"
+        assert_apart(page)
+
+
+def assert_apart(page: Page) -> None:
+    """No title and no legend lies over another or over a chart, once the charts have followed the window."""
+    at_rest(page, PARTS)
+    until(lambda: page.evaluate(OVERLAPS) == [], lambda: f"{page.viewport_size}: {page.evaluate(OVERLAPS)}")
 
 
 @pytest.mark.parametrize("width", [640, 390])
@@ -149,8 +164,7 @@ def test_a_narrow_window_moves_the_charts_sideways_and_nothing_lies_over_another
     page = history(chromium, filled.url, "1 week")
     opened.append(page)
     assert_fits(page, width)
-    page.wait_for_timeout(1500)
-    assert page.evaluate(OVERLAPS) == []
+    assert_apart(page)
     room, shown = page.evaluate(
         "[...[document.querySelector('.st-key-history_picture')].map(one => [one.scrollWidth, one.clientWidth])][0]"
     )
@@ -211,14 +225,7 @@ def test_a_click_takes_the_moment_and_leads_to_risk_as_it_was(
 ) -> None:
     page = history(chromium, filled.url, "1 week")
     opened.append(page)
-    page.evaluate("""() => {
-        window.remounts = 0;
-        new MutationObserver(changes => {
-            for (const change of changes) for (const node of change.addedNodes)
-                if (node.nodeType === 1 && (node.matches('.js-plotly-plot') || node.querySelector('.js-plotly-plot')))
-                    window.remounts += 1;
-        }).observe(document.body, {childList: true, subtree: true});
-    }""")
+    note_remounts(page, ".js-plotly-plot")
     x, y = page.evaluate(POINT)
     page.mouse.move(x, y)
     label = page.locator(".js-plotly-plot .hoverlayer .hovertext").first
@@ -228,8 +235,8 @@ def test_a_click_takes_the_moment_and_leads_to_risk_as_it_was(
     page.mouse.click(x, y)
     clock = page.get_by_test_id("stTimeInput").locator("input").first
     expect(clock).to_have_value(f"{shown[1]}:00", timeout=WAIT_MS)
-    page.wait_for_timeout(5000)
-    assert page.evaluate("window.remounts") == 0
+    ticks(page, 2)
+    assert page.evaluate("window.remounts") == {}
     page.get_by_role("button", name="Show Risk and Positions as they were").click()
     expect(page.get_by_text(f"{shown[1]}:00 ET").first).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text("What needed you then").first).to_be_visible(timeout=WAIT_MS)

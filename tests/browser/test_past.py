@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,9 @@ from guardrails.store.schema import BOOKS, MATRIX_VERSIONS
 from guardrails.store.sharing import CAPTURES
 from pages._band import OF_THE_PAST, local
 from tests.browser.conftest import ROOT, Server, serving
-from tests.browser.test_browser import WAIT_MS, WIDTHS, assert_fits, look, visit
+from tests.browser.pictures import WANTED
+from tests.browser.stillness import at_rest, ticks
+from tests.browser.test_browser import WAIT_MS, WIDTHS, assert_fits, go, look, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -85,22 +88,21 @@ def test_the_past_is_marked_and_now_goes_on_above_it(
     expect(page.locator(".st-key-scenario")).to_have_count(0)  # nothing of now is moved from the past
     body = page.locator(".st-key-past_body")
     expect(body.locator(".pg-then")).to_contain_text("THEN", timeout=WAIT_MS)
-    clock, then = page.locator(".pg-bar .pg-clock").inner_text(), body.inner_text()
-    page.screenshot(path=shots / f"past-{theme}.png")
-    page.wait_for_timeout(5000)
-    assert page.locator(".pg-bar .pg-clock").inner_text() != clock
+    at_rest(page, ".st-key-past_body *", 1.5)
+    then = body.inner_text()
+    if WANTED:
+        page.screenshot(path=shots / f"past-{theme}.png")
+    ticks(page, 3)
     assert body.inner_text() == then
     page.get_by_role("button", name="Back to now").click()
     expect(page.locator(".pg-past")).to_have_count(0, timeout=WAIT_MS)
     expect(page.locator(".st-key-past_body")).to_have_count(0)
     expect(page.get_by_text("What needs you now")).to_be_visible(timeout=WAIT_MS)
     expect(page.locator(".st-key-scenario")).to_be_visible()
-    assert "at=" not in page.url
+    expect(page).not_to_have_url(re.compile("at="))
 
 
-def test_nothing_of_the_past_is_cut_off(
-    chromium: Browser, with_past: Server, opened: list[Page], tmp_path: Path
-) -> None:
+def test_nothing_of_the_past_is_cut_off(chromium: Browser, with_past: Server, opened: list[Page]) -> None:
     page = look(chromium, with_past.url)
     opened.append(page)
     look_back(page)
@@ -112,12 +114,11 @@ def test_nothing_of_the_past_is_cut_off(
         expect(page.locator(".pg-past, .st-key-past_controls")).to_have_count(2)
         for width in WIDTHS:
             assert_fits(page, width, ".pg-past", ".st-key-past_controls")
-            page.screenshot(path=tmp_path / f"{name}-{width}.png")
         assert page.locator('[data-testid="stException"]').count() == 0
         for button in page.locator('[aria-label^="Download as CSV"]').all():
             expect(button).to_be_hidden()  # the browser would name the file after now
     page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 900)")
-    page.wait_for_timeout(300)
+    at_rest(page, ".pg-past")
     assert page.evaluate("document.querySelector('.pg-past').getBoundingClientRect().top") >= 0
 
 
@@ -126,5 +127,5 @@ def visit_past(page: Page, name: str) -> None:
     if name != "Limits":
         visit(page, name)
         return
-    page.get_by_role("link", name=name).first.click()
+    go(page, name)
     expect(page.get_by_text("Then in force: ").first).to_be_visible(timeout=WAIT_MS)

@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Server, serving
-from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, look
+from tests.browser.pictures import picture
+from tests.browser.stillness import note_remounts
+from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, go, look
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -21,7 +23,7 @@ ANSWERS_MS = 15_000
 WATCH = """() => {
     const figures = document.querySelector('.pg-figures').closest('[data-testid="stElementContainer"]');
     const curves = document.querySelector('[data-testid="stVegaLiteChart"] svg');
-    window.answers = []; window.remounts = {}; window.pressed = null;
+    window.answers = []; window.pressed = null;
     document.addEventListener('keydown', () => {
         window.pressed = performance.now(); window.answers.push({});
     }, true);
@@ -31,14 +33,6 @@ WATCH = """() => {
     };
     new MutationObserver(note('figures')).observe(figures, {childList: true, subtree: true, characterData: true});
     new MutationObserver(note('curves')).observe(curves, {attributes: true, subtree: true, attributeFilter: ['d']});
-    const watched = ['[data-testid="stVegaLiteChart"] svg', '[data-testid="stDataFrame"]', '[data-testid="stSlider"]'];
-    new MutationObserver(changes => {
-        for (const change of changes) for (const node of change.addedNodes) {
-            if (node.nodeType !== 1) continue;
-            for (const what of watched) if (node.matches(what) || node.querySelector(what))
-                window.remounts[what] = (window.remounts[what] || 0) + 1;
-        }
-    }).observe(document.body, {childList: true, subtree: true});
 }"""
 
 
@@ -51,7 +45,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def scenarios(page: Page) -> Page:
     """The page, drawn."""
-    page.get_by_role("link", name="Scenarios").first.click()
+    go(page, "Scenarios")
     expect(page.get_by_text("What hurts most").first).to_be_visible(timeout=COMPILED_MS)
     expect(page.locator('[data-testid="stVegaLiteChart"] svg')).to_have_count(2, timeout=WAIT_MS)
     settled(page)
@@ -60,6 +54,11 @@ def scenarios(page: Page) -> Page:
 
 def settled(page: Page) -> None:
     page.wait_for_timeout(300)
+    drawn(page)
+
+
+def drawn(page: Page) -> None:
+    """Return once what has begun to come has come."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=WAIT_MS)
 
 
@@ -70,7 +69,7 @@ def test_the_page_says_all_of_it_in_both_themes_and_fits_any_width(
     page = look(chromium, demo.url, theme)
     opened.append(page)
     scenarios(page)
-    said = page.locator('[data-testid="stMain"]').inner_text()
+    main = page.locator('[data-testid="stMain"]')
     for word in (
         "Model vs broker now",
         "Break-even at expiry",
@@ -78,15 +77,12 @@ def test_the_page_says_all_of_it_in_both_themes_and_fits_any_width(
         "Gamma near expiry",
         "worst of the map",
     ):
-        assert word in said, f"{word} is not on the page"
+        expect(main).to_contain_text(word, use_inner_text=True)
     for place, words in ((0, ("Today", "On the chosen date", "At expiry")), (1, ("Move of SPX", "+10 points"))):
-        drawn = page.locator('[data-testid="stVegaLiteChart"] svg').nth(place).text_content() or ""
-        assert all(word in drawn for word in words), drawn[:300]
+        for word in words:
+            expect(page.locator('[data-testid="stVegaLiteChart"] svg').nth(place)).to_contain_text(word)
     assert page.locator('[data-testid="stException"]').count() == 0
-    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": 1280, "height": min(int(height) + 40, 3000)})
-    page.wait_for_timeout(1500)
-    page.screenshot(path=shots / f"scenarios-{theme}.png")
+    picture(page, shots / f"scenarios-{theme}.png", 3000, 1500)
     for width in WIDTHS if theme == "light" else ():
         assert_fits(page, width, '[data-testid="stVegaLiteChart"]')
 
@@ -108,17 +104,18 @@ def test_sliders_answer_on_a_thousand_positions_and_nothing_else_is_drawn_anew(
         page.goto(server.url)
         expect(page.locator(".pg-bar")).to_contain_text("thousand", timeout=COMPILED_MS)
         scenarios(page)
-        page.wait_for_timeout(2500)
+        charts = '[data-testid="stVegaLiteChart"] svg'
+        note_remounts(page, charts, '[data-testid="stDataFrame"]', '[data-testid="stSlider"]')
         page.evaluate(WATCH)
         for name, presses in (("Price of SPX", 12), ("Date", 6)):
             thumb = page.locator('[data-testid="stSlider"]').filter(has_text=name).locator('input[type="range"]')
             thumb.focus()
             page.evaluate("window.answers = []")
             for _ in range(presses):
-                before = page.locator(".pg-figures").inner_text()
+                before = page.locator(".pg-figures").text_content() or ""
                 page.keyboard.press("ArrowLeft" if name != "Date" else "ArrowRight")
                 expect(page.locator(".pg-figures")).not_to_have_text(before, timeout=ANSWERS_MS)
-                settled(page)
+                drawn(page)
             answers = page.evaluate("window.answers")
             assert len(answers) == presses
             for what in ("figures", "curves"):

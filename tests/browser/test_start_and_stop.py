@@ -57,7 +57,7 @@ def test_account_numbers_are_masked_on_the_wire(calm: Server) -> None:
 def test_a_signal_stops_it_cleanly_and_the_state_is_written(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as server:
         ready(server)
-        code, _ = server.stop(number)  # which gives it 20 seconds; it takes two where nothing else runs
+        code, _ = server.stop(number)
     assert code == 0, server.log.read_text()
     assert json.loads((tmp_path / "data" / "risk_snapshot.json").read_text())["positions"]
     assert "Traceback" not in server.log.read_text()

@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.brokers.tasty import Tasty
 from tests.brokers.tws import Tws
 from tests.brokers.tws_book import Book
 from tests.browser.conftest import Server, serving
 from tests.browser.monday import MONDAY, Hands
+from tests.browser.pictures import picture
+from tests.browser.stillness import until
 from tests.browser.tastytrade import (
     NUMBERS,
     PAGES,
@@ -38,8 +41,8 @@ from tests.browser.tastytrade import (
     streamed,
     until_seen,
 )
-from tests.browser.test_browser import WAIT_MS, Theme, look
-from tests.browser.test_ibkr import picture, visit, wait_for
+from tests.browser.test_browser import WAIT_MS, Theme, assert_fits, look
+from tests.browser.test_ibkr import visit, wait_for
 from tests.ibkr import MIXED
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -83,15 +86,13 @@ def test_both_brokers_are_one_book_on_every_page(
     page.on("pageerror", lambda error: errors.append(str(error)))
     for name, words in PAGES.items():
         visit(page, name, words)
-        bar = page.locator(".pg-bar").inner_text()
-        assert "ibkr live" in bar, name
-        assert "tastytrade live" in bar, name
+        for source in ("ibkr live", "tastytrade live"):
+            expect(page.locator(".pg-bar")).to_contain_text(source, use_inner_text=True)
         if name == "Positions":
             page.wait_for_selector(".js-plotly-plot .bars", timeout=WAIT_MS)
         assert page.locator('[data-testid="stException"]').count() == 0, name
         assert not NUMBERS.search(page.content()), name
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, f"{name} is {over} px too wide"
+        assert_fits(page, 1280)
         if name in SHOWN[theme]:
             picture(page, shots / f"{name.lower()}-both-{theme}.png")
     assert errors == []
@@ -103,9 +104,7 @@ def test_both_brokers_are_one_book_on_every_page(
 def test_options_at_ibkr_show_the_greeks_of_tastytrade_and_their_age(
     chromium: Browser, both: Server, opened: list[Page]
 ) -> None:
-    assert {
-        row["label"]: row["greeks_source"] for row in options_of(both) if row["greeks_source"] != "tastytrade"
-    } == {}
+    wait_for(lambda: {row["greeks_source"] for row in options_of(both)} == {"tastytrade"}, 60, "all of them")
     page = look(chromium, both.url, width=3600)
     opened.append(page)
     visit(page, "Positions", PAGES["Positions"])
@@ -114,13 +113,20 @@ def test_options_at_ibkr_show_the_greeks_of_tastytrade_and_their_age(
         ("IBKR •••4567", "AAPL 18Dec26 240C", "0.30043"),  # IBKR itself says 0.29585
         ("tastytrade •••0001", "AAPL 18Dec26 250C", "0.13292"),
     ):
-        cells = line(legs, label, account)
-        assert any(re.fullmatch(r"tastytrade \d+ s", cell) for cell in cells), cells
-        assert delta in cells, cells
+        has_its_greeks = partial(of_tastytrade_now, legs, label, account, delta)
+        until(has_its_greeks, lambda: f"{line(legs, label, account)}")  # noqa: B023  # called at once
+    what = ["fair", "31", "44", "1.18", "0.71"]
+    until(lambda: [line(grid(page, 2), "AAPL")[n] for n in (1, 6, 7, 8, 9)] == what,
+          lambda: f"{line(grid(page, 2), 'AAPL')}")  # fmt: skip
     cells = line(grid(page, 2), "AAPL")
-    assert (cells[1], cells[6], cells[7], cells[8], cells[9]) == ("fair", "31", "44", "1.18", "0.71"), cells
     # 26.2 / 22.8 - 1 = 14.91 %, rich from 10 + VIX, which is 17.2 at IBKR and 17.3 at tastytrade
     assert [float(cell) for cell in cells[2:6]] == pytest.approx([14.91, 27.25, 26.2, 22.8], abs=0.051)
+
+
+def of_tastytrade_now(legs: Locator, label: str, account: str, delta: str) -> bool:
+    """Whether the leg shows this delta, with tastytrade and its age in seconds beside it."""
+    cells = line(legs, label, account)
+    return delta in cells and any(re.fullmatch(r"tastytrade \d+ s", cell) for cell in cells)
 
 
 def test_a_filter_shows_one_account_and_leaves_the_lights_alone(
@@ -173,14 +179,20 @@ def test_a_dropped_socket_is_grey_and_streams_again(
     assert tasty.most_sockets["dxlink"] == 1
 
 
+def quantities_of(server: Server) -> list[float]:
+    return [row["quantity"] for row in snapshot_of(server)["positions"]]
+
+
 def test_a_killed_token_goes_unnoticed(both: Server, tasty: Tasty) -> None:
     logins = tasty.tokens
     with Watch(both, sum(ROWS.values())) as watch:
         tasty.fault("token_killed", times=1)
         tasty.set_position("5WT00001", "NBTA", 101)  # has the accounts read at once
-        wait_for(lambda: tasty.tokens > logins, 20, "a new token")
-        wait_for(lambda: any(row["quantity"] == 101 for row in snapshot_of(both)["positions"]), 20, "the change")
-        wait_for(lambda: watch.live > 20, 20, "two seconds more")
+        wait_for(lambda: tasty.tokens > logins, SEEN_SECONDS, "a new token")
+        wait_for(
+            lambda: any(row["quantity"] == 101 for row in snapshot_of(both)["positions"]), SEEN_SECONDS, "the change"
+        )
+        wait_for(lambda: watch.live > 20, SEEN_SECONDS, "two seconds more")
         tasty.set_position("5WT00001", "NBTA", 100)
     assert (watch.dark, watch.wrong) == (0, set())
     assert tasty.tokens == logins + 1

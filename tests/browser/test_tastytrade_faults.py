@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tests.browser.tastytrade import (
     PAGES,
     QUIET,
     ROWS,
+    SEEN_SECONDS,
     Watch,
     condition,
     grid,
@@ -44,12 +47,15 @@ class Alone:
     tasty: Tasty
     hands: Hands
 
-    def pass_time(self, seconds: float, *, step: float = 24.0, streams: bool = True) -> None:
-        """Let time pass quickly, but slowly enough for what `streams` to be heard in between."""
-        for _ in range(round(seconds / step)):
-            self.hands.ahead(step)
-            until = self.hands()
-            wait_for(lambda until=until: self.heard_since(until, streams=streams), 20, "the next cycle")  # type: ignore[misc]  # bound in a loop
+    def pass_time(self, since: datetime, seconds: float, *, step: float, streams: bool = True) -> None:
+        """Let time pass until it is `seconds` after `since`, quickly, but slowly enough for what `streams` to be heard
+        in between.
+        """
+        end = since + timedelta(seconds=seconds)
+        while (left := (end - self.hands()).total_seconds()) > 0:
+            self.hands.ahead(min(left, step))
+            heard = partial(self.heard_since, self.hands(), streams=streams)
+            wait_for(heard, SEEN_SECONDS, "the next cycle")
 
     def heard_since(self, moment: datetime, *, streams: bool) -> bool:
         """Whether a cycle was judged after `moment`, with Greeks of some option from after it where they stream."""
@@ -76,8 +82,9 @@ def test_a_symbol_that_stops_is_grey_with_its_age_while_others_stay_live(
 ) -> None:
     page = look(chromium, alone.server.url, width=3600)  # what is out of sight is not in the table for screen readers
     opened.append(page)
+    silenced = alone.hands()
     alone.tasty.fault("silent_symbols", symbols=["brkb_put"])
-    alone.pass_time(48)
+    alone.pass_time(silenced, 48, step=18.0)  # a stream is silent after 30 s
 
     def said() -> bool:
         """Repriced by its last volatility at the price the underlying has now, and since when."""
@@ -85,9 +92,9 @@ def test_a_symbol_that_stops_is_grey_with_its_age_while_others_stay_live(
         notes = [note for note in quiet["notes"] if note.startswith("quiet since 11:0")]
         return quiet["greeks_source"] == "repriced" and bool(notes)
 
-    wait_for(said, 20, "the note of the quiet option")
-    alone.pass_time(264)
-    told = f"{QUIET} (tastytrade •••0001): it has not ticked for 5 min"
+    wait_for(said, SEEN_SECONDS, "the note of the quiet option")
+    alone.pass_time(silenced, 305, step=18.0)
+    told = re.compile(rf"{re.escape(QUIET)} \(tastytrade •••0001\): it has not ticked for [5-9] min")
     expect(page.locator(".pg-limit", has_text=told)).to_be_visible(timeout=WAIT_MS)
     visit(page, "Positions", PAGES["Positions"])
     assert line(grid(page, 1), QUIET)[2] == "? UNKNOWN"
@@ -95,7 +102,7 @@ def test_a_symbol_that_stops_is_grey_with_its_age_while_others_stay_live(
     assert unknown_rows(alone.server) == [QUIET]
     assert condition(alone.server) == "connected"
     alone.tasty.mend()
-    wait_for(lambda: not unknown_rows(alone.server), 20, "the symbol")
+    wait_for(lambda: not unknown_rows(alone.server), SEEN_SECONDS, "the symbol")
 
 
 def unknown_rows(server: Server) -> list[str]:
@@ -107,14 +114,15 @@ def test_a_muted_socket_is_rebuilt_without_a_person(chromium: Browser, alone: Al
     opened.append(page)
     at = alone.tasty.all_sockets["dxlink"]
     with Watch(alone.server, ROWS["tastytrade"]) as watch:
+        muted = alone.hands()
         alone.tasty.fault("ws_mute", kind="dxlink")
-        alone.pass_time(36, step=9.0, streams=False)
-        wait_for(lambda: condition(alone.server) == "quotes_silent", 20, "the condition")
+        alone.pass_time(muted, 31, step=9.0, streams=False)  # it is torn down after 45 s
+        wait_for(lambda: condition(alone.server) == "quotes_silent", SEEN_SECONDS, "the condition")
         until_seen(page, silent=True)
-        alone.hands.ahead(12)
-        wait_for(lambda: not alone.tasty.sockets["dxlink"], 20, "the end of the socket")
+        alone.pass_time(muted, 47, step=9.0, streams=False)
+        wait_for(lambda: not alone.tasty.sockets["dxlink"], SEEN_SECONDS, "the end of the socket")
         alone.tasty.mend()
-        wait_for(lambda: streamed(alone.server), 30, "the stream")
+        wait_for(lambda: streamed(alone.server), SEEN_SECONDS, "the stream")
         until_seen(page, silent=False)
     assert watch.dark > 2
     assert watch.wrong == set()
@@ -170,7 +178,7 @@ def test_a_broker_that_dies_keeps_its_rows_marked_and_comes_back(
             assert server.get("/readyz")[0] == 503
             broker.start()
             back = until_seen(page, silent=False)
-            wait_for(lambda: server.get("/readyz")[0] == 200, 20, "ready again")
+            wait_for(lambda: server.get("/readyz")[0] == 200, SEEN_SECONDS, "ready again")
     print(f"grey {grey:.1f} s after the kill, back {back:.1f} s after the start; {watch.dark} looks in the dark")
     assert watch.dark > 5
     assert watch.wrong == set()

@@ -13,14 +13,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect  # noqa: A004  # that of the browser
 
 from guardrails.memory import Memory, account_key, write_memory
 from guardrails.portfolio import AccountHistory
@@ -35,8 +36,10 @@ from tests.brokers.tws_control import Control
 from tests.brokers.tws_dates import resolve
 from tests.browser.conftest import ROOT, Server, serving
 from tests.browser.monday import FILE, MONDAY, Hands
+from tests.browser.pictures import WANTED
+from tests.browser.stillness import at_rest
 from tests.browser.tastytrade import settings
-from tests.browser.test_browser import WAIT_MS, Theme
+from tests.browser.test_browser import WAIT_MS, Theme, go
 from tests.browser.test_ibkr import wait_for
 from tests.ibkr import MIXED
 from tests.tasty import opened
@@ -49,6 +52,11 @@ LOOSE: dict[str, float | None] = {
     "max_single_underlying_margin_pct": 1.0, "max_margin_utilisation": 1.0, "min_cushion": 0.02, "watch_cushion": 0.03,
 }  # fmt: skip
 """limits that are none of this story's business, wide open in every regime"""
+_KINDS = {
+    "Equity": "equity", "Equity Option": "derivative", "Future Option": "futures-derivative",
+    "Cryptocurrency": "cryptocurrency",
+}  # fmt: skip
+"""what a balance of tastytrade values, by instrument type"""
 _TASTY_CALLS = ("fault", "mend", "fill", "reject", "confirm_cancel", "fills_by_itself", "order", "set_position")
 
 
@@ -74,6 +82,28 @@ class _Emptied(Tws):
                 self.set_value(account, tag, "0.00")
 
 
+class _Weighed(Tasty):
+    """A stand-in whose balance is that of what an account holds after every trade: else a shorter list is doubted."""
+
+    def notify(self, kind: str, account: str, told: dict[str, Any]) -> None:
+        if kind == "CurrentPosition":
+            self.weigh(account)
+        super().notify(kind, account, told)
+
+    def weigh(self, account: str) -> None:
+        """Write down what the positions are worth by kind, and no requirement of an account that holds nothing."""
+        values = dict.fromkeys((f"{side}-{kind}-value" for side in ("long", "short") for kind in _KINDS.values()), 0.0)
+        for symbol, row in self.book.positions[account].items():
+            told, size = self.book.instruments[symbol], float(row["quantity"])
+            if told["instrument-type"] in _KINDS:
+                kind = f"{'long' if size > 0 else 'short'}-{_KINDS[told['instrument-type']]}-value"
+                values[kind] += abs(size) * float(told.get("multiplier", 1)) * (self.book.price(symbol) or 0.0)
+        balance = self.book.accounts[account]["balance"]
+        balance |= {name: f"{value:.2f}" for name, value in values.items()}
+        if not any(float(row["quantity"]) for row in self.book.positions[account].values()):
+            balance |= {name: "0.00" for name in balance if name.endswith("-requirement")}
+
+
 def _tws(clock: Hands) -> None:
     book = Book.load(MIXED, clock().date())
     for chain in tws_strikes.SHIPPED:
@@ -88,9 +118,10 @@ def _tws(clock: Hands) -> None:
 def _tasty(clock: Hands) -> None:
     book = opened(clock)
     add_strikes(book, "SPXW", "SPX", resolve("+30d friday", clock().date()), range(5400, 6605, 50), volatility=0.17)
-    with Tasty(book, rate=1, clock=clock, trades=True) as tasty:
+    with _Weighed(book, rate=1, clock=clock, trades=True) as tasty:
         for number, name in (("5WT00001", "uso1_call"), ("5WT00001", "NBTA"), ("5WT00002", "BTC/USD")):
             tasty.remove_position(number, name)  # of which something is UNKNOWN for good
+            tasty.weigh(number)
         book.accounts["5WT00001"]["orders_live"] = []  # one of no legs, which nothing new may be added to
         _say(tasty.port, _listen(tasty))
 
@@ -265,6 +296,15 @@ def until_ready(server: Server) -> None:
 
 # --- the page, as a person uses it ---
 
+TOLD_OF_QUOTES = """
+window.quotes = 0;
+const told = WebSocket.prototype.send;
+WebSocket.prototype.send = function (data) {
+    if (/chain_(call|put)_(bid|ask)/.test(new TextDecoder().decode(data))) window.quotes += 1;
+    return told.call(this, data);
+};
+"""
+"""counts the messages to the program that a quote of the chain was clicked"""
 CELLS = {"Call bid": 0.284, "Call ask": 0.392, "Put bid": 0.603, "Put ask": 0.713}
 """middle of a column of the chain, as a part of the width of the table"""
 
@@ -272,6 +312,7 @@ CELLS = {"Call bid": 0.284, "Call ask": 0.392, "Put bid": 0.603, "Put ask": 0.71
 def enter(chromium: Browser, url: str, path: str, theme: Theme = "light", width: int = 1280) -> Page:
     """A page of the program, drawn; it says that it trades on paper."""
     page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+    page.add_init_script(TOLD_OF_QUOTES)
     page.goto(f"{url}/{path}")
     expect(page.locator(".pg-bar")).to_contain_text("paper IBKR, tastytrade", timeout=WAIT_MS)
     settled(page)
@@ -280,7 +321,7 @@ def enter(chromium: Browser, url: str, path: str, theme: Theme = "light", width:
 
 def visit(page: Page, name: str) -> None:
     """Go to the page called `name` as a person does, and wait until it is drawn."""
-    page.get_by_role("link", name=name).first.click()
+    go(page, name)
     expect(page.locator('[data-testid="stMain"] h3, [data-testid="stMain"] .pg-discipline').first).to_be_visible(
         timeout=WAIT_MS
     )
@@ -315,6 +356,7 @@ class TicketFields:
     def leg(self, number: int, side: str, symbol: str) -> None:
         """Type a leg; one that is not there yet is added."""
         place = number - 1
+        expect(self.page.locator(".st-key-ticket_symbol_0")).to_be_visible(timeout=WAIT_MS)
         if not self.page.locator(f".st-key-ticket_symbol_{place}").count():
             self.page.get_by_role("button", name="Add a leg").click()
         self.page.locator(f".st-key-ticket_side_{place}").get_by_text(side, exact=True).click()
@@ -335,8 +377,10 @@ class TicketFields:
         settled(self.page)
 
 
-def pictures(page: Page, folder: Path, name: str) -> None:
-    """The page as it is, whole, in both themes."""
+def pictures(page: Page, folder: Path, name: str, *, always: bool = False) -> None:
+    """The page as it is, whole, in both themes; unless `always`, only where pictures are wanted."""
+    if not always and not WANTED:
+        return
     was = page.viewport_size
     assert was is not None
     page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
@@ -369,24 +413,29 @@ def pick_from_chain(page: Page, underlying: str, month: str, root: str, cells: S
     grid = page.locator('[data-testid="stDataFrame"]').first
     for count, (strike, column) in enumerate(cells):
         expect(grid.locator("td", has_text=re.compile(rf"^{strike}$")).first).to_be_attached(timeout=WAIT_MS)
+        click_quote(page, grid, strike, column)
         taken = expect(page.get_by_role("textbox", name=f"Leg {count + 1}: symbol"))
-        for last in (False, False, True):  # the grid is deaf for a moment after it is drawn
-            click_quote(page, grid, strike, column)
-            with nullcontext() if last else suppress(AssertionError):
-                taken.to_have_value(re.compile(rf"{column[0]}0{strike}000$"), timeout=6_000)
-                break
+        taken.to_have_value(re.compile(rf"{column[0]}0{strike}000$"), timeout=WAIT_MS)
+        settled(page)
     page.set_viewport_size(was)
 
 
 def click_quote(page: Page, grid: Locator, strike: int, column: str) -> None:
-    """Click a cell of the chain: the grid is a canvas, its text is in the table kept for screen readers."""
-    place = row_of(grid, str(strike))
+    """Click a cell of the chain until the page says so to the program, for the grid is deaf for a moment after it is
+    drawn. It is a canvas, its text is in the table kept for screen readers.
+    """
     height = 2.1875 * float(page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)"))
-    page.wait_for_timeout(1000)
-    box = grid.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + CELLS[column] * box["width"], box["y"] + (place + 1.5) * height)
-    settled(page)
+    before = page.evaluate("window.quotes")
+    for _ in range(10):
+        at_rest(page, '[data-testid="stDataFrame"]', 0.3)
+        place = row_of(grid, str(strike))
+        box = grid.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + CELLS[column] * box["width"], box["y"] + (place + 1.5) * height)
+        with suppress(TimeoutError):
+            page.wait_for_function(f"window.quotes > {before}", timeout=2_000)
+            return
+    pytest.fail(f"a click on {column} of {strike} is not heard")
 
 
 def row_of(grid: Locator, strike: str) -> int:
