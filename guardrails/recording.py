@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class Recording:
         self._snapshot_file, self._state_file = folder / SNAPSHOT_FILE, folder / STATE_FILE
         self._seconds, self._latest = seconds, latest
         self._due = asyncio.Event()
+        self._guard = threading.Lock()
+        """one writes at a time: what is slow on its way to the disk must not come down over the last words at a stop"""
         self.is_writable = True
         """whether the folder took what was written last"""
 
@@ -59,6 +62,10 @@ class Recording:
 
     def write(self) -> None:
         """Write what this program has seen itself; OSError when the folder takes nothing."""
+        with self._guard:
+            self._write()
+
+    def _write(self) -> None:
         latest = self._latest
         if latest.snapshot is None or latest.restored or latest.watched_by or latest.is_forgetting:
             return

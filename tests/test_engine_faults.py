@@ -130,16 +130,18 @@ def test_sources_that_hang_while_they_are_closed_cost_the_last_words_nothing(
 
 
 class SlowDisk:
-    """A disk on which what the loop's helper writes is there only once the loop itself has written, or has waited."""
+    """A disk that keeps whoever writes beside the loop until the loop itself has written the first of its files."""
 
     def __init__(self) -> None:
-        self.is_slow = False
+        self.is_slow, self._own = False, 0
         self.taken, self._overtaken, self._sync = threading.Event(), threading.Event(), os.fsync
 
     def __call__(self, file: int) -> None:
         self._sync(file)
         if threading.current_thread().name == "engine":
-            self._overtaken.set()
+            self._own += 1
+            if self._own > 1:
+                self._overtaken.set()
         elif self.is_slow:
             self.taken.set()
             self._overtaken.wait(1.0)

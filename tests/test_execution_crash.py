@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from guardrails.execution.safety_file import STOP_FILE
 from guardrails.execution.values import Deed, JournalKind
 from guardrails.orders import OrderState
 from guardrails.requests import Kind
-from guardrails.safety import SafetyState
+from guardrails.safety import Cause, SafetyState
 from tests.books import IBKR, NOW
-from tests.exchange import CLOSE_PUT, OPEN, Place, Plan, Program, Shelf, listed, typed
+from tests.exchange import CLOSE_PUT, NAME, OPEN, QUICK, Place, Plan, Program, Shelf, listed, typed
 
 
 class Slow(Shelf):
@@ -37,6 +39,10 @@ class SlowPlace(Place):
 
     def wait(self, seconds: float) -> bool:
         return self.answers.wait(seconds)
+
+
+LONG = replace(QUICK, send=60.0, reconcile=60.0)
+"""nobody asks the broker, nor gives an order up, between the call that sends it and the end"""
 
 
 async def killed_at(step: str, program: Program, order: str = OPEN) -> None:
@@ -115,7 +121,7 @@ def test_an_order_cut_off_while_it_was_sent_is_in_doubt_at_once_even_when_the_br
     exchange, shelf = listed(), Shelf()
 
     async def story() -> None:
-        async with Program(exchange, shelf, tmp_path) as first:
+        async with Program(exchange, shelf, tmp_path, waits=LONG) as first:
             await killed_at("sent", first)
         exchange.silent = True
         async with Program(exchange, shelf, tmp_path) as second:
@@ -154,6 +160,48 @@ def test_the_safety_state_is_the_same_after_a_restart(tmp_path: Path, state: Saf
 
     asyncio.run(story())
     assert [one.kind for one in shelf.entries()] == [JournalKind.SAFETY]
+
+
+def test_a_file_stop_that_lay_there_before_the_start_counts_before_anything_can_be_sent(tmp_path: Path) -> None:
+    """Also before what an earlier run has left to be sent, as a flatten that goes on."""
+    (tmp_path / STOP_FILE).write_text("lunch\n", encoding="utf-8")
+
+    async def story() -> None:
+        program = Program(listed(), Shelf(), tmp_path)
+        program.begin()
+        while not program.execution.is_open:  # noqa: ASYNC110  # seen at the first moment
+            await asyncio.sleep(0)
+        safety = program.execution.safety.now
+        assert (safety.state, safety.cause, safety.reason) == (SafetyState.STOPPED, Cause.STOP_FILE, "lunch")
+        await program.die()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_watch_that_ends_while_it_is_being_opened_stays_closed(tmp_path: Path) -> None:
+    reached, goes_on = threading.Event(), threading.Event()
+
+    async def story() -> None:
+        program = Program(listed(), Shelf(), tmp_path)
+        safety = program.execution.safety
+        opened = safety.open
+
+        def slow(*given: Any) -> None:
+            reached.set()
+            goes_on.wait(30)
+            opened(*given)
+
+        safety.open = slow  # type: ignore[method-assign]  # the disk takes its time
+        program.begin()
+        assert await program.until(reached.is_set)
+        program.execution.idle()
+        goes_on.set()
+        assert not await program.until(lambda: program.execution.is_open, 0.2)
+        program.execution.begin((NAME,), "")
+        assert await program.until(lambda: program.execution.is_open)
+        await program.die()
+
+    asyncio.run(story())
 
 
 def test_a_safety_state_that_was_set_just_before_the_end_is_journaled_at_the_next_start(tmp_path: Path) -> None:

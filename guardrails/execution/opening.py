@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from guardrails.errors import GuardrailsError
 from guardrails.execution import intents
@@ -58,6 +59,10 @@ class Opening:
             if generation != self.generation:
                 continue
             await self._take_up(before, is_new=is_new)
+            if generation != self.generation:  # it ended meanwhile
+                continue
+            self._desk.is_open, self._desk.opened = True, self._desk.opened + 1
+            self._desk.pulse()
             opened, is_read = generation, before is not None
             if not is_read:
                 await asyncio.sleep(_AGAIN_SECONDS)
@@ -112,6 +117,8 @@ class Opening:
             await asyncio.to_thread(desk.safety.open, desk.book, stored, now)
         if before is not None and desk.deeds.is_stored:
             desk.safety.tell_untold(before.safety)
+        # a file STOP that lay there counts before anything can be sent
+        await asyncio.to_thread(desk.safety.look, now, timedelta(minutes=desk.matrix.orders.cooling_off_minutes))
         if desk.seen is not None:
             desk.see(desk.seen)
         back = tuple(desk.deeds.records) if is_new else [record.key for record in (before or OpenDeeds()).orders]
@@ -120,8 +127,6 @@ class Opening:
             self._following.absorb(venue)
         if desk.is_past_known:
             self._following.tell_unclaimed()
-        desk.is_open, desk.opened = True, desk.opened + 1
-        desk.pulse()
 
     def _saved_intents(self) -> tuple[tuple[OrderRecord, ...], str]:
         """What stands in the file, and why that is not known."""
