@@ -71,8 +71,13 @@ def flatten_button(service: Engine, when: str = "") -> None:
     now_running = running(service)
     label = f"Flatten runs{when} …" if now_running is not None else f"Flatten{when} …"
     says = "Plan how to close positions; nothing is sent before you confirm."
-    run = "" if now_running is None else now_running.key
-    st.button(label, key="flatten_open", help=says, on_click=act, args=(_open, run))
+    st.button(label, key="flatten_open", help=says, on_click=act, args=(_begin, service))
+
+
+def _begin(service: Engine) -> None:
+    """Open the dialog: on the run that is under way by now, also where the button was drawn before it began."""
+    now_running = running(service)
+    _open("" if now_running is None else now_running.key)
 
 
 def _open(run: str, nonce: str = "") -> None:

@@ -155,7 +155,8 @@ def _line(close: PlannedClose, run: FlattenRun, record: OrderRecord | None, now:
         light, words = look("✋ by hand"), close.by_hand
     elif record is None:
         sent = str(close.number) in run.orders
-        light = pill(Level.UNKNOWN) if sent else look("· waits")
+        waits = "✖ not sent" if note.startswith("not sent: ") else "· waits"
+        light = pill(Level.UNKNOWN) if sent else look(waits)
         words = "its record is not here" if sent else note or "for its turn"
     else:
         light, words = state_pill(record.state), "; ".join(_of(record, close, note, now))

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -433,3 +434,23 @@ def test_a_wish_that_cannot_be_read_and_a_plan_nobody_made_are_refused(tmp_path:
         assert "No such flatten" in (await at.program.ask(Kind.FLATTEN_STOP, run="R")).words
 
     on(tmp_path, case)
+
+
+def test_a_broker_that_is_away_for_minutes_loses_no_exit_of_a_run(tmp_path: Path) -> None:
+    exchange = listed()
+
+    async def case(at: Desk) -> None:
+        await at.begin()
+        exchange.plans.extend([Fate.NOT_SENT] * 6)  # two tries of each
+        exchange.silent = True
+        began = exchange.clock()
+        await at.passing(lambda: exchange.clock() - began > timedelta(minutes=5))
+        assert at.run().state is RunState.RUNNING
+        assert at.exchange.log == []
+        exchange.silent = False
+        exchange.plans.clear()
+        run = await at.done(at.fill_all)
+        assert run.flat
+        assert len(at.exchange.log) == len(set(at.exchange.log)) == 3
+
+    on(tmp_path, case, exchange)

@@ -12,7 +12,7 @@ import pytest
 from guardrails.execution.values import FlattenRun, OrderRecord, RunState
 from guardrails.flatten import walk
 from guardrails.flatten.market import holdings_of, quotes_of
-from guardrails.flatten.turn import FOR_COVER, _keeps_cover, capped
+from guardrails.flatten.turn import FOR_COVER, TRIES, _keeps_cover, capped
 from guardrails.flatten.values import Plan, Scope, Wish
 from guardrails.flatten.walking import (
     Action,
@@ -61,6 +61,8 @@ class Venue:
     last: tuple[Action, ...] = ()
     shut: Mapping[str, str] = field(default_factory=dict)
     confirms: bool = True
+    is_away: bool = False
+    """whether the brokers tell nothing of orders"""
 
     def told(self, *, shows_doubts: bool = False) -> Told:
         ours = [
@@ -71,7 +73,8 @@ class Venue:
             account: Working(self.now, tuple(o for o in (*self.resting, *ours) if o.account == account))
             for account in self.held
         }
-        return Told(self.records, working, self.read, self.shut)
+        away = frozenset(self.held) if self.is_away else frozenset()
+        return Told(self.records, {} if away else working, self.read, self.shut, away=away)
 
     def step(self, seconds: float = 1.0) -> tuple[Action, ...]:
         """One step; reads and sends are done at once, the rest is left to the test."""
@@ -95,6 +98,21 @@ class Venue:
         self.records[key] = OrderRecord(key, order, OrderState.WORKING, self.now, self.now, "Ann", "flatten",
                                         flatten="R", limit=order.limit, owner=account_key(order.account))  # fmt: skip
         self.run = answered(self.run, action.number, self.now, key)
+
+    def refuse(self, seconds: int, why: str) -> int:
+        """Let seconds pass in which nothing can be sent; how often it was tried."""
+        tries = 0
+        for _ in range(seconds):
+            self.now += timedelta(seconds=1)
+            self.run, actions = walk.step(self.run, self.told(), {}, self.now, RULES)
+            for action in actions:
+                if isinstance(action, Send):
+                    tries += 1
+                    self.run = answered(self.run, action.number, self.now, refused=why)
+                elif isinstance(action, Read):
+                    lines = holdings_of(action.account, self.portfolio, self.held[action.account], ())
+                    self.read[action.account] = Held(self.now, lines, self.confirms)
+        return tries
 
     def becomes(self, key: str, state: OrderState, filled: float | None = None, detail: str = "") -> None:
         record = self.records[key]
@@ -214,6 +232,31 @@ def test_a_cancellation_that_is_never_confirmed_leaves_its_part_to_the_order() -
     assert "may still work: its cancellation is not confirmed" in done.words
 
 
+def test_a_cancellation_that_ran_out_while_its_broker_was_away_is_asked_for_when_it_is_back() -> None:
+    short = put(5700, -1)
+    at = venue(holding(short), working=[resting(short, 1)])
+    at.confirms, at.is_away = False, True
+    at.step()
+    at.refuse(60, "there is no connection")
+    at.is_away = False
+    assert Cancel(IBKR, "r1") in at.step()
+    at.resting = []
+    at.confirms = True
+    at.step(5)
+    at.step()
+    assert labels(at.sent) == ["5700P"]
+    at.becomes("G-1", OrderState.FILLED)
+    assert at.until_done().flat
+
+
+def test_what_is_left_to_an_order_that_still_works_is_not_called_closed() -> None:
+    short = put(5700, -1)
+    at = venue(holding(short), working=[resting(short, 1)])
+    done = at.until_done()
+    assert "closed elsewhere" not in done.words
+    assert "not sent: an order that still works may close it" in done.words
+
+
 def test_accounts_go_side_by_side() -> None:
     at = venue(holding(put(5700, -1), put(5700, -1, at=TASTY)))
     at.step()
@@ -286,20 +329,20 @@ def test_a_package_with_a_leg_gone_closes_its_short_alone() -> None:
 
 def test_a_refused_order_is_tried_three_times_and_then_named() -> None:
     at = venue(holding(put(5700, -1)))
-    tries = 0
-    for _ in range(60):
-        at.now += timedelta(seconds=1)
-        at.run, actions = walk.step(at.run, at.told(), {}, at.now, RULES)
-        for action in actions:
-            if isinstance(action, Send):
-                tries += 1
-                at.run = answered(at.run, action.number, at.now, refused="the safety state is STOPPED")
-            elif isinstance(action, Read):
-                lines = holdings_of(IBKR, at.portfolio, at.held[IBKR], ())
-                at.read[IBKR] = Held(at.now, lines, confirmed=True)
-    assert tries == 3
+    assert at.refuse(60, "the safety state is STOPPED") == TRIES == 3
     assert at.run.done
     assert "not sent: the safety state is STOPPED" in at.run.words
+
+
+def test_an_exit_waits_for_a_broker_that_is_away_and_is_sent_once_it_is_back() -> None:
+    at = venue(holding(put(5700, -1)))
+    at.is_away = True
+    assert 0 < at.refuse(600, "there is no connection") < TRIES
+    assert not at.run.done
+    assert at.run.lines[0].why == "there is no connection; it is tried again when its broker answers"
+    at.is_away = False
+    assert at.refuse(60, "not yet") == TRIES  # as one whose broker was never away
+    assert at.run.done
 
 
 def test_stopped_it_sends_nothing_more_and_withdraws_what_works() -> None:

@@ -269,6 +269,22 @@ def test_a_run_of_before_is_watched_at_once_line_by_line(begin: Begin) -> None:
     assert "waits for the short that it covers" in said
 
 
+def test_a_press_shows_the_run_that_began_after_the_button_was_drawn(begin: Begin) -> None:
+    at, desk = begin()
+    assert at.button[0].label == "Flatten …"
+    desk.orders_now = OrdersNow(NOW, runs=(running(),))
+    said = words(press(at, "flatten_open"))
+    assert "<b>Running</b>: 0 of 2 orders filled" in said
+    assert not desk.of(Kind.FLATTEN_PLAN)
+
+
+def test_what_is_given_up_does_not_say_that_it_waits(begin: Begin) -> None:
+    run = running(notes={"1": "not sent: market closed until Thu", "2": "waits for the short that it covers"})
+    at, _ = begin(orders=OrdersNow(NOW, runs=(run,)))
+    said = words(press(at, "flatten_open"))
+    assert (said.count("✖ not sent</span>"), said.count("· waits</span>")) == (1, 1)
+
+
 def test_it_is_stopped_once(begin: Begin) -> None:
     at, desk = begin(script(flatten_stop=lambda _: None), OrdersNow(NOW, runs=(running(),)))
     at = press(press(at, "flatten_open"), "flatten_stop")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -106,6 +107,7 @@ class Carrying:
             held=dict(self._held),
             shut=shut(legs, portfolio, now),
             rules=self._rules_of(),
+            away=frozenset(self._away()),
         )
         rules = seen.limits.matrix.orders.flatten
         if self._quotes is None or self._quotes[0] is not portfolio:
@@ -120,10 +122,21 @@ class Carrying:
         self._tasks.discard(task)
         self._news.set()
 
+    def _accounts(self) -> set[AccountId]:
+        """Those in which it trades or cancels."""
+        return {*self.state.accounts, *(one.account for one in self.state.cancels)}
+
+    def _away(self) -> Iterator[AccountId]:
+        """Accounts whose broker did not answer when it was asked last."""
+        for account in self._accounts():
+            with suppress(ValueError):  # nothing of it can be sent at all
+                if self._execution.venue_of(account).problem:
+                    yield account
+
     def _working(self) -> Mapping[AccountId, Working]:
         """What the brokers have said of orders; nothing of those whose word is old."""
         found: dict[AccountId, Working] = {}
-        for account in {*self.state.accounts, *(one.account for one in self.state.cancels)}:
+        for account in self._accounts():
             try:
                 venue = self._execution.venue_of(account)
             except ValueError:

@@ -19,6 +19,8 @@ AGAIN = timedelta(seconds=5)
 TRIES = 3
 """times an order is handed over when the gate refuses it, or it is certain that nothing of it reached the broker"""
 FOR_COVER = "waits for the short that it covers"
+WHEN_BACK = "; it is tried again when its broker answers"
+"""ends the reason of an order whose broker has been away for `TRIES` but one"""
 _EPSILON = 1e-9
 
 
@@ -26,6 +28,9 @@ def turn_of(
     run: WalkState, line: Line, told: Told, held: Held, quotes: Quoted, now: datetime, rules: FlattenRules
 ) -> tuple[WalkState, Send | None]:
     """`line` handed to the gate, or why it waits, or that it will not be sent."""
+    if line.order.account in told.away and (line.tries >= TRIES - 1 or line.why.endswith(WHEN_BACK)):
+        words = line.why.removesuffix(WHEN_BACK).rstrip(".") or "nothing was sent"
+        return with_line(run, replace(line, tries=0, why=f"{words}{WHEN_BACK}")), None
     if line.tries >= TRIES:
         return with_line(run, replace(line, at=At.OVER, why=f"not sent: {line.why.removeprefix('not sent: ')}")), None
     if not is_due(line.tried, now):
@@ -36,7 +41,9 @@ def turn_of(
     working = tuple(_working(run, told, line.order.account))
     order = capped(line.order, held, working)
     if order is None:
-        return with_line(run, replace(line, at=At.OVER, why="not sent: it was closed elsewhere meanwhile")), None
+        closed = capped(line.order, held, ()) is None
+        why = "it was closed elsewhere meanwhile" if closed else "an order that still works may close it"
+        return with_line(run, replace(line, at=At.OVER, why=f"not sent: {why}")), None
     if not _keeps_cover(order, held, working):
         return with_line(run, replace(line, why=FOR_COVER)), None
     rule = told.rules.get(line.number) or usual_rule(order.legs)

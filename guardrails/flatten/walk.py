@@ -37,7 +37,8 @@ from guardrails.orders import OrderState
 from guardrails.values import AccountId
 
 CANCEL_PATIENCE = timedelta(seconds=30)
-"""for a cancellation to be confirmed; later its order counts as working, and what it would close is left to it"""
+"""for a cancellation to be confirmed; later its order counts as working, and what it would close is left to it, but
+where the broker was away the cancellation is asked for anew when it is back"""
 FRESH = timedelta(seconds=5)
 """positions that were asked for earlier are read anew before an order is sent"""
 LAG = timedelta(seconds=15)
@@ -119,8 +120,10 @@ def _settled(one: Cancelling, told: Told, now: datetime) -> Cancelling:
         return replace(one, settled=True, why="")
     if not one.cancellable:
         return replace(one, settled=True, why="it belongs to another program, cancel it there")
+    if one.unheard and one.account not in told.away:
+        return replace(one, asked=None, settled=False, why="", unheard=False)
     if one.asked is not None and now - one.asked > CANCEL_PATIENCE:
-        return replace(one, settled=True, why="its cancellation is not confirmed")
+        return replace(one, settled=True, why="its cancellation is not confirmed", unheard=one.account in told.away)
     return one
 
 

@@ -68,6 +68,8 @@ class Cancelling:
     settled: bool = False
     why: str = ""
     """why it may still work"""
+    unheard: bool = False
+    """whether that is because its broker was away: it is asked again when it answers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class Told:
     """why an instrument does not trade now, by `Instrument.key`"""
     rules: Mapping[int, PriceRule] = field(default_factory=dict)
     """the venue's own, by number of the order"""
+    away: frozenset[AccountId] = frozenset()
+    """whose broker does not answer now"""
 
 
 @dataclass(frozen=True, slots=True)
