@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from guardrails.breaches import Breach, Kind, NetLiquidation, Span, matched
-from guardrails.findings import Level, worst
+from guardrails.findings import Level
 from guardrails.replay import Judged, Outcome
 from guardrails.watched import Watch
 
@@ -191,7 +191,9 @@ def _by_check(levels: Mapping[str, Level]) -> dict[str, Level]:
     found: dict[str, Level] = {}
     for name, level in levels.items():
         check = name.partition(" ")[0]
-        found[check] = worst((level, found.get(check, level)))
+        held = found.get(check)
+        if held is None or held.rank < level.rank:
+            found[check] = level
     return found
 
 

@@ -32,8 +32,8 @@ MOST = 8
 """processes; each holds the program once more in memory"""
 WORTH_IT = 1_000
 """moments below which starting a process takes longer than it saves"""
-LEAST = 100
-"""moments of a part, unless they are the last"""
+LEAST = 50
+"""moments of a part, unless they are the last; at the end all but one process wait for half of one"""
 _GARBAGE = 100_000
 """objects more than there were before garbage is looked for; a moment of a thousand positions is made of fewer"""
 

@@ -15,12 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
+import pytest
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from guardrails.assess import Assessment
 from guardrails.findings import Finding, Level
 from guardrails.snapshot import Snapshot
+from guardrails.store import roles
 from guardrails.store.database import FILE, open_database
 from guardrails.store.evidence import Link, append, entry
 from guardrails.store.writer import Writer
@@ -109,6 +111,11 @@ def _file_of_tables() -> bytes:
     with TemporaryDirectory() as name:
         open_database(Path(name), clock).close()
         return (Path(name) / FILE).read_bytes()
+
+
+def wait_for_parts(patch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a program waits until it is told whether it watches; after 3 s it would."""
+    patch.setattr(roles, "FIRST_SECONDS", 60.0)
 
 
 def moment(seconds: float = 0.0, **changes: Any) -> Snapshot:

@@ -51,7 +51,7 @@ from guardrails.store.steps import Step, latest
 from guardrails.store.writer import Writer
 from tests.alerted import BREACH, acknowledged, alert, at, delivery, fired, message, resolved
 from tests.books import NOW, ROOT, TASTY
-from tests.stored import HEALTHY, MATRIX_TEXT, Lock, ask, change, eventually, moment, on_server, opened
+from tests.stored import HEALTHY, MATRIX_TEXT, Lock, ask, change, eventually, moment, on_server, opened, wait_for_parts
 
 SOURCES = ["ibkr"]
 BOOK = book_of(SOURCES)
@@ -63,8 +63,9 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def begin(tmp_path: Path, kind: str) -> Iterator[Begin]:
+def begin(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
     """Starts a writer on the database in tmp_path, with the spool of that folder unless it is given another."""
+    wait_for_parts(monkeypatch)
     begun: list[tuple[Writer, Database]] = []
 
     def start(*, spool: Path | None = None, busy_seconds: float = 5.0, **more: Any) -> Writer:
@@ -77,7 +78,7 @@ def begin(tmp_path: Path, kind: str) -> Iterator[Begin]:
 
     yield start
     for writer, database in begun:
-        writer.stop()
+        writer.stop(20)
         database.close()
 
 
@@ -117,7 +118,7 @@ def test_a_step_is_kept_with_its_deliveries_in_one_transaction(tmp_path: Path, k
     writer.start()
     assert hand(writer, fired(), delivery())
     assert [tables for tables in committed if tables] == [{"alerts", "deliveries", "evidence"}]
-    writer.stop()
+    writer.stop(20)
     database.close()
 
 
@@ -256,7 +257,7 @@ def test_what_gave_way_to_a_newer_message_is_not_open_and_its_message_is_kept_on
     """Another run lets it give way a moment later: its own count begins anew, so only the time tells the order."""
     first, one = begin(), delivery()
     assert hand(first, *(delivery(f"m{n}") for n in range(2, 5)), one)
-    first.stop()
+    first.stop(20)
     second = begin()
     assert found(second).deliveries[0] == one
     assert hand(second, replace(one, state=DeliveryState.SUPERSEDED, detail="a newer message", changed=at(30)))
@@ -382,8 +383,8 @@ def test_rows_that_only_a_spool_has_are_found_also_those_of_a_program_that_was_k
     assert hand(other, sent(waits))
     assert found(other).deliveries == ()
     lock.release()
-    killed.stop()
-    other.stop()
+    killed.stop(20)
+    other.stop(20)
     last = begin()  # of the two spools it takes up one, if both still hold rows
     assert eventually(lambda: last.health().spooled == 0)
     assert (found(last).alerts, found(last).deliveries) == ((fired().alert,), ())
@@ -417,7 +418,7 @@ def test_a_late_row_brings_back_neither_an_alert_nor_a_message(tmp_path: Path, b
     failed = replace(one, state=DeliveryState.FAILED, attempts=1, due=at(99), changed=at(50))
     assert hand(second, fired("vega", 1), fired("gamma", 1), one, failed)
     assert hand(first, fired("vega", 2), resolved("vega", 40), acknowledged("gamma", 30), sent(one, 10))
-    first.stop()
+    first.stop(20)
     assert eventually(lambda: second.part(SOURCES).watches and second.health().spooled == 0)
     assert ask(tmp_path, "SELECT count(*) FROM alerts") == [(5,)]
     again = found(second)
@@ -588,7 +589,7 @@ def test_the_part_of_a_program_says_whom_it_follows_until_it_ends(tmp_path: Path
     beats = ask(tmp_path, "SELECT beat FROM leases")
     assert eventually(lambda: ask(tmp_path, "SELECT beat FROM leases") > beats)
     assert second.part(SOURCES).died == f"laptop, process {os.getpid()}"
-    second.stop()
+    second.stop(20)
     third = begin()
     assert eventually(lambda: third.part(SOURCES).watches)
     assert third.part(SOURCES).died == ""

@@ -39,7 +39,7 @@ def life(folder: Path, minutes: float, busy_seconds: float = 5.0) -> Iterator[Wr
     writer.start()
     writer.open_deeds(SOURCES, "", NOW)
     yield writer
-    writer.stop()
+    writer.stop(20)
     database.close()
 
 

@@ -41,7 +41,7 @@ from guardrails.store.spool import waiting_rows
 from guardrails.store.writer import Writer
 from guardrails.values import AccountId
 from tests.books import IBKR, NOW, ROOT, TASTY
-from tests.stored import HEALTHY, MATRIX_TEXT, Lock, ask, change, eventually, moment, on_server, opened
+from tests.stored import HEALTHY, MATRIX_TEXT, Lock, ask, change, eventually, moment, on_server, opened, wait_for_parts
 from tests.traded import P5600, P5700, at, entry, fill, leg, record, spread, then
 
 SOURCES = ["ibkr"]
@@ -64,8 +64,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def begin(tmp_path: Path, kind: str, clock: Clock) -> Iterator[Begin]:
+def begin(tmp_path: Path, kind: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
     """Starts a writer on the database in tmp_path, with the spool of that folder unless it is given another."""
+    wait_for_parts(monkeypatch)
     begun: list[tuple[Writer, Database]] = []
 
     def start(*, spool: Path | None = None, busy_seconds: float = 5.0, **more: Any) -> Writer:
@@ -78,7 +79,7 @@ def begin(tmp_path: Path, kind: str, clock: Clock) -> Iterator[Begin]:
 
     yield start
     for writer, database in begun:
-        writer.stop()
+        writer.stop(20)
         database.close()
 
 
@@ -150,7 +151,7 @@ def test_all_of_a_call_is_one_transaction_and_every_row_is_proven(tmp_path: Path
     assert kinds == ["order", "fill", "journal", "override", "safety", "flatten"]
     bodies = [json.loads(body) for (body,) in ask(tmp_path, "SELECT body FROM evidence ORDER BY seq")]
     assert all(len(body["content_hash"]) == 64 for body in bodies)
-    writer.stop()
+    writer.stop(20)
     place = on_server(tmp_path)
     assert verify_store(tmp_path, None if place is None else place.url)[0] == 0
 
@@ -190,7 +191,7 @@ def test_no_account_number_reaches_the_database_or_what_readers_are_shown(
     writer.keep(moment(0), MATRIX_TEXT, HEALTHY.portfolio, memory=Memory(), orders=shown)
     assert eventually(lambda: second.part(names).published is not None)
     blob = b"".join(unpacked(bytes(row)) for (row,) in ask(tmp_path, "SELECT orders FROM latest"))
-    writer.stop()
+    writer.stop(20)
     if kind == "sqlite":
         content = b"".join(path.read_bytes() for path in (tmp_path / FILE, *tmp_path.glob(f"{FILE}-*")))
     else:
@@ -257,7 +258,7 @@ def test_a_later_run_counts_more_than_an_earlier_one(begin: Begin, clock: Clock)
     """The later run's own count begins anew, so only the time of handing over tells the order."""
     first = begin()
     assert hand(first, record("g-1", OrderState.SENT, 5), override(), entry("fill:g-1", 0, leg(P5700, -2, 8.4)))
-    first.stop()
+    first.stop(20)
     clock.minutes = 61
     second = begin()
     assert eventually(lambda: second.health().queued == 0)

@@ -22,7 +22,18 @@ from guardrails.store.lease import DEAD_SECONDS, GONE_SECONDS, LeaseError, Lease
 from guardrails.store.roles import Part
 from guardrails.store.writer import Writer
 from tests.books import NOW
-from tests.stored import HEALTHY, MATRIX_TEXT, ask, clock, eventually, finding, moment, opened, path_of_levels
+from tests.stored import (
+    HEALTHY,
+    MATRIX_TEXT,
+    ask,
+    clock,
+    eventually,
+    finding,
+    moment,
+    opened,
+    path_of_levels,
+    wait_for_parts,
+)
 
 OK, BREACH = Level.OK, Level.BREACH
 BOOK = Book("b", "ibkr")
@@ -151,8 +162,9 @@ Begin = Callable[[], Writer]
 
 
 @pytest.fixture
-def begin(tmp_path: Path, kind: str) -> Iterator[Begin]:
+def begin(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
     """Starts programs on one database, each with a database object and a writer of its own."""
+    wait_for_parts(monkeypatch)
     begun: list[tuple[Writer, Database]] = []
 
     def start() -> Writer:
@@ -165,7 +177,7 @@ def begin(tmp_path: Path, kind: str) -> Iterator[Begin]:
 
     yield start
     for writer, database in begun:
-        writer.stop()
+        writer.stop(20)
         database.close()
 
 
@@ -191,7 +203,7 @@ def test_the_second_sees_what_the_first_does_and_takes_over_when_it_ends(tmp_pat
     hand(first, BREACH, 5)
     expected = Published(moment(5, findings=(finding(BREACH),), level=BREACH), MEMORY)
     assert eventually(lambda: part(second).published == expected)
-    first.stop()
+    first.stop(20)
     assert eventually(lambda: part(second).watches)
     assert part(second).published == expected
     hand(second, OK, 10)
@@ -217,7 +229,7 @@ def test_what_a_program_without_the_lease_wants_to_keep_waits_in_its_spool(tmp_p
     assert ask(tmp_path, "SELECT * FROM finding_transitions") == []
     assert second.health().spooled > 0
     assert eventually(lambda: second.health().problem == "")  # that another program writes is no fault
-    first.stop()
+    first.stop(20)
     assert eventually(lambda: second.health().spooled == 0)
     assert path_of_levels(tmp_path) == [(None, "BREACH")]
 
@@ -234,4 +246,4 @@ def test_a_database_that_does_not_answer_blinds_nobody(tmp_path: Path) -> None:
     writer = Writer(opened(tmp_path), tmp_path, clock)  # its thread does not run, so nobody is told anything
     assert writer.part(names()) == Part(watches=True)
     assert replace(writer.part(names()), holder="") == Part(watches=True)
-    writer.stop()
+    writer.stop(20)

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from guardrails.findings import Level
 from guardrails.snapshot import Snapshot
 from guardrails.store.roles import Part
 from guardrails.store.writer import Writer
-from tests.stored import HEALTHY, MATRIX_TEXT, Lock, ask, clock, eventually, finding, hand, moment, opened
+from tests.stored import (
+    HEALTHY,
+    MATRIX_TEXT,
+    Lock,
+    ask,
+    clock,
+    eventually,
+    finding,
+    hand,
+    moment,
+    opened,
+    wait_for_parts,
+)
 
 OK, BREACH = Level.OK, Level.BREACH
 
@@ -22,7 +36,7 @@ def told(folder: Path, name: str, level: Level, seconds: float, *, locked: bool 
     hand(writer, moment(seconds, findings=(finding(level),)))
     assert writer.settled(20)
     assert locked or eventually(lambda: writer.health().spooled == 0)
-    writer.stop()
+    writer.stop(20)
     if lock is not None:
         lock.release()
     database.close()
@@ -41,7 +55,8 @@ def test_rows_that_waited_in_a_spool_do_not_hide_a_later_change(tmp_path: Path, 
     assert ask(tmp_path, query) == [("BREACH",), ("OK",), ("BREACH",)]
 
 
-def test_a_reader_is_shown_what_the_writer_sees(tmp_path: Path, kind: str) -> None:
+def test_a_reader_is_shown_what_the_writer_sees(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_parts(monkeypatch)
     databases = opened(tmp_path), opened(tmp_path)
     first, second = (
         Writer(database, tmp_path / str(n), clock, retry_seconds=0.02, beat_seconds=0.05)
@@ -58,7 +73,7 @@ def test_a_reader_is_shown_what_the_writer_sees(tmp_path: Path, kind: str) -> No
         assert eventually(lambda seen=seen: _shown(second.part(names)) == seen), second.health()
     assert second.health().problem == ""
     for writer, database in ((first, databases[0]), (second, databases[1])):
-        writer.stop()
+        writer.stop(20)
         database.close()
 
 

@@ -89,7 +89,7 @@ def writing(folder: Path, database: Any, **more: Any) -> Iterator[Writer]:
     try:
         yield writer
     finally:
-        writer.stop()
+        writer.stop(20)
         database.close()
 
 
@@ -322,8 +322,14 @@ def test_the_server_is_told_its_limits_and_who_we_are(shared: Path) -> None:
 
 def test_a_statement_that_takes_too_long_is_ended(place: OnServer, tmp_path: Path) -> None:
     database = opened(tmp_path, busy_seconds=0.2)
-    with pytest.raises(DBAPIError) as raised, database.reading() as connection:
-        connection.exec_driver_sql("SELECT pg_sleep(30)")
+
+    def sleep() -> None:
+        with database.reading() as connection:
+            connection.connection.driver_connection.patience = 60.0  # however long the server's word of it takes
+            connection.exec_driver_sql("SELECT pg_sleep(30)")
+
+    with pytest.raises(DBAPIError) as raised:
+        sleep()
     assert reason(raised.value) == "it took too long"
     add_book(database)
     database.close()
@@ -373,7 +379,9 @@ def test_it_starts_while_the_server_is_away(postgres: Server, bare: OnServer, tm
         assert database.name in health.problem
     assert eventually(lambda: writer.health().spooled == 0)
     flips(writer, 2, first=20)
-    writer.stop()
+    assert writer.settled(20)
+    assert eventually(lambda: writer.health().spooled == 0)
+    writer.stop(20)
     database.close()
     assert values(tmp_path) == list(range(22))
 
@@ -416,6 +424,7 @@ def test_a_restarted_server_is_the_same_and_a_restored_one_is_not(
         assert writer.settled(20)
         assert eventually(lambda: writer.health().spooled == 0)
         assert database.generation == 1
+        assert eventually(lambda: "takes no rows" not in writer.health().problem)  # it knows then what is to be told
         hand(writer, at(BREACH, 5))  # the new database knows nothing yet: everything is handed over again
         assert writer.settled(20)
     assert values(tmp_path) == [4.0, 5.0]
@@ -435,6 +444,7 @@ def test_a_server_that_hangs_only_delays(postgres: Server, place: OnServer, tmp_
         assert eventually(lambda: writer.health().spooled == 0)
         hand(writer, at(BREACH, 31))
         assert writer.settled(20)
+        assert eventually(lambda: writer.health().spooled == 0)
     assert values(tmp_path) == list(range(32))
 
 

@@ -23,9 +23,9 @@ def written(folder: Path) -> Writer:
     writer.start()
     for seconds, level in ((0, Level.OK), (2, Level.BREACH)):
         hand(writer, moment(seconds, findings=(finding(level),)))
-    assert writer.settled(10)
+    assert writer.settled(20)
     assert eventually(lambda: read_head(folder / HEAD_FILE) is not None)
-    writer.stop()
+    writer.stop(20)
     database.close()
     return writer
 

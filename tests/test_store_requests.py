@@ -22,7 +22,7 @@ from guardrails.store.metadata import StoreError
 from guardrails.store.taking import KEPT, Taking
 from guardrails.store.writer import Writer
 from tests.books import NOW, TASTY
-from tests.stored import HEALTHY, Lock, ask, change, clock, eventually, opened
+from tests.stored import HEALTHY, Lock, ask, change, clock, eventually, opened, wait_for_parts
 
 SOURCES = [row.name for row in HEALTHY.snapshot.sources]
 BOOK = book_of(SOURCES)
@@ -313,8 +313,9 @@ def test_what_cannot_be_asked_is_refused_at_once(two: Two) -> None:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, kind: str) -> Iterator[tuple[Writer, Writer]]:
+def pair(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Writer, Writer]]:
     """One that watches and one that reads."""
+    wait_for_parts(monkeypatch)
     databases = opened(tmp_path), opened(tmp_path)
     first, second = (
         Writer(database, tmp_path / str(n), clock, retry_seconds=0.02, beat_seconds=0.05, dead_seconds=100)
@@ -326,7 +327,7 @@ def pair(tmp_path: Path, kind: str) -> Iterator[tuple[Writer, Writer]]:
     assert eventually(lambda: not second.part(SOURCES).watches)
     yield first, second
     for writer, database in ((second, databases[1]), (first, databases[0])):
-        writer.stop()
+        writer.stop(20)
         database.close()
 
 
@@ -351,13 +352,13 @@ def test_what_nobody_fetched_is_answered_when_the_watch_ends(pair: tuple[Writer,
     watch, app = pair
     app.ask(asked_now("k1"))
     assert eventually(lambda: ask(tmp_path, "SELECT count(*) FROM requests WHERE taken_by IS NOT NULL") == [(1,)])
-    watch.stop()
+    watch.stop(20)
     assert eventually(lambda: said(app.answered("k1")) is Said.EXPIRED)
 
 
 def test_a_reader_that_took_over_does_itself_what_it_asked(pair: tuple[Writer, Writer], tmp_path: Path) -> None:
     watch, app = pair
-    watch.stop()
+    watch.stop(20)
     assert eventually(lambda: app.part(SOURCES).watches)
     app.ask(asked_now("k1"))
     found: list[Request] = []
@@ -388,6 +389,6 @@ def test_a_problem_of_what_has_expired_is_no_longer_said(tmp_path: Path) -> None
     time.set(15)
     assert said(app.answered("k1")) is Said.EXPIRED
     assert eventually(lambda: app.health().problem == "")
-    app.stop()
+    app.stop(20)
     for one in (holder, database):
         one.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Float, Integer, LargeBinary, SmallInteger, Table
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
 
 from guardrails.store.partitions import PARTED, make_partitions
 
@@ -23,8 +24,8 @@ _MANY = 20
 """rows from which on COPY is faster than single statements"""
 _MARKS = 999
 """in one statement; what every SQLite takes, see https://www.sqlite.org/limits.html"""
-_TAKEN = "23505"
-"""SQLSTATE of a key that is there already"""
+_TAKEN, _REFUSED = "23505", "23514"
+"""SQLSTATE of a key that is there already, and of a row that no partition or no check takes"""
 _COPIED_AS = (
     (SmallInteger, "int2"),
     (BigInteger, "int8"),
@@ -49,9 +50,15 @@ def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
         return 0
     if connection.dialect.name != "postgresql":
         return _put(connection, table, rows)
+    if len(rows) >= _MANY:
+        return _copied(connection, table, rows)
+    _make_room(connection, table, rows)
+    return _each(connection, table, rows)
+
+
+def _make_room(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     if table.name == PARTED:
         make_partitions(connection, {row[0] for row in rows if isinstance(row[0], int)})
-    return _copied(connection, table, rows) if len(rows) >= _MANY else _each(connection, table, rows)
 
 
 def _each(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
@@ -74,20 +81,27 @@ def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
 
 
 def _copied(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
-    """COPY into the table itself, which rows that are all new allow; otherwise around it."""
+    """COPY into the table itself, which rows that are all new and have their partition allow; otherwise around it.
+
+    Whether they have is not asked before, which would take as long as a fifth of the rows.
+    """
     driver: Any = connection.connection.driver_connection
     quote = connection.dialect.identifier_preparer.quote
     names, types = ", ".join(quote(name) for name in columns(table)), _types(table)
-    before = connection.begin_nested()
+    # ends with the transaction: to release it is one more answer to wait for
+    connection.exec_driver_sql("SAVEPOINT before_copy")
     try:
         _copy(driver, f"{quote(table.name)} ({names})", types, rows)
     except Exception as error:
-        if getattr(error, "sqlstate", None) != _TAKEN:
-            raise
-        before.rollback()
+        if (state := getattr(error, "sqlstate", "")) not in (_TAKEN, _REFUSED):
+            if state == "":  # not of the driver
+                raise
+            # as SQLAlchemy wraps what comes of its own statements
+            raise DBAPIError("COPY", None, error) from error
     else:
-        before.commit()
         return len(rows)
+    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_copy")
+    _make_room(connection, table, rows)
     beside, own = f"sent_{table.name}", quote(table.name)
     empty = f"SELECT {names} FROM {own} LIMIT 0"  # noqa: S608  # names of our own tables
     connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {beside} ON COMMIT DROP AS {empty}")

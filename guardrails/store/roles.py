@@ -69,9 +69,9 @@ class Roles:
             self._book, self._followed, self._newest = book, None, None
             self._unknown()
 
-    def part(self, seconds: float = FIRST_SECONDS) -> Part:
-        """The part of this program; at the first time it waits to be told, at most so long."""
-        self._told.wait(seconds)
+    def part(self) -> Part:
+        """The part of this program; at the first time it waits to be told, at most `FIRST_SECONDS`."""
+        self._told.wait(FIRST_SECONDS)
         self._told.set()  # whoever has waited once waits no more
         role = self._role
         is_blind = time.monotonic() - self._looked > BLIND_SECONDS
@@ -135,7 +135,8 @@ class Roles:
         book = self._book
         if book is None:
             return
-        self._database.wait(LOOK_SECONDS)
+        if self._told.is_set():  # whoever waits for the part need not wait for news
+            self._database.wait(LOOK_SECONDS)
         newest = self._follower.newest(book.key)
         if newest is not None:
             self._followed = newest

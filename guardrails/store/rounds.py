@@ -62,6 +62,7 @@ class Rounds:
         tries = self._tries
         while not stopping.is_set():
             if not self._roles.reads:
+                tries.forget(FOLLOW)  # what could not be read of another program is of before this one took over
                 pause = min(self._retry_seconds, self._roles.seconds_to_look(), self.errands.seconds_to_run)
                 self._inbox.wait(max(pause, tries.rest))
             elif not tries.reached(FOLLOW, Roles.follow, self._roles):
@@ -71,6 +72,8 @@ class Rounds:
             self.spool.keep_room()
             if self._roles.owes:
                 tries.reached(PUBLISH, Roles.publish, self._roles)
+            else:
+                tries.forget(PUBLISH)
             if self.errands.is_due:
                 tries.reached(REQUESTS, Errands.run, self.errands)
             else:  # what failed may have been given up since

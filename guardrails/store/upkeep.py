@@ -119,7 +119,8 @@ class Upkeep:
             return
         self._books = mine | self._nobodys(mine)
         self._try("quarters", self._roll_up)
-        self._try("archive", self._retire)
+        if not self._stopping.is_set():
+            self._try("archive", self._retire)
         for _ in range(len(self._pasts)):
             if self._stopping.is_set():
                 break

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -141,9 +142,8 @@ class Writer:
         return self._handing.hand(lambda: alert_news(book, events, deliveries, self._numbers), count, "steps of alerts")
 
     def open_alerts(self, sources: Sequence[str], scenario: str, since: datetime | None = None) -> OpenAlerts:
-        """What is still open in the book of these sources, rows that wait in memory or in a spool included.
-
-        Without what this program has handed over at or after `since`.
+        """What is still open in the book of these sources, rows that wait in memory or in a spool included; without
+        what this program has handed over at or after `since`.
 
         Blocks as long as the database does; StoreError when that cannot be read.
         """
@@ -222,6 +222,7 @@ class Writer:
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Write what waits, for at most `seconds`; what must survive and is not written then goes to the spool."""
+        end = time.monotonic() + seconds
         self._stopping.set()
         self._inbox.wake()
         if self._upkeep is not None:
@@ -231,6 +232,8 @@ class Writer:
         self._rounds.lay_down_rest()
         if self._thread is None or not self._thread.is_alive():
             self._rounds.spool.close()
+        if self._upkeep is not None:  # the last one to leave the file folds its log into it
+            self._upkeep.stop(max(end - time.monotonic(), 0.0))
 
     def _tell_anew(self, sources: Sequence[str], scenario: str, orders: OrdersNow) -> None:
         """The database was begun anew: the next start must find in it what may live at a broker."""
