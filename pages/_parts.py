@@ -140,7 +140,7 @@ def limit_row(finding: Finding, lead: str = "") -> str:
         return f'<div class="pg-limit">{cells}<span class="pg-soft pg-rest">{text(words)}</span></div>'
     width = 100.0 * min(use, _BAR_END) / _BAR_END
     fill = f'<span class="pg-fill pg-{LOOKS[finding.level].name}" style="width:{width:.0f}%"></span>'
-    share = f"{use * 100:.0f} % of limit" if use <= _SAYABLE else f"over {_SAYABLE:.0f} × limit"
+    share = f"{round(use * 100)} % of limit" if use <= _SAYABLE else f"over {_SAYABLE:.0f} × limit"
     return (
         f'<div class="pg-limit">{cells}<span class="pg-track">{fill}<i class="pg-mark"></i></span>'
         f'<span>{share}</span><span class="pg-soft">{text(words)}</span></div>'

@@ -17,6 +17,8 @@ from pages._parts import pill, text
 
 _MOST_STANDING, _LONGEST = 6, 160
 """rows that are shown at once, and letters of the message of each"""
+_NOT_TOLD = ("Nothing was judged.", "Only one moment is kept yet: its levels are told once there is a second. Refresh.")
+"""where no check has a level: of a range, of a single moment"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def where_it_stands(past: Past) -> None:
         names = "; ".join(f"<b>{text(title_of(one.check))}</b> {text(since(one, until))}" for one in near)
         told.append(_standing_row(Level.WATCH, names, ""))
     if not found:
-        words = "Every limit that was judged was kept." if judged else "Nothing was judged."
+        words = "Every limit that was judged was kept." if judged else _NOT_TOLD[until == covered[0][0]]
         told.append(_standing_row(Level.OK if judged else Level.UNKNOWN, words, ""))
     st.markdown(f"**Where it stood {day_and_time(moment(until))}**")
     st.html(f'<ul class="pg-list">{"".join(told[:_MOST_STANDING])}</ul>')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -40,16 +42,20 @@ def left_out(snapshot: Snapshot) -> str:
     return f'<ul class="pg-list pg-wide">{"".join(lines)}</ul>' if lines else "<div>Nothing.</div>"
 
 
-def distrusted(snapshot: Snapshot) -> pd.DataFrame:
-    """Positions with reasons against them."""
-    rows = [row for row in snapshot.positions if row.reasons]
+def distrusted(snapshot: Snapshot, trouble: Sequence[str]) -> pd.DataFrame:
+    """Positions with reasons against them, and those whose source does not speak, as `trouble` says."""
+
+    def silence(source: str) -> str:
+        return next((words for words in trouble if words.startswith(f"{source} ")), "; ".join(trouble))
+
+    rows = [row for row in snapshot.positions if row.reasons or row.level is Level.UNKNOWN]
     return pd.DataFrame(
         {
             "Position": [row.label for row in rows],
             "Account": [f"{row.broker} {row.account}" for row in rows],
             "Quantity": [row.quantity for row in rows],
             "Source": [row.source for row in rows],
-            "Why": ["; ".join(row.reasons) for row in rows],
+            "Why": ["; ".join(row.reasons) or silence(row.source) for row in rows],
         }
     )
 
@@ -102,7 +108,7 @@ def data() -> None:
     order = [finding for name in COVERAGE for finding in part.findings if finding.check == name]
     st.html(findings_list(order))
     st.subheader("Positions that cannot be trusted")
-    table = distrusted(part)
+    table = distrusted(part, moment.trouble)
     if len(table):
         st.dataframe(
             table, key="distrusted", hide_index=True, placeholder="?", alt="Positions with the reasons against them"

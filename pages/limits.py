@@ -11,7 +11,7 @@ from guardrails.snapshot import Snapshot
 from pages._engine import engine, wiring
 from pages._filters import choose, follow
 from pages._moment import Moment, day_and_time
-from pages._parts import limit_row, nothing_yet, text, unset_row
+from pages._parts import findings_list, limit_row, nothing_yet, text, unset_row
 from pages._past import every, seen
 from pages._stress import titled
 
@@ -138,6 +138,8 @@ def now() -> None:
         nothing_yet(moment, service.names)
         return
     follow(drawn, moment.snapshot)
+    if refused := [finding for finding in moment.snapshot.findings if finding.check == "risk_matrix"]:
+        st.html(findings_list(refused))
     in_force(moment, drawn.narrowed(moment.snapshot))
     changes(moment.snapshot, past=moment.past)
 

@@ -363,7 +363,7 @@ def test_a_model_price_more_than_a_tenth_away_is_told(mark: float, level: Level)
     finding = only(model_residual, stressed(put(mark)), NAMED)
     assert finding.level is level
     if level is Level.WATCH:
-        assert "SPXW 18Dec26 5500P by model" in finding.message
+        assert f"SPXW 18Dec26 5500P by model {MODEL:.2f}, market {mark:.2f}" in finding.message
         assert finding.value == pytest.approx(100 * abs(MODEL - mark))
         assert finding.evidence["share_of_options"] == pytest.approx(abs(MODEL - mark) / mark)
 

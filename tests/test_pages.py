@@ -163,6 +163,9 @@ def test_a_silent_source_turns_the_bar_grey_and_says_since_when(start: Start) ->
     assert "test has gone silent: no data since 10:29:38 ET (22 s)" in said
     assert "Every limit that is set is kept" not in said
     assert set(shown("positions.py").dataframe[1].value["Level"]) == {"? UNKNOWN"}
+    distrusted = shown("data.py").dataframe[0].value
+    assert set(distrusted["Why"]) == {"test has gone silent: no data since 10:29:38 ET (22 s)"}
+    assert len(distrusted) == len(shown("positions.py").dataframe[1].value)
 
 
 def test_a_dead_engine_does_not_look_calm(start: Start) -> None:

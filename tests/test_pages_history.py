@@ -393,6 +393,14 @@ def test_the_caption_counts_points_gaps_and_what_is_unknown(start: Start, databa
     assert chart(at) is not None
 
 
+def test_a_single_moment_does_not_say_that_nothing_was_judged(start: Start, database: Database) -> None:
+    put(database, SNAPSHOTS, raw(NOW - timedelta(seconds=9), 5.0, NOW - timedelta(seconds=9), BOOK.key))
+    start(book(), database=database)
+    said = words(shown("history.py"))
+    assert "Only one moment is kept yet" in said
+    assert "Nothing was judged" not in said
+
+
 def test_nothing_is_read_or_drawn_anew_before_refresh_or_another_range(start: Start, database: Database) -> None:
     engine = start(book(), database=database)
     minutes(database, (60, 100.0), (59, 101.0))

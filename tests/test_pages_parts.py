@@ -82,6 +82,7 @@ def test_a_bar_ends_at_one_and_a_half_times_the_limit() -> None:
         assert f"width:{width}%" in limit_row(finding(value=use, limit=1.0, headroom=1 - use))
     assert "300 % of limit" in limit_row(finding(value=3.0, limit=1.0, headroom=-2.0))
     assert "over 3 × limit" in limit_row(finding(value=3.01, limit=1.0, headroom=-2.01))
+    assert ">0 % of limit" in limit_row(finding(value=0.0, limit=-1.0, headroom=1.0))
 
 
 def test_worst_first_and_the_cause_before_what_it_darkens() -> None:

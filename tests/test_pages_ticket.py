@@ -373,6 +373,15 @@ def test_a_refusal_at_submit_says_that_nothing_was_sent(ticket: Open) -> None:
     at = click(click(at, "ticket_send"), "ticket_yes")
     assert "not done: Blocked: short vega." in words(at)
     assert "Nothing was sent" in words(at)
+    assert "It was refused after this verdict was given. Check again." in words(at)
+    assert '<div class="pg-stale">' in words(at)
+
+
+def test_a_verdict_of_before_the_safety_state_was_changed_is_not_one_of_now(ticket: Open) -> None:
+    stopped = Safety(SafetyState.STOPPED, NOW + timedelta(seconds=1), Cause.PERSON, "Bea", "two windows")
+    _, at = checked(ticket, orders=orders_now(safety=stopped))
+    assert "The safety state was set to STOPPED since this was judged. Check again." in words(at)
+    assert '<div class="pg-stale">' in words(at)
 
 
 def test_a_submit_that_nobody_answers_is_not_called_sent(ticket: Open) -> None:

@@ -152,7 +152,8 @@ def _report(
             )
         )  # fmt: skip
     if not findings:
-        top = int(np.argmax(judged_high)) if judged.any() else None
+        # where nothing that is judged holds any, all of it may lie in a group that is exempt
+        top = int(np.argmax(np.where(judged, shares.high, -1.0))) if judged.any() else None
         group, share = ("", Interval(0.0, 0.0)) if top is None else (shares.groups[top], shares.at(top))
         findings.append(_finding(what, group, Level.OK, share, limits, limit, portfolio))
     return findings

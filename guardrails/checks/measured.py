@@ -126,7 +126,7 @@ def _range(value: Interval, unit: str) -> str:
         return f"is at most {high}"
     if math.isinf(value.high):
         return f"is at least {low}"
-    return f"lies between {low} and {high}"
+    return f"is about {low}" if low == high else f"lies between {low} and {high}"
 
 
 def _action(

@@ -295,7 +295,8 @@ def _between(interval: Interval) -> str:
         return f"at most {wording.money(interval.high)}"
     if math.isinf(interval.high):
         return f"at least {wording.money(interval.low)}"
-    return f"between {wording.money(interval.low)} and {wording.money(interval.high)}"
+    low, high = wording.money(interval.low), wording.money(interval.high)
+    return f"about {low}" if low == high else f"between {low} and {high}"
 
 
 def _residual(portfolio: Portfolio, limits: Limits, stress: Standing, far: Array, blind: Mask) -> Finding:
@@ -312,7 +313,7 @@ def _residual(portfolio: Portfolio, limits: Limits, stress: Standing, far: Array
     if compared.any() and missing:
         text = "Model prices that can be compared agree with the market."
     if rows:
-        model, quoted = (wording.number(float(column[rows[0]]), 2) for column in (book.base, book.quoted))
+        model, quoted = (wording.number(float(column[rows[0]]), 2) for column in (book.as_told, book.quoted))
         text = (
             f"Model prices of {wording.names(named, _TOP)} differ from the market by {wording.money(apart)} in all; "
             f"the most: {named[0]} by model {model}, market {quoted}."
