@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import shutil
@@ -11,7 +12,7 @@ import struct
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -272,6 +273,17 @@ class Mailbox:
         return AuthResult(success=given == ("ann", PASSWORD), handled=False)
 
 
+class _OnItsOwnPort(Controller):
+    """One that listens on a port which nobody can have taken meanwhile."""
+
+    def __init__(self, box: Mailbox, **more: Any) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        super().__init__(box, hostname="127.0.0.1", port=self._listening.getsockname()[1], **more)
+
+    def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
+        return self.loop.create_server(self._factory_invoker, sock=self._listening, ssl=self.ssl_context)
+
+
 @contextmanager
 def mail_server(box: Mailbox, certified: Certificate | None = None, **more: Any) -> Iterator[int]:
     """An SMTP server on loopback: with STARTTLS and AUTH when it has a certificate. Yields its port."""
@@ -283,7 +295,7 @@ def mail_server(box: Mailbox, certified: Certificate | None = None, **more: Any)
             "authenticator": box.authenticator,
             "auth_required": True,
         }
-    controller = Controller(box, hostname="127.0.0.1", port=free_port(), ready_timeout=180.0, **{**facts, **more})
+    controller = _OnItsOwnPort(box, ready_timeout=180.0, **{**facts, **more})
     controller.start()
     try:
         yield int(controller.port)
@@ -330,11 +342,15 @@ def line_server(*lines: bytes, then: str = "close") -> Iterator[int]:
         thread.join(20)
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens, and nothing can: it is held until the end of this process."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    return int(held.getsockname()[1])
 
 
 def encoded(*parts: str) -> str:

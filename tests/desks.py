@@ -30,7 +30,7 @@ from tests.stored import eventually, moment
 
 SENT, FAILED = Receipt(Outcome.SENT, "ok"), Receipt(Outcome.FAILED, "503 Service Unavailable")
 REFUSED = Receipt(Outcome.REFUSED, "no_service")
-QUICK = Manner(attempt_seconds=5.0, kept_seconds=0.2, jitter=lambda: 0.001)
+QUICK = Manner(attempt_seconds=60.0, kept_seconds=0.2, jitter=lambda: 0.001)
 RULES = AlertRules()
 LINK = "http://127.0.0.1:8501"
 BOOK = (("ibkr",), "")
@@ -124,8 +124,14 @@ class Memory:
 
 @contextmanager
 def at_desk(
-    *channels: Stand, store: Any = None, clocks: Clocks | None = None, book: Any = BOOK, **settings: Any
+    *channels: Stand,
+    store: Any = None,
+    clocks: Clocks | None = None,
+    book: Any = BOOK,
+    stop_seconds: float = 20.0,
+    **settings: Any,
 ) -> Iterator[Desk]:
+    """A desk that watches `book`; what waits at the end is told and kept, unless a channel hangs for `stop_seconds`."""
     clocks = clocks or Clocks()
     settings = {"manner": QUICK, **settings}
     desk = Desk(channels, clocks.wall, store, LINK, steady=clocks.steady, **settings)
@@ -135,7 +141,7 @@ def at_desk(
     try:
         yield desk
     finally:
-        desk.stop(0.2)
+        desk.stop(stop_seconds)
 
 
 def breach(subject: str = "portfolio", check: str = "short_vega", value: float = -3_000.0) -> Finding:

@@ -80,7 +80,7 @@ class Plan(StrEnum):
     """the line breaks before the order arrives"""
     NOT_SENT = "not_sent"
     HANG = "hang"
-    """the order is taken, the call never returns"""
+    """the order is taken, the call does not return until the test says so"""
     HANG_BEFORE = "hang_before"
     """the call never returns, and nothing arrived"""
 
@@ -188,7 +188,7 @@ class Exchange:
 
     def read(self) -> OrdersRead:
         shown = tuple(order for order in self.orders.values() if order.reference not in self.hides)
-        hidden = {self.orders[reference].key for reference in self.hides}
+        hidden = {self.orders[reference].key for reference in self.hides if reference in self.orders}
         return OrdersRead(NAME, self.clock(), shown, tuple(fill for fill in self.fills if fill.key not in hidden))
 
     def tell(self) -> None:
@@ -208,6 +208,8 @@ class Line:
         """what waits for news is cancelled, as by a library that lost its connection"""
         self.looked_at: list[tuple[Instrument, ...]] = []
         self.preview_hangs = False
+        self.breaks = asyncio.Event()
+        """the call that hangs ends without an answer"""
         self.previews = self.listens = 0
         self.listed_now: dict[str, tuple[Instrument, ...]] = {}
         exchange.listeners.append(self._hear)
@@ -273,10 +275,10 @@ class Line:
         plan = self.exchange.take(order, key)
         if plan is Plan.NOT_SENT:
             raise NotSentError("there is no connection")
-        if plan in (Plan.LOSE_REPLY, Plan.LOSE_ORDER):
-            raise SourceError("the line broke")
         if plan in (Plan.HANG, Plan.HANG_BEFORE):
-            await asyncio.Event().wait()
+            await self.breaks.wait()
+        if plan in (Plan.LOSE_REPLY, Plan.LOSE_ORDER, Plan.HANG, Plan.HANG_BEFORE):
+            raise SourceError("the line broke")
 
     async def cancel(self, order: BrokerOrder) -> None:
         if self.exchange.silent:
@@ -429,9 +431,10 @@ def plain_gate(order: Order, ground: Any, preview: Preview | None, source: str) 
 # --- a program on the exchange
 
 QUICK = Waits(
-    preview=0.3, exit_preview=0.05, held=0.3, read=0.3, send=0.3, ask=0.3, keep=0.3, fresh=5.0,
+    preview=0.3, exit_preview=0.05, held=0.3, read=20.0, send=0.3, ask=0.3, keep=0.3, fresh=5.0,
     silent=10.0, cancelled=0.5, hand_again=0.5, reconcile=0.2, retry=0.02, tick=0.02, quotes=0.05,
 )  # fmt: skip
+"""`read` is for a store, too, which answers in a thread: that the machine stands still for a moment is no fault"""
 
 
 @cache

@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
+
+from adapters.ibkr import sending
 from adapters.ibkr.source import Gateway, IbkrSource
 from adapters.trading_mode import TradingMode
 from guardrails.brokers import TradingBroker
@@ -35,12 +38,14 @@ async def trading(tws: Tws, mode: TradingMode = PAPER, **more: Any) -> AsyncIter
     """A source that may trade, connected and with its orders read."""
     source = IbkrSource(Gateway(port=tws.port, **more), clock, mode)
     assert isinstance(source, TradingBroker)
-    try:
-        await connected(source)
-        await told(source, lambda read: not read.missing)
-        yield source
-    finally:
-        await source.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sending, "LOOKUP_SECONDS", 20.0)  # a busy machine may answer late, and is sent to all the same
+        try:
+            await connected(source)
+            await told(source, lambda read: not read.missing)
+            yield source
+        finally:
+            await source.close()
 
 
 async def told(source: IbkrSource, holds: Callable[[OrdersRead], object], seconds: float = 20.0) -> OrdersRead:

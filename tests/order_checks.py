@@ -33,6 +33,8 @@ def differences(now: Mapping[str, Any], at: Venue) -> Iterator[str]:
     yield from (f"{key} was sent {count} times" for key, count in sorted(sent.items()) if count > 1)
     if now["problem"]:
         yield f"a problem is left: {now['problem']}"
+    if now["safety"] == "NORMAL" and any(one["state"] == "UNKNOWN" for one in records.values()):
+        yield "orders are in doubt and the safety state is NORMAL"
     for key, row in orders.items():
         record = records.get(key)
         if record is None:

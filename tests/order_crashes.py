@@ -76,9 +76,8 @@ class Crashes:
         self._positions(kind)
         self.program.start(life.aim)
         try:
-            with suppress(GoneError):
-                self._act(kind, life)
-            life.met = bool(life.aim) and self.program.ended(0.3)
+            is_gone = self._is_gone_after(kind, life)
+            life.met = bool(life.aim) and self.program.ended(30.0 if is_gone else 0.3)
             self.program.kill()
             self.at.mend()
             self.at.goes_on(self.dice)
@@ -90,6 +89,14 @@ class Crashes:
             self.program.kill()
         life.sent, life.seconds = sum(self.at.sent().values()), time.monotonic() - began
         return life
+
+    def _is_gone_after(self, kind: str, life: Life) -> bool:
+        """Whether the program does not answer any more; that it has ended may be known a moment later."""
+        try:
+            self._act(kind, life)
+        except GoneError:
+            return True
+        return False
 
     def _aim(self, kind: str) -> str:
         if self._aims:

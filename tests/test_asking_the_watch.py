@@ -27,7 +27,7 @@ from guardrails.store import requests
 from guardrails.store.books import book_of
 from guardrails.store.database import open_database
 from guardrails.store.lease import Leases, Program
-from tests.stored import MATRIX_TEXT, change, eventually
+from tests.stored import MATRIX_TEXT, change, eventually, wait_for_parts
 from tests.stored import ask as rows_of
 from tests.wired import NUMBERS, Ticking, is_ready, running, settings_of, typed
 
@@ -48,8 +48,11 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who watches looks for requests as often as when a page is open."""
+    """Who watches looks for requests as often as when a page is open, and is waited for on a busy machine, too."""
     monkeypatch.setattr(requests, "SELDOM_SECONDS", 0.1)
+    monkeypatch.setattr(asking_the_watch, "TAKEN_WITHIN", timedelta(seconds=60))
+    monkeypatch.setattr(asking_the_watch, "ANSWER_SECONDS", 90.0)
+    wait_for_parts(monkeypatch)
 
 
 @pytest.fixture
@@ -92,9 +95,11 @@ def taking(settings: Settings, content: str | None) -> Iterator[None]:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    yield
-    ended.set()
-    thread.join(5)
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
 
 
 def _answer(settings: Settings, key: str, content: str) -> None:

@@ -502,7 +502,7 @@ def test_an_order_is_replaced_once_its_cancellation_is_confirmed_and_not_before(
         assert answer.said is Said.DONE, answer.words
         assert len(program.exchange.log) == 2
 
-    run(tmp_path, story)
+    run(tmp_path, story, waits=replace(QUICK, cancelled=60.0))
 
 
 @pytest.mark.parametrize("how", ["never confirmed", "filled"])
@@ -649,9 +649,10 @@ def test_simulating_never_waits_behind_a_slow_submit(tmp_path: Path) -> None:
         assert answer.said is Said.DONE
         assert json.loads(answer.content)["approval"] is None
         assert program.execution.answer(slow) is None
+        program.line.breaks.set()
         await program.answered(slow)
 
-    run(tmp_path, story, waits=replace(QUICK, send=1.0))
+    run(tmp_path, story, waits=replace(QUICK, send=60.0))
 
 
 def test_no_exit_waits_for_another_broker_or_a_store_that_cannot_be_read(tmp_path: Path) -> None:
@@ -674,7 +675,7 @@ def test_a_store_that_does_not_answer_keeps_no_exit_back(tmp_path: Path) -> None
     read = shelf.open_deeds
 
     def slow(*asked: object) -> OpenDeeds:
-        answers.wait(10)
+        answers.wait(60)
         return read(*asked)  # type: ignore[arg-type]  # handed on
 
     shelf.open_deeds = slow  # type: ignore[method-assign, assignment]  # only later
@@ -685,7 +686,7 @@ def test_a_store_that_does_not_answer_keeps_no_exit_back(tmp_path: Path) -> None
         answers.set()
         assert await program.until(lambda: program.execution._desk.problem == "")
 
-    run(tmp_path, story, store=shelf)
+    run(tmp_path, story, store=shelf, waits=replace(QUICK, read=0.3))
 
 
 def test_with_trading_off_nothing_is_sent_and_the_words_are_those_of_the_settings(tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def test_an_order_is_replaced_once_however_often_it_is_asked(tmp_path: Path) -> 
 
     exchange = listed()
     exchange.positions[IBKR][f"index_option:{SPX_PUT_SYMBOL}"] = -3.0  # two more closes would be exits too
-    run(tmp_path, story, exchange)
+    run(tmp_path, story, exchange, waits=replace(QUICK, cancelled=60.0))
 
 
 def test_an_order_that_is_sent_while_everything_is_read_is_not_taken_for_one_that_is_missing(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_an_order_that_is_sent_while_everything_is_read_is_not_taken_for_one_tha
         assert program.state() is OrderState.WORKING
 
     shelf = Shelf()
-    run(tmp_path, story, store=shelf, waits=replace(QUICK, reconcile=60.0, read=10.0))
+    run(tmp_path, story, store=shelf, waits=replace(QUICK, reconcile=60.0, read=60.0))
     told = [one for deeds in shelf.transactions for one in deeds if isinstance(one, OrderRecord)]
     assert OrderState.UNKNOWN not in {one.state for one in told}
 
@@ -381,7 +381,7 @@ class Blocked(Shelf):
         self.lets.set()
 
     def open_deeds(self, sources: Sequence[str], scenario: str, since: datetime) -> OpenDeeds:
-        self.lets.wait(5.0)
+        self.lets.wait(60.0)
         return super().open_deeds(sources, scenario, since)
 
 
@@ -417,6 +417,8 @@ def test_an_order_that_was_handed_over_while_the_watch_began_anew_is_not_said_to
         shelf.lets.clear()
         program.execution.idle()  # as after a sleep
         program.execution.begin((NAME,), "")
+        assert await program.until(lambda: not program.execution.records)
+        program.line.breaks.set()
         answer = await program.answered(asked)
         assert answer.said is Said.UNKNOWN
         assert "Do not send it again" in answer.words
@@ -425,7 +427,7 @@ def test_an_order_that_was_handed_over_while_the_watch_began_anew_is_not_said_to
         assert await program.until(lambda: bool(program.execution.records) and program.state() is OrderState.WORKING)
         assert len(program.exchange.log) == 1
 
-    run(tmp_path, story, store=shelf, waits=replace(QUICK, send=0.5))
+    run(tmp_path, story, store=shelf, waits=replace(QUICK, send=60.0))
 
 
 # --- faults of our own

@@ -113,7 +113,7 @@ def test_the_real_gate_refuses_new_risk_while_an_order_is_in_doubt_and_an_exit_s
                 assert await program.until(lambda: bool(program.execution._desk.doubts()))
                 refused = json.loads((await program.ask(Kind.SIMULATE, order=OPEN)).content)
                 assert refused["verdict"] == "BLOCK"
-                assert program.execution.safety.now.state is SafetyState.NO_NEW_RISK
+                assert await program.until(lambda: program.execution.safety.now.state is SafetyState.NO_NEW_RISK)
                 answer = await program.send(typed((SPX_PUT_SYMBOL, 1)))
                 assert answer.said is Said.DONE, answer.words
 

@@ -326,7 +326,7 @@ def test_a_read_only_api_is_a_refusal_in_words() -> None:
                 await source.submit(spread(), KEY)
                 order = await state(source, KEY, "REJECTED")
                 assert "Read-Only" in order.words
-                read = await told(source, lambda read: "working orders" in read.missing and "Only" in read.missing, 15)
+                read = await told(source, lambda read: "working orders" in read.missing and "Only" in read.missing)
                 assert "completed orders" in read.missing
                 assert "executions" not in read.missing
             finally:

@@ -143,7 +143,9 @@ def test_what_is_looked_at_streams_beside_what_is_held() -> None:
     async def work(tws: Tws, source: IbkrSource) -> None:
         legs = [spxw(6200, "C"), spxw(6250, "C")]
         source.look_at([*legs, parse("SPY", today())])
-        view = await until(source, lambda view: all(one.key in view.market.greeks for one in legs))
+        view = await until(
+            source, lambda view: "SPY" in view.market.prices and all(one.key in view.market.greeks for one in legs)
+        )
         quote = view.market.quotes[legs[0].key]
         known = next(row for row in tws.book.contracts.values() if row.get("localSymbol") == legs[0].symbol)
         told = tws.book.quotes[known["conId"]]

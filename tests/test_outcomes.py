@@ -671,7 +671,7 @@ def test_history_seconds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             hand(keeper, stored_moment(later))
         keeper.start()
         assert eventually(lambda keeper=keeper: keeper.health().queued == 0)
-        keeper.stop()
+        keeper.stop(20)
         kept_in.close()
         held += ask(home / seconds, "SELECT (until - time) / 1000000 FROM snapshots")
     assert held == [(20,), (0,)]

@@ -86,16 +86,17 @@ def test_without_credentials_it_says_which_are_missing(clock: Clock) -> None:
 
 def test_nothing_listens_and_then_something_does(clock: Clock) -> None:
     async def work() -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        source = TastytradeSource(Access(SECRET, REFRESH, f"http://127.0.0.1:{port}"), clock)
-        view = await condition(source, clock, "unreachable")
-        assert view.source.action
-        nothing_is_green(view, clock)
-        with Tasty(opened(clock), port=port, rate=5, clock=clock):
-            assert (await condition(source, clock, "connected", 30)).positions
-        await source.close()
+        with socket.socket() as silent:  # what is bound and does not listen keeps the port from all others
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # but from a listener with the same wish
+            silent.bind(("127.0.0.1", 0))
+            port = silent.getsockname()[1]
+            source = TastytradeSource(Access(SECRET, REFRESH, f"http://127.0.0.1:{port}"), clock)
+            view = await condition(source, clock, "unreachable")
+            assert view.source.action
+            nothing_is_green(view, clock)
+            with Tasty(opened(clock), port=port, rate=5, clock=clock):
+                assert (await condition(source, clock, "connected", 30)).positions
+            await source.close()
 
     run(work())
 
@@ -571,7 +572,7 @@ def test_announcements_are_a_hint_and_no_more(tasty: Tasty, clock: Clock, fault:
             view = await until(source, clock, lambda view: any(p.quantity == 300 for p in view.positions))
             assert view.source.condition == "connected"
             if fault == "notices_refuse":
-                assert stream(view, "announcements").works is False
+                await until(source, clock, lambda view: stream(view, "announcements").works is False)
 
     run(work())
 
@@ -608,7 +609,8 @@ def test_the_sums_of_the_book(tasty: Tasty, clock: Clock) -> None:
 
     async def work() -> None:
         async with reading(tasty, clock) as source:
-            view = await settled(source, clock)
+            await settled(source, clock)
+            view = await until(source, clock, lambda view: len(view.market.vix_closes) == 72)
             money = {account.id.number: account for account in view.accounts}
             assert money[BIG].net_liquidation == 114538.25
             assert money[BIG].margins[0].excess == 73288.25
@@ -619,7 +621,6 @@ def test_the_sums_of_the_book(tasty: Tasty, clock: Clock) -> None:
             gains = {p.instrument.symbol.split()[0]: p.day_pnl for p in view.positions if p.instrument.is_option}
             assert gains["SPX"] == pytest.approx(-150.0)
             assert gains["SPXW"] == pytest.approx(145.0)
-            assert len(view.market.vix_closes) == 72
             assert view.market.risk_free is not None
             assert view.market.risk_free.value == 0.0412
             assert tasty.orders == []

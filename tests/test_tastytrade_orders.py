@@ -295,7 +295,7 @@ def test_an_order_is_told_of_from_received_to_filled_and_its_fills_once(tasty: T
             assert (found.state, found.quantity, found.filled, found.limit) == (OrderState.WORKING, 2.0, 0.0, -9.15)
             assert [leg.ratio for leg in found.legs] == [1, -1, -1, 1]
             assert (found.sender, found.cancellable, found.unread) == ("", True, "")
-            await asyncio.sleep(0.1)
+            await told(source, lambda _: tasty.order("pg-1")["status"] == "Live")
             tasty.fill("pg-1", 1)
             read = await told(source, lambda read: len(read.fills) == 4)
             assert (of(read, "pg-1").state, of(read, "pg-1").filled) == (OrderState.PARTIAL, 1.0)
@@ -322,7 +322,7 @@ def test_a_package_is_filled_as_far_as_the_leg_that_lags(tasty: Tasty, clock: Cl
         tasty.fault("notices_one_leg")
         async with trading(tasty, clock) as source:
             await source.submit(condor(4), "pg-1")
-            await asyncio.sleep(0.1)
+            await told(source, lambda _: tasty.order("pg-1")["status"] == "Live")
             for leg, units in ((0, 3), (1, 2), (2, 4), (3, 1)):
                 tasty.fill("pg-1", units, leg=leg)
             read = await told(source, lambda read: len(read.fills) == 4)

@@ -236,7 +236,7 @@ def test_pnl_is_repeated_while_it_is_wanted() -> None:
                 await until(lambda: len(told) >= 2)
                 ib.cancelPnL(MAIN)
                 await until(lambda: tws.asked["cancelPnL"] == 1)
-                assert not any(session.pnl for session in tws.sessions)
+                await until(lambda: not any(session.pnl for session in tws.sessions))
 
     drive(work())
 

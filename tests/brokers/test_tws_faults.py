@@ -117,7 +117,7 @@ def test_dropped_then_refused_then_listening_on_the_same_port() -> None:
                 tws.drop()
                 await until(lambda: not ib.isConnected())
                 assert ib.positions() == []  # why an empty answer is not a flat book
-            assert (await attempt(tws))[0] is ConnectionRefusedError
+            assert (await attempt(tws, 20))[0] is ConnectionRefusedError
             tws.listen()
             assert tws.port == port
             assert (await attempt(tws, 20))[0] is None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE = 10.0
+PATIENCE = 60.0
 """seconds a caller waits for the server's own thread before it gives up"""
 
 
@@ -22,9 +24,16 @@ class Host:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
+        self._place: socket.socket | None = None
+        """bound, and never listens: nobody else is given the port while new connections are refused"""
 
     def start(self) -> None:
         """Run the thread and listen. OSError when the port is taken."""
+        if sys.platform == "linux":  # elsewhere two sockets cannot have one port
+            self._place = socket.socket()
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._place.bind(("127.0.0.1", self.port))
+            self.port = self._place.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tws", daemon=True)
         self._thread.start()
@@ -39,6 +48,8 @@ class Host:
         loop.call_soon_threadsafe(loop.call_later, 0.02, loop.stop)  # lets the last resets leave first
         self._thread.join(PATIENCE)
         loop.close()
+        if self._place is not None:
+            self._place.close()
 
     def listen(self) -> None:
         """Accept connections, on the same port as before; nothing new when it listens already."""
