@@ -47,7 +47,7 @@ def greeks_agreement(portfolio: Portfolio, limits: Limits) -> list[Finding]:
         return [limits.finding("greeks_agreement", "portfolio", Level.NOT_APPLICABLE, text)]
     apart = [pair for pair in pairs if pair.differs(rules.greeks_delta_tolerance, rules.greeks_iv_tolerance)]
     apart.sort(key=lambda pair: math.inf if math.isnan(pair.dollars) else pair.dollars, reverse=True)
-    agree = f"Two sources agree on the Greeks of {len(pairs)} positions."
+    agree = f"Two sources agree on the Greeks of {len(pairs)} position{'s' if len(pairs) > 1 else ''}."
     told = wording.names([_sentence(pair, portfolio) for pair in apart], _NAMED, "; ")
     text = f"Two sources contradict each other on {len(apart)} of {len(pairs)} positions: {told}." if apart else agree
     return [

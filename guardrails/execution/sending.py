@@ -172,7 +172,7 @@ class Sending:
         except NotSentError as error:
             self._not_sent(key, str(error))
             desk.failed()
-            raise RefusedError(f"Nothing was sent: {error}") from None
+            raise RefusedError(f"Nothing was sent: {str(error).removesuffix('; nothing was sent.')}") from None
         except Exception as error:  # whatever it is: it may have been sent
             log.warning("it is not known whether the order was sent: %s", said(error))
             self._must_know(venue, key)

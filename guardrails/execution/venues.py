@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from guardrails import wording
 from guardrails.brokers import TradingBroker
 from guardrails.errors import SourceError
 from guardrails.execution.waits import Waits
@@ -51,7 +52,7 @@ class Venue:
             return f"{self.name} does not tell its working orders: {self.problem}"
         age = (self._clock() - self.read.time).total_seconds()
         if age > 3 * self._waits.reconcile:
-            return f"{self.name} told its working orders {age:.0f} s ago"
+            return f"{self.name} told its working orders {wording.age(age)} ago"
         return f"{self.name} does not tell {self.read.missing}" if self.read.missing else ""
 
     async def read_anew(self, older_than: float = 0.0) -> OrdersRead | None:
