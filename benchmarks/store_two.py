@@ -76,7 +76,9 @@ def _shown(place: Place) -> Iterator[float]:
         second.until(PATIENCE_SECONDS)
         for turn in range(-1, ROUNDS):
             if turn < 0:
-                time.sleep(12.0)  # until the writer has heard of the reader
+                for _ in range(12):  # until the writer has heard of the reader
+                    assert writer.part([book.SOURCE]).watches  # a program that gives no sign is taken over from
+                    time.sleep(1.0)
             shown = replace(found.snapshot, as_of=clock())
             handed = time.monotonic()
             writer.keep(shown, matrix, found.portfolio, memory=found.memory)
