@@ -426,14 +426,15 @@ def click_quote(page: Page, grid: Locator, strike: int, column: str) -> None:
     """
     height = 2.1875 * float(page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)"))
     before = page.evaluate("window.quotes")
-    for _ in range(10):
+    for _ in range(4):
         at_rest(page, '[data-testid="stDataFrame"]', 0.3)
         place = row_of(grid, str(strike))
         box = grid.bounding_box()
         assert box is not None
         page.mouse.click(box["x"] + CELLS[column] * box["width"], box["y"] + (place + 1.5) * height)
         with suppress(TimeoutError):
-            page.wait_for_function(f"window.quotes > {before}", timeout=2_000)
+            # long enough for a busy browser: a click that is only late must not be clicked again
+            page.wait_for_function(f"window.quotes > {before}", timeout=15_000)
             return
     pytest.fail(f"a click on {column} of {strike} is not heard")
 
