@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MINUS = "−"
 _SCALES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -60,6 +60,17 @@ def names(items: Sequence[str], most: int = 5, between: str = ", ") -> str:
     if len(items) <= most:
         return between.join(items)
     return between.join(items[:most]) + f" and {len(items) - most} more"
+
+
+def between(low: float, high: float, said: Callable[[float], str]) -> str:
+    """`between $1 and $2`, as `said` writes each bound; an infinite bound is none."""
+    if math.isinf(low) and math.isinf(high):
+        return "not known"
+    if math.isinf(low):
+        return f"at most {said(high)}"
+    if math.isinf(high):
+        return f"at least {said(low)}"
+    return f"about {said(low)}" if said(low) == said(high) else f"between {said(low)} and {said(high)}"
 
 
 def plain(name: str) -> str:

@@ -17,15 +17,14 @@ from streamlit.runtime.state import SafeSessionState
 log = logging.getLogger(__name__)
 
 _BEGIN, _CALL_BACK = "_create_scriptrunner", "on_script_will_rerun"
-_originals: dict[str, Any] = {}
+_begin_run: Any = getattr(AppSession, _BEGIN, None)
 
 
 def lose_nothing_between_runs() -> None:
-    """Close both holes in every session of this process; once is enough."""
-    if not hasattr(AppSession, _BEGIN) or not hasattr(SafeSessionState, _CALL_BACK):
+    """Close both holes in every session of this process."""
+    if _begin_run is None or not hasattr(SafeSessionState, _CALL_BACK):
         log.warning("this Streamlit runs its scripts in another way; part of a page or a press may be lost")
-    elif not _originals:
-        _originals[_BEGIN] = getattr(AppSession, _BEGIN)
+    else:
         setattr(AppSession, _BEGIN, _begin_in_turn)
         setattr(SafeSessionState, _CALL_BACK, _call_back_first)
 
@@ -33,7 +32,7 @@ def lose_nothing_between_runs() -> None:
 def _begin_in_turn(session: AppSession, asked: Any) -> None:
     """Begin a run; after what the one before has drawn, if that one has ended and is not done with."""
     if session._scriptrunner is None:
-        _originals[_BEGIN](session, asked)
+        _begin_run(session, asked)
     else:  # behind what waits on the loop to be handed on
         session._event_loop.call_soon_threadsafe(_begin_or_join, session, asked)
 
@@ -43,7 +42,7 @@ def _begin_or_join(session: AppSession, asked: Any) -> None:
         return
     runner = session._scriptrunner  # by now it may be one that another request has begun
     if runner is None or not runner.request_rerun(asked):
-        _originals[_BEGIN](session, asked)
+        _begin_run(session, asked)
 
 
 def _call_back_first(state: SafeSessionState, *args: Any, **more: Any) -> None:

@@ -81,7 +81,7 @@ def _head(reading: Reading, found: Judged, service: Engine) -> str:
     """HTML of what is read first: the verdict; or why there is none."""
     now = service.now()
     if found.impact is not None:
-        told, late = summary(found.impact, now), _late(found, service)
+        told, late = summary(found.impact, now), _late(found.impact, found.token_of, service)
         waits = '<div class="pg-soft">Asking the broker …</div>' if found.waits else ""
         verdict = f'{one(Level.UNKNOWN, late)}<div class="pg-stale">{told}</div>' if late else told
         return verdict + waits + (one(Level.UNKNOWN, found.trouble) if found.trouble else "")
@@ -92,14 +92,12 @@ def _head(reading: Reading, found: Judged, service: Engine) -> str:
     return one(Level.UNKNOWN, found.trouble or "It has not been judged yet.")
 
 
-def _late(found: Judged, service: Engine) -> str:
+def _late(impact: Impact, token: str, service: Engine) -> str:
     """Why the verdict that was given must not be taken for one of now; empty when it may."""
-    if found.impact is None:
-        return ""
-    old, orders = (service.now() - found.impact.time).total_seconds(), service.orders
-    if found.token_of in sent_tokens() and _refused(found.token_of):
+    old, orders = (service.now() - impact.time).total_seconds(), service.orders
+    if token in sent_tokens() and _refused(token):
         return "It was refused after this verdict was given. Check again."
-    if orders is not None and orders.safety.since is not None and orders.safety.since > found.impact.time:
+    if orders is not None and orders.safety.since is not None and orders.safety.since > impact.time:
         return f"The safety state was set to {orders.safety.state.value} since this was judged. Check again."
     if old > OLD_SECONDS:
         return f"Judged {wording.age(old)} ago: the book has moved on since. Check again before you rely on it."

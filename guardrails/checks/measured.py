@@ -119,14 +119,8 @@ def _message(m: Measured, level: Level, blind: list[str]) -> str:
 
 def _range(value: Interval, unit: str) -> str:
     """What is known of a measure that is not known exactly."""
-    low, high = wording.amount(value.low, unit), wording.amount(value.high, unit)
-    if math.isinf(value.low) and math.isinf(value.high):
-        return "is not known"
-    if math.isinf(value.low):
-        return f"is at most {high}"
-    if math.isinf(value.high):
-        return f"is at least {low}"
-    return f"is about {low}" if low == high else f"lies between {low} and {high}"
+    words = wording.between(value.low, value.high, lambda amount: wording.amount(amount, unit))
+    return f"{'lies' if words.startswith('between') else 'is'} {words}"
 
 
 def _action(

@@ -289,14 +289,7 @@ def _excess_action(level: Level, excess: Interval, where: str, after: AccountAft
 
 
 def _between(interval: Interval) -> str:
-    if math.isinf(interval.low) and math.isinf(interval.high):
-        return "not known"
-    if math.isinf(interval.low):
-        return f"at most {wording.money(interval.high)}"
-    if math.isinf(interval.high):
-        return f"at least {wording.money(interval.low)}"
-    low, high = wording.money(interval.low), wording.money(interval.high)
-    return f"about {low}" if low == high else f"between {low} and {high}"
+    return wording.between(interval.low, interval.high, wording.money)
 
 
 def _residual(portfolio: Portfolio, limits: Limits, stress: Standing, far: Array, blind: Mask) -> Finding:

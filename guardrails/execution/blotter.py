@@ -100,8 +100,7 @@ def findings(desk: Desk, limits: Limits) -> list[Finding]:
         )  # fmt: skip
     return found + [
         limits.finding(
-            "orders_read", f"source:{venue.name}", Level.UNKNOWN,
-            f"Working orders are not known: {unknown.rstrip('.')}.",
+            "orders_read", f"source:{venue.name}", Level.UNKNOWN, f"Working orders are not known: {unknown}.",
             action="Exits can still be sent; new risk waits until the broker answers.",
         )
         for venue in desk.venues

@@ -45,11 +45,12 @@ class Venue:
             return OrdersRead(self.name, self._clock(), missing="everything")
 
     def unknown(self) -> str:
-        """Why its working orders are not known, in words; empty when they are."""
+        """Why its working orders are not known, in words without a full stop; empty when they are."""
+        problem = self.problem.rstrip(".")
         if self.read is None:
-            return f"{self.name} has not told its working orders{': ' + self.problem if self.problem else ' yet'}"
-        if self.problem:
-            return f"{self.name} does not tell its working orders: {self.problem}"
+            return f"{self.name} has not told its working orders{': ' + problem if problem else ' yet'}"
+        if problem:
+            return f"{self.name} does not tell its working orders: {problem}"
         age = (self._clock() - self.read.time).total_seconds()
         if age > 3 * self._waits.reconcile:
             return f"{self.name} told its working orders {wording.age(age)} ago"

@@ -161,7 +161,7 @@ class Flattening:
                 seen.portfolio, seen.limits, wish, orders, self._refusal, rules, now, key, price_rules=dict(self._rules)
             )
         )
-        unknown = tuple(f"Working orders are not known: {words.rstrip('.')}." for venue in self._execution.venues
+        unknown = tuple(f"Working orders are not known: {words}." for venue in self._execution.venues
                         if (words := venue.unknown()))  # fmt: skip
         return replace(plan, problems=(*unknown, *plan.problems))
 
