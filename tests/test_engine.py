@@ -127,8 +127,9 @@ def cycles(engine: Engine, more: int = 2) -> Snapshot:
     return shown(engine)
 
 
-def engine_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "engine"]
+def engine_threads(but: Collection[threading.Thread] = ()) -> list[threading.Thread]:
+    """Those of engines, without those that were there before."""
+    return [thread for thread in threading.enumerate() if thread.name == "engine" and thread not in but]
 
 
 # --- start and stop ---
@@ -147,7 +148,7 @@ def test_it_starts_once(start: Start) -> None:
     engine = start()
     engine.start()
     engine.start()
-    assert len([thread for thread in engine_threads() if thread not in before]) == 1
+    assert len(engine_threads(before)) == 1
 
 
 def test_it_stops_and_closes_its_sources_once(start: Start) -> None:
@@ -169,7 +170,7 @@ def test_stopping_before_the_loop_has_begun_stops_it(start: Start) -> None:
         engine = start()
         engine.stop()
         assert not engine.health().alive
-        assert [thread for thread in engine_threads() if thread not in before] == []
+        assert engine_threads(before) == []
 
 
 def test_stopping_what_never_started_is_nothing(start: Start) -> None:

@@ -232,7 +232,7 @@ def test_a_loop_that_has_not_ended_is_not_called_stopped_and_no_second_one_begin
     monkeypatch.setattr(engine_room, "STOP_TIMEOUT_SECONDS", 0.2)
     desk, before = Working(), engine_threads()
     engine = start(desk)
-    [working] = [thread for thread in engine_threads() if thread not in before]
+    [working] = engine_threads(before)
     first(engine)
     desk.hanging.set()
     asked = desk.asked
@@ -243,7 +243,7 @@ def test_a_loop_that_has_not_ended_is_not_called_stopped_and_no_second_one_begin
         assert engine.health().alive
         assert "has not ended" in caplog.text
         engine.start()
-        assert [thread for thread in engine_threads() if thread not in before] == [working]
+        assert engine_threads(before) == [working]
     finally:
         desk.ends.set()
         desk.hanging.clear()

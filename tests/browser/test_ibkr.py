@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ROOT, Server, free_port, serving
 from tests.browser.pictures import picture
-from tests.browser.stillness import note_remounts, ticks
+from tests.browser.stillness import note_remounts, ticks, until
 from tests.browser.test_browser import WAIT_MS, WIDTHS, Theme, assert_fits, go, look
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -162,9 +162,7 @@ def deaf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def wait_for(holds: Callable[[], object], seconds: float, what: str) -> float:
     """Seconds until `holds`; fails when it does not within `seconds`."""
     began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, f"{what} did not come within {seconds} s"
-        time.sleep(0.1)
+    until(holds, lambda: f"{what} did not come within {seconds} s", seconds)
     return time.monotonic() - began
 
 
